@@ -1,0 +1,75 @@
+/** Exit codes of the command line, DESIGN §3. */
+export type ExitCode = 2 | 10 | 11 | 12 | 13 | 14 | 20 | 21 | 22 | 30 | 40 | 70 | 130;
+
+interface CodeEntry {
+  readonly exit: ExitCode;
+  /** What the code means, one sentence, for the reference page. */
+  readonly summary: string;
+}
+
+/**
+ * Every error code that heirloom can end with: its exit code and its meaning.
+ * The codes are a public contract; scripts compare with them.
+ */
+export const ERROR_CODES = {
+  // usage
+  USAGE: { exit: 2, summary: "The command line could not be understood." },
+  // configuration
+  CONFIG_INVALID: { exit: 10, summary: "A value in the configuration is not what the schema asks for." },
+  CONFIG_UNKNOWN_KEY: { exit: 10, summary: "The configuration has a key that the schema does not know." },
+  CONFIG_SYNTAX: { exit: 10, summary: "The configuration file is not valid YAML or JSON." },
+  ADAPTER_RANK_INVALID: { exit: 10, summary: "The LoRA rank is not a positive whole number." },
+  ADAPTER_TARGET_MISSING: { exit: 10, summary: "A target matches no module of the base model." },
+  ADAPTER_PATTERN_UNSUPPORTED: { exit: 10, summary: "A Python pattern cannot be carried over to JavaScript unchanged." },
+  DATA_EMPTY: { exit: 10, summary: "A data file holds no rows to train on." },
+  DATA_NO_LABELS: { exit: 10, summary: "No row of a data set has a label token." },
+  // file formats
+  FILE_MISSING: { exit: 11, summary: "A file or folder that was named does not exist." },
+  FILE_UNREADABLE: { exit: 11, summary: "A file exists but could not be read." },
+  SAFETENSORS_INVALID: { exit: 11, summary: "A safetensors file is malformed." },
+  SAFETENSORS_TRUNCATED: { exit: 11, summary: "A safetensors file ends before its tensors do." },
+  SHARD_INDEX_INVALID: { exit: 11, summary: "A shard index contradicts itself or its shards." },
+  JSON_INVALID: { exit: 11, summary: "A JSON file could not be parsed." },
+  JSONL_INVALID: { exit: 11, summary: "Rows of a JSON Lines file could not be parsed." },
+  LFS_POINTER: { exit: 11, summary: "The file is a Git LFS pointer, not the content." },
+  MODEL_CONFIG_INVALID: { exit: 11, summary: "A model's config.json lacks a field or contradicts itself." },
+  PEFT_CONFIG_INVALID: { exit: 11, summary: "An adapter_config.json is not a usable PEFT configuration." },
+  TOKENIZER_INVALID: { exit: 11, summary: "A tokenizer.json could not be used." },
+  CHAT_TEMPLATE_INVALID: { exit: 11, summary: "A chat template failed or is missing." },
+  DATA_FORMAT_INVALID: { exit: 11, summary: "Rows of a data file do not have the fields of a known form." },
+  TENSOR_MISSING: { exit: 11, summary: "A tensor that the model needs is not in its files." },
+  TENSOR_SHAPE: { exit: 11, summary: "A tensor has another shape than the configuration gives it." },
+  TENSOR_DTYPE: { exit: 11, summary: "A tensor has a dtype that cannot be used here." },
+  TENSOR_NOT_FINITE: { exit: 11, summary: "A weight is NaN or infinite." },
+  BNB_INVALID: { exit: 11, summary: "A bitsandbytes 4-bit weight lacks or contradicts its quantization state." },
+  QUANTIZATION_UNSUPPORTED: { exit: 11, summary: "The file uses a quantization that is not supported." },
+  RECORD_INVALID: { exit: 11, summary: "A run.json is malformed or of a later schema." },
+  // incompatible
+  ARCHITECTURE_UNSUPPORTED: { exit: 12, summary: "The engine does not run this model architecture." },
+  ADAPTER_UNSUPPORTED: { exit: 12, summary: "The adapter uses a PEFT feature that is not implemented." },
+  ADAPTER_INCOMPATIBLE: { exit: 12, summary: "The adapter does not fit the base model." },
+  CONTINUE_CHANGED: { exit: 12, summary: "A continuation differs from the adapter in something that no --change names." },
+  CONTINUE_CHANGE_INVALID: { exit: 12, summary: "A change asked of a continuation cannot be made." },
+  BASE_MISMATCH: { exit: 12, summary: "The base model is not the one that the adapter was trained on." },
+  TOKENIZER_TOO_LARGE: { exit: 12, summary: "The tokenizer has ids beyond the rows of the embedding." },
+  LEDGER_MISMATCH: { exit: 12, summary: "The trainable tensors are not those that the ledger states." },
+  RESUME_CHANGED: { exit: 12, summary: "A resumed run's configuration or data differs from its record." },
+  // others
+  PEER_MISSING: { exit: 13, summary: "An optional peer dependency is needed and not installed." },
+  NETWORK: { exit: 14, summary: "A remote file could not be had." },
+  AUDIT_FINDINGS: { exit: 20, summary: "The audit found errors." },
+  GATE_FAILED: { exit: 21, summary: "An evaluation gate was not met." },
+  LIVENESS_FAILED: { exit: 22, summary: "A tensor said to be trainable did not move, or another one did." },
+  LOSS_NOT_FINITE: { exit: 30, summary: "The loss or a gradient became NaN or infinite." },
+  COMPUTE_FAILED: { exit: 30, summary: "The runtime failed to compute." },
+  MERGE_MISMATCH: { exit: 30, summary: "The merged model does not give the adapter's logits." },
+  DISK_FULL: { exit: 40, summary: "The disk is full." },
+  WRITE_FAILED: { exit: 40, summary: "A file could not be written." },
+  OUTPUT_EXISTS: { exit: 40, summary: "The output exists already and would be overwritten." },
+  CHECKPOINT_INVALID: { exit: 40, summary: "A checkpoint is incomplete or damaged." },
+  INTERRUPTED: { exit: 130, summary: "The run was interrupted after a checkpoint." },
+  INTERNAL: { exit: 70, summary: "A fault of heirloom itself; please report it." },
+} as const satisfies Record<string, CodeEntry>;
+
+/** A stable, public error code. */
+export type ErrorCode = keyof typeof ERROR_CODES;
