@@ -10,6 +10,26 @@ export interface ByteSource {
   read(start: number, end: number): Promise<Uint8Array>;
 }
 
+/** A folder of files: on disk, or a remote repository. */
+export interface Folder {
+  /** What to call it in messages: a path or an address. */
+  readonly name: string;
+  /** File names directly inside, sorted. */
+  list(): Promise<readonly string[]>;
+  /** Opens a file directly inside; `FILE_MISSING` if there is none. */
+  open(file: string): Promise<ByteSource>;
+}
+
+/** All bytes of a source. */
+export function readAll(source: ByteSource): Promise<Uint8Array> {
+  return source.read(0, source.size);
+}
+
+/** All of a source as UTF-8 text. */
+export async function readText(source: ByteSource): Promise<string> {
+  return new TextDecoder().decode(await readAll(source));
+}
+
 /** A {@link ByteSource} over bytes in memory. */
 export function memorySource(bytes: Uint8Array, name = "memory"): ByteSource {
   return {

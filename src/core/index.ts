@@ -1,6 +1,6 @@
 // core: errors, byte sources, random numbers, units. Knows nothing of tensors,
 // models or files in any format; what touches Node lies in core/node.
-export { type ByteSource, memorySource } from "./bytes.ts";
+export { type ByteSource, type Folder, memorySource, readAll, readText } from "./bytes.ts";
 export { ERROR_CODES, type ErrorCode, type ExitCode } from "./error-codes.ts";
 export { HeirloomError, type HeirloomErrorOptions, InternalError, isHeirloomError, type Problem, ProblemList } from "./errors.ts";
 export { nameKey, philox, RandomStream, shuffledIndices } from "./random.ts";

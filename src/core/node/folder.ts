@@ -1,0 +1,57 @@
+import { readdir, realpath } from "node:fs/promises";
+import { join, sep } from "node:path";
+import type { Folder } from "../bytes.ts";
+import { HeirloomError } from "../errors.ts";
+import { type FileSource, fileError, openFile } from "./file-source.ts";
+
+/** A {@link Folder} on disk whose files can be closed. */
+export interface DiskFolder extends Folder {
+  readonly path: string;
+  open(file: string): Promise<FileSource>;
+  /** Closes every file opened through this folder. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a folder on disk. A name that leads out of it, by `..` or by a symbolic
+ * link, is refused: adapters and models come from strangers. (A model folder of
+ * links into a store beside it, as the Hugging Face cache lays them, is allowed
+ * when `followLinks` says so.)
+ */
+export async function openFolder(path: string, options: { readonly followLinks?: boolean } = {}): Promise<DiskFolder> {
+  let real: string;
+  let names: string[];
+  try {
+    real = await realpath(path);
+    names = (await readdir(real)).sort();
+  } catch (error) {
+    throw fileError(error, path);
+  }
+  const opened: FileSource[] = [];
+  return {
+    name: path,
+    path,
+    list: () => Promise.resolve(names),
+    async open(file) {
+      const target = join(path, file);
+      if (file.includes("/") || file.includes("\\") || file === ".." || file.includes("\0")) {
+        throw new HeirloomError("FILE_UNREADABLE", `expected the name of a file inside the folder, found ${JSON.stringify(file)}`, { where: path });
+      }
+      const resolved = await realpath(target).catch((error: unknown) => {
+        throw fileError(error, target);
+      });
+      if (options.followLinks !== true && !resolved.startsWith(real + sep)) {
+        throw new HeirloomError("FILE_UNREADABLE", "expected a file inside the folder, found a link that leads out of it", {
+          where: target,
+          hint: "copy the file into the folder if it is to be trusted",
+        });
+      }
+      const source = await openFile(target);
+      opened.push(source);
+      return source;
+    },
+    async close() {
+      await Promise.all(opened.splice(0).map((source) => source.close()));
+    },
+  };
+}
