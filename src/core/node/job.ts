@@ -1,5 +1,5 @@
-import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
-import { HeirloomError, InternalError, type Problem, isHeirloomError } from "../errors.ts";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { HeirloomError, InternalError, isHeirloomError, type Problem } from "../errors.ts";
 
 /**
  * Jobs run in a worker thread because a running ONNX session blocks its thread:
@@ -98,7 +98,8 @@ function describe(error: unknown): Failure {
 
 function rebuild(failure: Failure): HeirloomError {
   if (!failure.heirloom) return new InternalError(failure.message, { details: { stack: failure.stack } });
-  const error = failure.internal ? Object.assign(new InternalError(""), { message: failure.problems[0].message, problems: failure.problems }) : HeirloomError.of(failure.problems);
+  const plain = HeirloomError.of(failure.problems);
+  const error = failure.internal ? Object.assign(new InternalError(""), { message: plain.message, problems: plain.problems }) : plain;
   error.stack = failure.stack; // where it happened, not where it was rebuilt
   return error;
 }
