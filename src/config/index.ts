@@ -1,0 +1,28 @@
+// config: run.yaml, its schema, defaults and presets, and where each value came
+// from. Knows keys and values only: no tensors, no files (texts are handed in).
+export { CHANGE_NAMES, changeFlags, changeKey, type ChangeName, type Changes, parseChanges } from "./changes.ts";
+export type { Source } from "./layers.ts";
+export { joinPath } from "./paths.ts";
+export {
+  type ConfigSources,
+  type ConfigText,
+  type FlagValue,
+  type LearningRateGroup,
+  learningRateGroups,
+  parseSetFlag,
+  parseValue,
+  type ResolvedConfig,
+  resolveConfig,
+} from "./resolve.ts";
+export {
+  type AdapterConfig,
+  type CheckpointConfig,
+  type DataConfig,
+  type EngineConfig,
+  type EvaluationConfig,
+  type QuantizationConfig,
+  type RunConfig,
+  type RunConfigInput,
+  runJsonSchema,
+  type TrainingConfig,
+} from "./schema.ts";

@@ -1,0 +1,67 @@
+import type { ProblemList } from "../core/index.ts";
+import { type Layer, layerOf } from "./layers.ts";
+import type { RunConfig } from "./schema.ts";
+
+type Report = (path: readonly PropertyKey[], message: string, hint?: string) => void;
+
+function checkAdapter(config: RunConfig, report: Report): void {
+  if (config.adapter === null && !config.fullParameter) {
+    report(["adapter"], "adapter: none leaves nothing to train", "add fullParameter: true to train all weights of the base, or describe an adapter");
+  }
+  if (config.adapter !== null && config.fullParameter) {
+    report(["fullParameter"], "fullParameter trains the base itself, so there is no place for an adapter", "add adapter: none, or take fullParameter away");
+  }
+  if (config.fullParameter && config.quantization !== null) {
+    report(["fullParameter"], "expected quantization: none with fullParameter: quantized weights cannot be trained", "add quantization: none");
+  }
+  const copies = config.adapter?.modulesToSave ?? [];
+  for (const name of new Set(copies)) {
+    if (copies.indexOf(name) !== copies.lastIndexOf(name)) report(["adapter", "modulesToSave"], `adapter.modulesToSave names ${name} twice`);
+  }
+}
+
+function checkSchedule({ training }: RunConfig, report: Report): void {
+  if (training.warmupSteps !== null && training.warmupRatio !== null) {
+    report(["training", "warmupRatio"], "warmupSteps and warmupRatio both say how long the warm-up is", "keep one of them");
+  }
+  if (training.steps !== null && training.warmupSteps !== null && training.warmupSteps > training.steps) {
+    report(["training", "warmupSteps"], `a warm-up of ${training.warmupSteps} updates does not end within the ${training.steps} updates of the run`);
+  }
+}
+
+function checkGroups({ training }: RunConfig, report: Report): void {
+  const names = new Set<string>();
+  for (const [index, group] of training.groups.entries()) {
+    const path = ["training", "groups", index];
+    if (group.name === "default") report(path, 'a group cannot be called "default": that is the group of all other tensors');
+    if (names.has(group.name)) report(path, `two groups are called "${group.name}"`);
+    names.add(group.name);
+    if (group.learningRate !== null && group.learningRateRatio !== null) {
+      report(path, `group "${group.name}" has a learningRate and a learningRateRatio`, "keep one of them");
+    }
+    if (group.learningRate === null && group.learningRateRatio === null && group.weightDecay === null) {
+      report(path, `group "${group.name}" sets nothing`, "give it a learningRate, a learningRateRatio or a weightDecay");
+    }
+  }
+}
+
+function checkTogether(config: RunConfig, report: Report): void {
+  if (config.training.steps !== null && config.training.epochs !== null) {
+    report(["training", "epochs"], "steps and epochs both say how long to train", "keep one of them");
+  }
+  if (config.evaluation.everySteps !== null && Object.keys(config.data.eval).length === 0) {
+    report(["evaluation", "everySteps"], "there are no data to evaluate on", "add data.eval");
+  }
+}
+
+/** What the schema cannot say: keys that exclude or need each other. */
+export function checkRules(config: RunConfig, layers: readonly Layer[], problems: ProblemList): void {
+  const report: Report = (path, message, hint) => {
+    const where = layerOf(layers, path)?.locate(path) ?? "configuration";
+    problems.add("CONFIG_INVALID", message, { where, ...(hint === undefined ? {} : { hint }) });
+  };
+  checkAdapter(config, report);
+  checkSchedule(config, report);
+  checkGroups(config, report);
+  checkTogether(config, report);
+}

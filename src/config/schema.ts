@@ -1,0 +1,151 @@
+import { z } from "zod";
+
+/**
+ * The schema of run.yaml: one source for types, validation, JSON Schema and
+ * the reference page. Each default says where it comes from.
+ */
+
+const wholeNumber = z.number().int();
+const positiveCount = wholeNumber.positive();
+const text = z.string().min(1);
+
+/** One value or several: `a` means `[a]`. */
+const textList = z.union([text, z.array(text)]).transform((value) => (typeof value === "string" ? [value] : value));
+const filledTextList = z.union([text, z.array(text).min(1)]).transform((value) => (typeof value === "string" ? [value] : value));
+
+const quantizationObject = z.strictObject({
+  type: z.enum(["nf4"]).default("nf4").describe("the 4-bit type"),
+  // As QLoRA (Dettmers et al. 2023, §3): saves 0.37 bits a weight.
+  doubleQuant: z.boolean().default(true).describe("quantize the block scales too: saves 0.37 bits a weight"),
+});
+
+const quantization = z
+  .union([z.enum(["nf4", "none"]), quantizationObject])
+  .transform((value) => {
+    if (value === "none") return null;
+    return value === "nf4" ? { type: "nf4" as const, doubleQuant: true } : value;
+  })
+  .describe("how the frozen base is kept: nf4 (an eighth of fp32) or none");
+
+const adapterObject = z
+  .strictObject({
+    // r = 16, alpha = r, dropout 0: the starting point that Unsloth's notebooks use (PEERS §C).
+    rank: positiveCount.default(16).describe("LoRA rank; higher learns more and costs memory and file size in proportion"),
+    alpha: z.number().positive().optional().describe("LoRA alpha; the adapter is scaled by alpha / rank; default: the rank, a scaling of 1"),
+    dropout: z.number().min(0).lt(1).default(0).describe("share of the adapter's inputs that are dropped while training"),
+    targetModules: z
+      .union([text, z.array(text).min(1)])
+      .default("all-linear")
+      .describe("what gets LoRA: all-linear, a list of name endings, or one pattern that must match the whole module name"),
+    excludeModules: z.union([text, z.array(text)]).nullable().default(null).describe("modules taken out of targetModules again"),
+    layers: z.array(wholeNumber.nonnegative()).min(1).nullable().default(null).describe("layer numbers that get LoRA; null: all layers"),
+    modulesToSave: textList.default([]).describe("modules trained in full, as copies: embed_tokens, lm_head"),
+    ensureWeightTying: z.boolean().default(false).describe("for tied bases: one shared copy of embed_tokens and lm_head instead of two"),
+    init: z.enum(["kaiming", "gaussian"]).default("kaiming").describe("how A starts; B starts at zero either way"),
+    fullCopyDtype: z.enum(["fp32", "bf16"]).default("fp32").describe("masters of full copies: fp32, or bf16 with stochastic rounding at half the memory"),
+  })
+  .transform((value) => ({ ...value, alpha: value.alpha ?? value.rank }));
+
+const adapter = z
+  .union([z.literal("none"), adapterObject])
+  .transform((value) => (value === "none" ? null : value))
+  .describe("the LoRA adapter; none only with fullParameter");
+
+const evalSets = z
+  .union([text, z.array(text), z.record(text, filledTextList)])
+  .transform((value): Record<string, string[]> => {
+    if (typeof value === "string") return { eval: [value] };
+    if (!Array.isArray(value)) return value;
+    return value.length === 0 ? {} : { eval: value };
+  });
+
+const data = z.strictObject({
+  train: filledTextList.describe("training file or files (JSON Lines)"),
+  eval: evalSets.default({}).describe("held-out file or files, or a table of named sets"),
+  maxLength: positiveCount.default(1024).describe("longest row in tokens, and the length of a packed row"),
+  packing: z.boolean().default(true).describe("put several rows into one sequence, without letting them see each other"),
+  template: text.nullable().default(null).describe("a Jinja file with the chat template; null: the tokenizer's own"),
+  onTooLong: z.enum(["error", "truncate", "drop"]).default("error").describe("what to do with rows longer than maxLength"),
+});
+
+const rate = z.number().nonnegative();
+
+const group = z.strictObject({
+  name: text.describe("what progress and records call it"),
+  match: filledTextList.describe("names, or parts of names with *, of tensors; the first group that matches wins"),
+  learningRate: rate.nullable().default(null).describe("the group's own rate"),
+  learningRateRatio: rate.nullable().default(null).describe("or its rate as a multiple of training.learningRate"),
+  weightDecay: z.number().nonnegative().nullable().default(null).describe("the group's own weight decay; null: training.weightDecay"),
+});
+
+const training = z.strictObject({
+  steps: positiveCount.nullable().default(null).describe("updates to make; or give epochs"),
+  epochs: z.number().positive().nullable().default(null).describe("passes over the data; 1 if neither is given"),
+  batchSize: positiveCount.default(4).describe("sequences in a micro-batch; more is faster and needs more memory"),
+  accumulation: positiveCount.default(1).describe("micro-batches in an update; more costs time, not memory"),
+  // QLoRA's own rate for 7B and 13B (Dettmers et al. 2023, table 9).
+  learningRate: rate.default(2e-4).describe("peak learning rate of everything that no group names"),
+  schedule: z.enum(["linear", "cosine", "constant"]).default("linear").describe("how the rate falls after the warm-up"),
+  warmupSteps: wholeNumber.nonnegative().nullable().default(null).describe("updates over which the rate rises from 0; or give warmupRatio"),
+  warmupRatio: z.number().min(0).max(1).nullable().default(null).describe("the same as a share of all updates"),
+  // transformers' TrainingArguments: no decay, AdamW (0.9, 0.999, 1e-8), clipping at 1, seed 42.
+  weightDecay: z.number().nonnegative().default(0).describe("AdamW's decoupled weight decay"),
+  betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]).describe("AdamW's moment decay rates"),
+  epsilon: z.number().positive().default(1e-8).describe("AdamW's epsilon"),
+  maxGradNorm: z.number().positive().nullable().default(1).describe("gradients are clipped to this global norm; null: never"),
+  lossNormalization: z
+    .enum(["token", "micro"])
+    .default("token")
+    .describe("token: mean over all label tokens of an update; micro: mean of the micro-batches' means"),
+  seed: wholeNumber.nonnegative().max(0xffffffff).default(42).describe("of initialization, order and dropout"),
+  groups: z.array(group).default([]).describe("learning-rate groups, matched on tensor names"),
+});
+
+const evaluation = z.strictObject({
+  everySteps: positiveCount.nullable().default(null).describe("evaluate every so many updates; always at the start and the end if there are eval data"),
+  batchSize: positiveCount.nullable().default(null).describe("sequences in an evaluation batch; null: training.batchSize"),
+  samplePrompts: z.array(text).default([]).describe("prompts that are completed before and after"),
+  sampleTokens: positiveCount.default(48).describe("the longest completion of a sample prompt, in tokens"),
+});
+
+const checkpoints = z.strictObject({
+  everySteps: positiveCount.nullable().default(null).describe("write a checkpoint every so many updates; null: at the end and on Ctrl-C only"),
+  keepLast: positiveCount.nullable().default(null).describe("older checkpoints are removed; null: keep all"),
+});
+
+const engine = z.strictObject({
+  threads: positiveCount.nullable().default(null).describe("threads of the products; null: one per core; other counts may change the last bits"),
+  activations: z.enum(["keep", "recompute"]).default("keep").describe("keep: 4 FLOPs per weight and token; recompute: 6, with a block's memory instead of all blocks'"),
+  dequantizedCache: z.enum(["auto", "on", "off"]).default("auto").describe("keep dequantized weights in memory; auto: if they fit"),
+});
+
+/** The zod schema of a whole run file. */
+export const runSchema = z.strictObject({
+  base: text.describe("folder of the base model"),
+  quantization: quantization.prefault("nf4"),
+  output: text.default("runs").describe("folder that run folders are made in"),
+  fullParameter: z.boolean().default(false).describe("train all weights of the base; needs adapter: none and quantization: none"),
+  adapter: adapter.prefault({}),
+  data,
+  training: training.prefault({}),
+  evaluation: evaluation.prefault({}),
+  checkpoints: checkpoints.prefault({}),
+  engine: engine.prefault({}),
+});
+
+/** A complete, valid configuration: every key has a value, every path is absolute or remote. */
+export type RunConfig = z.output<typeof runSchema>;
+/** What run.yaml may hold. */
+export type RunConfigInput = z.input<typeof runSchema>;
+export type AdapterConfig = NonNullable<RunConfig["adapter"]>;
+export type DataConfig = RunConfig["data"];
+export type TrainingConfig = RunConfig["training"];
+export type EvaluationConfig = RunConfig["evaluation"];
+export type CheckpointConfig = RunConfig["checkpoints"];
+export type EngineConfig = RunConfig["engine"];
+export type QuantizationConfig = NonNullable<RunConfig["quantization"]>;
+
+/** JSON Schema (draft 2020-12) of run.yaml, for editors and the reference page. */
+export function runJsonSchema(): Record<string, unknown> {
+  return { title: "heirloom run configuration", ...z.toJSONSchema(runSchema, { io: "input" }) };
+}
