@@ -1,0 +1,129 @@
+import { type AdapterSpec, type AdapterTensor, adapterTensors, type ResolvedAdapter } from "../adapter/index.ts";
+import { decodeToF32 } from "../codecs/index.ts";
+import { ProblemList, RandomStream } from "../core/index.ts";
+import type { TensorFile } from "../formats/index.ts";
+import { type ModelSpec, modelParameters } from "../model/index.ts";
+import type { BaseWeights } from "./base-weights.ts";
+import { createParameter, type MasterDtype, type Parameter } from "./parameter.ts";
+
+/** How an adapter's tensors become parameters. */
+export interface AdapterParameterOptions {
+  readonly spec: AdapterSpec;
+  readonly resolved: ResolvedAdapter;
+  readonly base: BaseWeights;
+  /** Seed of the initial LoRA matrices. */
+  readonly seed: number;
+  /** Precision of the full copies' masters; LoRA matrices are always fp32. */
+  readonly fullCopyDtype: MasterDtype;
+}
+
+/** The name under which the graphs ask for an adapter's tensor. */
+function graphKey(tensor: AdapterTensor): string {
+  if (tensor.role !== "full_copy") return `${tensor.module}.${tensor.role}`;
+  return tensor.name.replace(/^base_model\.model\./, "");
+}
+
+/** torch's `kaiming_uniform_(a=√5)`: uniform in ±1/√fan_in, as PEFT starts A. */
+function kaimingUniform(shape: readonly number[], random: RandomStream): Float32Array {
+  const [rows, fanIn] = shape as [number, number];
+  const bound = 1 / Math.sqrt(fanIn);
+  return Float32Array.from({ length: rows * fanIn }, () => (2 * random.nextFloat() - 1) * bound);
+}
+
+/** The initial value of a LoRA matrix, as PEFT's `init_lora_weights` says. */
+function initialLora(tensor: AdapterTensor, options: AdapterParameterOptions): Float32Array {
+  const { initLoraWeights, rank } = options.spec;
+  const [rows, columns] = tensor.shape as [number, number];
+  const random = new RandomStream(options.seed, tensor.liveName);
+  if (initLoraWeights === false) return kaimingUniform(tensor.shape, random);
+  if (tensor.role === "lora_B") return new Float32Array(rows * columns);
+  if (initLoraWeights === true) return kaimingUniform(tensor.shape, random);
+  return Float32Array.from({ length: rows * columns }, () => random.nextNormal() / rank);
+}
+
+type Values = (tensor: AdapterTensor) => Promise<Float32Array | null>;
+
+/** One parameter per storage: a tied copy adds its key to the tensor whose storage it shares. */
+async function makeParameters(options: AdapterParameterOptions, values: Values): Promise<Parameter[]> {
+  const tensors = adapterTensors(options.resolved);
+  const parameters: Parameter[] = [];
+  for (const tensor of tensors) {
+    if (tensor.aliasOf !== undefined) continue;
+    const stored = await values(tensor);
+    if (stored === null) continue;
+    const aliases = tensors.filter((other) => other.aliasOf === tensor.liveName);
+    parameters.push(
+      createParameter({
+        name: tensor.liveName,
+        diskName: tensor.name,
+        module: tensor.module,
+        keys: [tensor, ...aliases].map(graphKey),
+        role: tensor.role,
+        shape: tensor.shape,
+        masterDtype: tensor.role === "full_copy" ? options.fullCopyDtype : "F32",
+        stored,
+      }),
+    );
+  }
+  return parameters;
+}
+
+/** The parameters of a new adapter: LoRA as PEFT starts it, full copies equal to the base. */
+export function newAdapterParameters(options: AdapterParameterOptions): Promise<Parameter[]> {
+  return makeParameters(options, (tensor) => {
+    const values = tensor.role === "full_copy" ? Float32Array.from(options.base.values(graphKey(tensor))) : initialLora(tensor, options);
+    return Promise.resolve(values);
+  });
+}
+
+/**
+ * The parameters of a saved adapter. Everything that is missing, misshapen or
+ * left over in the file is reported at once; nothing is skipped.
+ *
+ * @throws ADAPTER_INCOMPATIBLE, TENSOR_SHAPE, TENSOR_NOT_FINITE
+ */
+export async function readAdapterParameters(file: TensorFile, options: AdapterParameterOptions): Promise<Parameter[]> {
+  const problems = new ProblemList();
+  const tensors = adapterTensors(options.resolved);
+  const expected = new Set(tensors.map((tensor) => tensor.name));
+  for (const name of file.tensors.keys()) {
+    if (!expected.has(name)) problems.add("ADAPTER_INCOMPATIBLE", "the adapter has a tensor that its own configuration does not ask for on this base", { where: `${file.name} ${name}` });
+  }
+  const read: Values = async (tensor) => {
+    const entry = file.tensors.get(tensor.name);
+    if (entry === undefined) {
+      problems.add("ADAPTER_INCOMPATIBLE", `expected a tensor of shape [${tensor.shape.join(", ")}], found none`, { where: `${file.name} ${tensor.name}` });
+      return null;
+    }
+    if (entry.shape.join() !== tensor.shape.join()) {
+      problems.add("TENSOR_SHAPE", `expected shape [${tensor.shape.join(", ")}], found [${entry.shape.join(", ")}]`, { where: `${file.name} ${tensor.name}` });
+      return null;
+    }
+    const values = decodeToF32(entry.dtype, await file.read(tensor.name), `${file.name} ${tensor.name}`);
+    const bad = values.findIndex((value) => value - value !== 0);
+    if (bad >= 0) problems.add("TENSOR_NOT_FINITE", `element ${bad} is ${values[bad]}`, { where: `${file.name} ${tensor.name}` });
+    return values;
+  };
+  const parameters = await makeParameters(options, read);
+  problems.throwIfAny();
+  return parameters;
+}
+
+/** Every parameter of the base as a trained one (full-parameter training). `values` are taken over, not copied. */
+export function baseParameters(spec: ModelSpec, values: (name: string) => Float32Array, masterDtype: MasterDtype): Parameter[] {
+  const all = modelParameters(spec);
+  return all
+    .filter((parameter) => parameter.tiedTo === undefined)
+    .map((parameter) =>
+      createParameter({
+        name: parameter.name,
+        diskName: parameter.name,
+        module: parameter.module,
+        keys: [parameter.name, ...all.filter((other) => other.tiedTo === parameter.name).map((other) => other.name)],
+        role: "base",
+        shape: parameter.shape,
+        masterDtype,
+        stored: values(parameter.name),
+      }),
+    );
+}

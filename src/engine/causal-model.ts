@@ -1,0 +1,173 @@
+import type { Runtime } from "../compute/index.ts";
+import { HeirloomError } from "../core/index.ts";
+import type { MicroBatch } from "../data/index.ts";
+import type { LedgerEntry } from "../ledger/index.ts";
+import type { ModelSpec } from "../model/index.ts";
+import type { BaseWeights } from "./base-weights.ts";
+import { BlockStack, type LoraPlan, type StackInputs } from "./block-stack.ts";
+import type { DropoutPosition } from "./dropout.ts";
+import { Head } from "./head.ts";
+import { labelRows } from "./label-rows.ts";
+import type { Parameter } from "./parameter.ts";
+import { type ActivationPolicy, GRADIENT_PREFIX, ProgramCache } from "./programs.ts";
+import { RotaryTable } from "./rotary-table.ts";
+import { Weights } from "./weights.ts";
+import { Workspace } from "./workspace.ts";
+
+const EMBEDDING_KEY = "model.embed_tokens.weight";
+
+/** Everything that a {@link CausalModel} is put together from. */
+export interface CausalModelParts {
+  readonly runtime: Runtime;
+  readonly spec: ModelSpec;
+  readonly base: BaseWeights;
+  /** Adapter tensors, or the base's own for full-parameter training; empty for the plain base. */
+  readonly parameters: readonly Parameter[];
+  /** LoRA by module path. */
+  readonly lora: ReadonlyMap<string, LoraPlan>;
+  readonly dropout: number;
+  readonly activations: ActivationPolicy;
+}
+
+/** A live tensor, as the observed ledger needs it. */
+export type LiveTensor = Pick<LedgerEntry, "name" | "shape" | "dtype" | "bytes" | "trainable">;
+
+/**
+ * A LLaMA-family causal language model with or without an adapter: forward
+ * passes, losses and gradients on packed or padded batches.
+ */
+export class CausalModel {
+  readonly spec: ModelSpec;
+  readonly weights: Weights;
+  readonly workspace = new Workspace();
+  readonly #stack: BlockStack;
+  readonly #head: Head;
+  readonly #programs: ProgramCache;
+  readonly #rotary: RotaryTable;
+
+  constructor(parts: CausalModelParts) {
+    const { spec, lora, dropout } = parts;
+    this.spec = spec;
+    this.weights = new Weights(parts.base, parts.parameters, this.workspace);
+    this.#programs = new ProgramCache(parts.runtime, spec, parts.activations);
+    this.#rotary = new RotaryTable(spec);
+    const shared = { spec, programs: this.#programs, weights: this.weights, workspace: this.workspace, dropout };
+    this.#stack = new BlockStack({ ...shared, lora });
+    this.#head = new Head({ ...shared, lora: lora.get("lm_head") ?? null });
+  }
+
+  #inputs(batch: MicroBatch): StackInputs {
+    const half = this.spec.headDim / 2;
+    const tokens = batch.batch * batch.sequence;
+    const rotary = { cos: this.workspace.floats("cos", tokens * half), sin: this.workspace.floats("sin", tokens * half) };
+    this.#rotary.fill(batch.positions, rotary);
+    return { batch: batch.batch, sequence: batch.sequence, segments: batch.segments, ...rotary };
+  }
+
+  /** Puts the embedding rows of the batch's tokens into the stack's input buffer. */
+  #embed(batch: MicroBatch, rows: Float32Array): void {
+    const width = this.spec.hiddenSize;
+    const table = this.weights.feed(EMBEDDING_KEY, EMBEDDING_KEY);
+    for (let t = 0; t < batch.inputIds.length; t++) {
+      const id = batch.inputIds[t] as number;
+      if (id < 0 || id >= this.spec.vocabSize) {
+        throw new HeirloomError("TOKENIZER_TOO_LARGE", `token id ${id} has no row in an embedding of ${this.spec.vocabSize} rows`, {
+          hint: "use the tokenizer that belongs to this base model",
+          details: { id, rows: this.spec.vocabSize },
+        });
+      }
+      rows.set(table.subarray(id * width, (id + 1) * width), t * width);
+    }
+  }
+
+  async #hidden(batch: MicroBatch): Promise<Float32Array> {
+    const inputs = this.#inputs(batch);
+    this.#embed(batch, this.#stack.inputRows(inputs));
+    return this.#stack.forward(inputs);
+  }
+
+  /** Logits [B·S, V] of every position, dropout off. */
+  async logits(batch: MicroBatch): Promise<Float32Array> {
+    const hidden = await this.#hidden(batch);
+    return this.#head.logits(hidden, Int32Array.from({ length: batch.batch * batch.sequence }, (_, i) => i));
+  }
+
+  /** Logits [N, V] of the named rows of [B·S] only. */
+  async logitsAt(batch: MicroBatch, rows: Int32Array): Promise<Float32Array> {
+    return this.#head.logits(await this.#hidden(batch), rows);
+  }
+
+  /** Sum of the cross-entropies (nats) of all label tokens, and their number; dropout off. */
+  async evaluate(batch: MicroBatch): Promise<{ lossSum: number; labelTokens: number }> {
+    const labelled = labelRows(batch);
+    const losses = await this.#head.losses(await this.#hidden(batch), labelled);
+    return { lossSum: losses.reduce((sum, loss) => sum + loss, 0), labelTokens: losses.length };
+  }
+
+  /** Starts the gradients of an update. */
+  beginUpdate(): void {
+    this.weights.beginUpdate();
+  }
+
+  /**
+   * One micro-step: forward and backward, gradients added to the parameters'.
+   *
+   * @param weight what each label token's loss counts (1 / label tokens of the update, or of the micro-batch times their number).
+   * @returns the weighted sum of the losses.
+   */
+  async accumulate(batch: MicroBatch, weight: number, position: DropoutPosition): Promise<number> {
+    const inputs = this.#inputs(batch);
+    this.#embed(batch, this.#stack.inputRows(inputs));
+    const hidden = await this.#stack.forwardKeeping(inputs, position);
+    const dHidden = this.workspace.floats("dy", hidden.length);
+    const loss = await this.#head.lossAndGradients(hidden, labelRows(batch), weight, dHidden, position);
+    const dRows = await this.#stack.backward(inputs, dHidden, position);
+    if (dRows !== null) this.#scatterEmbedding(batch, dRows);
+    return loss;
+  }
+
+  #scatterEmbedding(batch: MicroBatch, dRows: Float32Array): void {
+    const width = this.spec.hiddenSize;
+    const gradient = this.weights.accumulator(EMBEDDING_KEY);
+    for (let t = 0; t < batch.inputIds.length; t++) {
+      if (batch.segments[t] === 0) continue;
+      const to = (batch.inputIds[t] as number) * width;
+      const from = t * width;
+      for (let d = 0; d < width; d++) gradient[to + d] = (gradient[to + d] as number) + (dRows[from + d] as number);
+    }
+  }
+
+  /** Ends an update's gradients; what nothing wrote to is zero. */
+  finishGradients(): void {
+    this.weights.finishGradients();
+  }
+
+  /**
+   * The parameters that the compiled graphs for batches of this shape really
+   * compute a gradient of. Reads the graphs' outputs; knows nothing of what was
+   * planned.
+   */
+  async gradientParameters(batch: number, sequence: number): Promise<Set<Parameter>> {
+    const inputs: StackInputs = { batch, sequence, segments: new Int32Array(0), cos: new Float32Array(0), sin: new Float32Array(0) };
+    const found = new Set<Parameter>();
+    const add = (key: string): void => {
+      const parameter = this.weights.trainable(key);
+      if (parameter !== undefined) found.add(parameter);
+    };
+    for (const key of await this.#head.gradientKeys()) add(key);
+    for (let layer = this.spec.layerCount - 1; layer >= 0; layer--) {
+      const programs = await this.#stack.programs(layer, inputs);
+      if (programs === null) break;
+      const names = Object.keys(programs.backward.outputs).map((name) => name.slice(GRADIENT_PREFIX.length));
+      for (const name of names) if (name !== "x") add(`model.layers.${layer}.${name}`);
+      if (layer === 0 && names.includes("x")) add(EMBEDDING_KEY);
+    }
+    return found;
+  }
+
+  /** Releases the compiled graphs and buffers. */
+  async dispose(): Promise<void> {
+    await this.#programs.dispose();
+    this.workspace.clear();
+  }
+}

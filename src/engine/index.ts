@@ -1,0 +1,11 @@
+// engine: models and adapters as graphs, and their weights in memory. Gives
+// losses, logits and gradients; knows nothing of optimizers, schedules, runs or
+// files other than the tensors that it is handed.
+export { type AdapterParameterOptions, baseParameters, newAdapterParameters, readAdapterParameters } from "./adapter-parameters.ts";
+export { type BaseOptions, BaseWeights, type CachePolicy, loadBaseWeights, type QuantizationChoice } from "./base-weights.ts";
+export type { LoraPlan } from "./block-stack.ts";
+export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-model.ts";
+export type { DropoutPosition } from "./dropout.ts";
+export { labelRows, NO_LABEL } from "./label-rows.ts";
+export { type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";
+export type { ActivationPolicy } from "./programs.ts";

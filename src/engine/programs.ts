@@ -1,0 +1,137 @@
+import { add, crossEntropy, gradients, graph, input, type Program, rmsNorm, type Runtime, splitForBackward, type Value } from "../compute/index.ts";
+import { InternalError } from "../core/index.ts";
+import type { ModelSpec } from "../model/index.ts";
+import { BLOCK_BUILDERS, type BlockPlan } from "./architectures/index.ts";
+import { type LinearPlan, linear } from "./linear.ts";
+
+/** Whether a block's activations are kept from the forward pass or computed again from its input. */
+export type ActivationPolicy = "keep" | "recompute";
+
+/** Prefix of graph outputs that are gradients: `d:self_attn.q_proj.lora_A`. */
+export const GRADIENT_PREFIX = "d:";
+/** Graph input through which a gradient is accumulated: its output aliases it. */
+export const ACCUMULATOR_PREFIX = "sum:";
+
+/** A block's compiled graphs for training. */
+export interface BlockPrograms {
+  readonly forward: Program;
+  readonly backward: Program;
+  /** Forward outputs (besides `y`) that are inputs of `backward`. */
+  readonly kept: readonly string[];
+}
+
+/** Which gradients a block's backward graph computes. */
+export interface BlockGradients {
+  /** Parameters by their name inside the layer. */
+  readonly parameters: readonly string[];
+  /** Whether the gradient of the block's input is needed by a layer below. */
+  readonly input: boolean;
+}
+
+/** What decides the head's graph. */
+export interface HeadPlan {
+  readonly rows: number;
+  readonly head: LinearPlan;
+  readonly dropout: number;
+}
+
+function gradientOutputs(loss: Value, seed: Value, inputs: Readonly<Record<string, Value>>, names: readonly string[]): Record<string, Value> {
+  const wrt = names.map((name) => {
+    const value = inputs[name];
+    if (value === undefined) throw new InternalError(`the graph has no input ${name} to differentiate by`);
+    return value;
+  });
+  const found: Record<string, Value> = {};
+  gradients([loss], [seed], wrt).forEach((gradient, i) => {
+    // A parameter without a gradient gets no output: the observed ledger then shows it as frozen.
+    if (gradient !== null) found[GRADIENT_PREFIX + names[i]] = gradient;
+  });
+  return found;
+}
+
+function headLogits(spec: ModelSpec, plan: HeadPlan): Value {
+  const x = input("x", [plan.rows, spec.hiddenSize]);
+  const [normed] = rmsNorm(x, input("norm.weight", [spec.hiddenSize]), spec.rmsNormEps);
+  return linear(normed, "lm_head", plan.head, plan.dropout);
+}
+
+/** Compiles each distinct graph once and keeps it: blocks of equal plan share a session, whatever their layer. */
+export class ProgramCache {
+  readonly #runtime: Runtime;
+  readonly #spec: ModelSpec;
+  readonly #policy: ActivationPolicy;
+  readonly #entries = new Map<string, Promise<unknown>>();
+
+  constructor(runtime: Runtime, spec: ModelSpec, policy: ActivationPolicy) {
+    this.#runtime = runtime;
+    this.#spec = spec;
+    this.#policy = policy;
+  }
+
+  #once<T>(kind: string, plan: unknown, compile: () => Promise<T>): Promise<T> {
+    const key = `${kind} ${JSON.stringify(plan)}`;
+    const known = this.#entries.get(key) as Promise<T> | undefined;
+    if (known !== undefined) return known;
+    const made = compile();
+    this.#entries.set(key, made);
+    return made;
+  }
+
+  /** A block's forward graph alone: `x` → `y`. */
+  blockForward(plan: BlockPlan): Promise<Program> {
+    return this.#once("block-forward", plan, () => {
+      const y = BLOCK_BUILDERS[this.#spec.architecture](this.#spec, plan);
+      return this.#runtime.compile(graph({ outputs: { y } }), { label: "block-forward" });
+    });
+  }
+
+  /** A block's forward and backward graphs; the backward one takes `dy`. */
+  blockTraining(plan: BlockPlan, wanted: BlockGradients): Promise<BlockPrograms> {
+    return this.#once("block-training", { plan, wanted, policy: this.#policy }, async () => {
+      const y = BLOCK_BUILDERS[this.#spec.architecture](this.#spec, plan);
+      const names = wanted.input ? ["x", ...wanted.parameters] : wanted.parameters;
+      const outputs = gradientOutputs(y, input("dy", y.shape), graph({ outputs: { y } }).inputs, names);
+      const split = splitForBackward({ y }, outputs, this.#policy);
+      const forward = await this.#runtime.compile(split.forward, { label: "block-forward-kept" });
+      const backward = await this.#runtime.compile(split.backward, { label: "block-backward" });
+      return { forward, backward, kept: split.kept };
+    });
+  }
+
+  /** Final norm and head: rows `x` [N, D] → `logits` [N, V]. */
+  headLogits(plan: HeadPlan): Promise<Program> {
+    return this.#once("head-logits", plan, () => this.#runtime.compile(graph({ outputs: { logits: headLogits(this.#spec, plan) } }), { label: "head-logits" }));
+  }
+
+  /** Final norm, head and cross-entropy: `x` [N, D], `labels` [N] → `loss` [N]. */
+  headLoss(plan: HeadPlan): Promise<Program> {
+    return this.#once("head-loss", plan, () => {
+      const [loss] = crossEntropy(headLogits(this.#spec, plan), input("labels", [plan.rows], "int32"));
+      return this.#runtime.compile(graph({ outputs: { loss } }), { label: "head-loss" });
+    });
+  }
+
+  /**
+   * {@link headLoss} and its gradients in one graph, each row's loss weighted by
+   * `weights` [N]. Parameter gradients are added to `sum:<name>` inputs, which
+   * their outputs may alias.
+   */
+  headTraining(plan: HeadPlan, wanted: BlockGradients): Promise<Program> {
+    return this.#once("head-training", { plan, wanted }, () => {
+      const [loss] = crossEntropy(headLogits(this.#spec, plan), input("labels", [plan.rows], "int32"));
+      const names = wanted.input ? ["x", ...wanted.parameters] : wanted.parameters;
+      const outputs = gradientOutputs(loss, input("weights", [plan.rows]), graph({ outputs: { loss } }).inputs, names);
+      for (const name of wanted.parameters) {
+        const gradient = outputs[GRADIENT_PREFIX + name];
+        if (gradient !== undefined) outputs[GRADIENT_PREFIX + name] = add(gradient, input(ACCUMULATOR_PREFIX + name, gradient.shape));
+      }
+      return this.#runtime.compile(graph({ outputs: { loss, ...outputs } }), { label: "head-training" });
+    });
+  }
+
+  /** Releases every compiled graph. */
+  async dispose(): Promise<void> {
+    this.#entries.clear();
+    await Promise.resolve();
+  }
+}
