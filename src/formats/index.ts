@@ -1,0 +1,14 @@
+// formats: bytes and text on disk (safetensors, shard indexes, JSON, JSON Lines, PEFT's
+// adapter_config.json, bitsandbytes' 4-bit layout). Takes byte sources, yields chunks.
+// Must not know Node, the values of numbers (codecs), models or training.
+export { type Bnb4bitNested, bnb4bitNames, bnb4bitParts, type Bnb4bitTensor, isBnb4bit, readBnb4bit } from "./bnb4bit.ts";
+export { dtypeBits, elementCount, isSafetensorsDtype, SAFETENSORS_DTYPES, type SafetensorsDtype, tensorBytes } from "./dtypes.ts";
+export { decodeUtf8, parseJson, type ParseJsonOptions, readJson } from "./json.ts";
+export { type JsonlRow, readJsonl } from "./jsonl.ts";
+export { refuseLfsPointer } from "./lfs-pointer.ts";
+export { loraPeftConfig, type LoraPeftConfig, type OtherPeftConfig, parsePeftConfig, type PeftConfig, serializePeftConfig } from "./peft-config.ts";
+export { describeValue, printable } from "./printable.ts";
+export { encodeSafetensors, planSafetensors, type SafetensorsPlan, type TensorPlan, type TensorToWrite } from "./safetensors-encode.ts";
+export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors-header.ts";
+export { openShards } from "./shards.ts";
+export { openSafetensors, requireTensor, type StoredTensor, type TensorFile } from "./tensor-file.ts";

@@ -1,0 +1,226 @@
+import { type ByteSource, HeirloomError } from "../core/index.ts";
+import { refuseLfsPointer } from "./lfs-pointer.ts";
+import { printable } from "./printable.ts";
+
+/**
+ * Deepest nesting read. Real Hugging Face files nest at most 12 levels
+ * (tokenizer.json); beyond this, code that walks a value could exhaust the stack.
+ */
+const MAX_DEPTH = 100;
+
+/** Largest JSON file read whole; the largest real ones are tokenizers of 35 MB and long Trainer logs. */
+const MAX_JSON_BYTES = 128 * 1024 * 1024;
+
+export interface ParseJsonOptions {
+  /** What a key that appears twice in one object does. @defaultValue "last", the last one counts, as in Python */
+  readonly duplicateKeys?: "last" | "refuse";
+  /** Whether bare `NaN`, `Infinity` and `-Infinity` are numbers, as Python writes them. @defaultValue true */
+  readonly nonFinite?: boolean;
+  /** Most values read, so that a hostile file cannot fill the memory. @defaultValue 8,000,000 */
+  readonly maxValues?: number;
+}
+
+/** Default of `maxValues`; the largest tokenizers hold about 2 million. */
+const MAX_VALUES = 8_000_000;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const ESCAPES: Readonly<Record<string, string>> = { '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" };
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const WORDS: readonly (readonly [string, unknown, boolean])[] = [
+  ["true", true, false],
+  ["false", false, false],
+  ["null", null, false],
+  ["NaN", Number.NaN, true],
+  ["Infinity", Number.POSITIVE_INFINITY, true],
+  ["-Infinity", Number.NEGATIVE_INFINITY, true],
+];
+
+/**
+ * A JSON reader of our own, because `JSON.parse` swallows duplicate keys,
+ * refuses Python's NaN, recurses without a limit that we set, and echoes the
+ * input raw in its messages.
+ */
+class JsonReader {
+  readonly #text: string;
+  readonly #where: string;
+  readonly #refuseDuplicates: boolean;
+  readonly #nonFinite: boolean;
+  #valuesLeft: number;
+  #at = 0;
+  #depth = 0;
+
+  constructor(text: string, where: string, options: ParseJsonOptions) {
+    this.#text = text;
+    this.#where = where;
+    this.#refuseDuplicates = options.duplicateKeys === "refuse";
+    this.#nonFinite = options.nonFinite ?? true;
+    this.#valuesLeft = options.maxValues ?? MAX_VALUES;
+  }
+
+  document(): unknown {
+    this.#skipSpace();
+    const value = this.#value();
+    this.#skipSpace();
+    if (this.#at < this.#text.length) this.#fail("the end of the file");
+    return value;
+  }
+
+  #fail(expected: string, at = this.#at): never {
+    const before = this.#text.slice(0, at);
+    const line = before.split("\n").length;
+    const column = at - before.lastIndexOf("\n");
+    const found = at < this.#text.length ? `"${printable(this.#text.slice(at, at + 12))}"` : "the end of the file";
+    throw new HeirloomError("JSON_INVALID", `line ${line}, column ${column}: expected ${expected}, found ${found}`, {
+      where: printable(this.#where),
+      hint: "mend the file at that place, or download it again if it was cut short",
+      details: { line, column },
+    });
+  }
+
+  #skipSpace(): void {
+    for (;;) {
+      const code = this.#text.charCodeAt(this.#at);
+      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+      this.#at++;
+    }
+  }
+
+  #value(): unknown {
+    if (this.#valuesLeft-- === 0) this.#fail("fewer values in one file");
+    const code = this.#text.charCodeAt(this.#at);
+    if (code === QUOTE) return this.#string();
+    if (code === 0x7b || code === 0x5b) {
+      if (this.#depth >= MAX_DEPTH) this.#fail(`at most ${MAX_DEPTH} levels of nesting`);
+      this.#depth++;
+      const value = code === 0x7b ? this.#object() : this.#array();
+      this.#depth--;
+      return value;
+    }
+    NUMBER.lastIndex = this.#at;
+    const number = NUMBER.exec(this.#text);
+    if (number !== null) {
+      this.#at = NUMBER.lastIndex;
+      return Number(number[0]);
+    }
+    for (const [word, value, nonFinite] of WORDS) {
+      if ((!nonFinite || this.#nonFinite) && this.#text.startsWith(word, this.#at)) {
+        this.#at += word.length;
+        return value;
+      }
+    }
+    return this.#fail("a JSON value");
+  }
+
+  #object(): Record<string, unknown> {
+    const object: Record<string, unknown> = {};
+    this.#at++;
+    this.#skipSpace();
+    if (this.#take(0x7d)) return object;
+    for (;;) {
+      const keyAt = this.#at;
+      if (this.#text.charCodeAt(keyAt) !== QUOTE) this.#fail('a key in double quotes');
+      const key = this.#string();
+      if (this.#refuseDuplicates && Object.hasOwn(object, key)) this.#fail("each key once", keyAt);
+      this.#skipSpace();
+      if (!this.#take(0x3a)) this.#fail('":" after a key');
+      this.#skipSpace();
+      const value = this.#value();
+      // Assigning to `__proto__` would set the prototype instead of a key.
+      if (key === "__proto__") Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+      else object[key] = value;
+      this.#skipSpace();
+      if (this.#take(0x7d)) return object;
+      if (!this.#take(0x2c)) this.#fail('"," or "}"');
+      this.#skipSpace();
+    }
+  }
+
+  #array(): unknown[] {
+    const array: unknown[] = [];
+    this.#at++;
+    this.#skipSpace();
+    if (this.#take(0x5d)) return array;
+    for (;;) {
+      array.push(this.#value());
+      this.#skipSpace();
+      if (this.#take(0x5d)) return array;
+      if (!this.#take(0x2c)) this.#fail('"," or "]"');
+      this.#skipSpace();
+    }
+  }
+
+  #take(code: number): boolean {
+    if (this.#text.charCodeAt(this.#at) !== code) return false;
+    this.#at++;
+    return true;
+  }
+
+  #string(): string {
+    const text = this.#text;
+    let from = ++this.#at;
+    let value = "";
+    for (;;) {
+      const code = text.charCodeAt(this.#at);
+      if (code === QUOTE) {
+        const rest = text.slice(from, this.#at++);
+        return value === "" ? rest : value + rest;
+      }
+      if (Number.isNaN(code)) this.#fail("a closing quote");
+      if (code < 0x20) this.#fail("control characters in strings to be escaped");
+      if (code === BACKSLASH) {
+        value += text.slice(from, this.#at) + this.#escape();
+        from = this.#at;
+      } else {
+        this.#at++;
+      }
+    }
+  }
+
+  #escape(): string {
+    const letter = this.#text.charAt(this.#at + 1);
+    const simple = ESCAPES[letter];
+    if (simple !== undefined) {
+      this.#at += 2;
+      return simple;
+    }
+    const digits = this.#text.slice(this.#at + 2, this.#at + 6);
+    if (letter !== "u" || !/^[0-9a-fA-F]{4}$/.test(digits)) this.#fail("a known escape after the backslash");
+    this.#at += 6;
+    return String.fromCharCode(Number.parseInt(digits, 16));
+  }
+}
+
+/**
+ * Parses JSON as Hugging Face tools write it: bare `NaN` and `Infinity` are
+ * numbers, a Git LFS pointer is recognized.
+ *
+ * @param where file (or file and row) for messages
+ * @throws HeirloomError `JSON_INVALID` with line and column, `LFS_POINTER`
+ */
+export function parseJson(text: string, where: string, options: ParseJsonOptions = {}): unknown {
+  refuseLfsPointer(text, where);
+  return new JsonReader(text, where, options).document();
+}
+
+/** Bytes as UTF-8 text without a byte order mark; throws `JSON_INVALID` where they are not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new HeirloomError("JSON_INVALID", "expected UTF-8 text, found bytes that are not", {
+      where: printable(where),
+      hint: "save the file as UTF-8, or check that it is the text file that it should be",
+      cause,
+    });
+  }
+}
+
+/** Reads a JSON file whole; see {@link parseJson}. Throws `JSON_INVALID` beyond `maxBytes`. */
+export async function readJson(source: ByteSource, options: ParseJsonOptions & { readonly maxBytes?: number } = {}): Promise<unknown> {
+  const maxBytes = options.maxBytes ?? MAX_JSON_BYTES;
+  if (source.size > maxBytes) {
+    throw new HeirloomError("JSON_INVALID", `expected at most ${maxBytes} bytes of JSON, found ${source.size}`, { where: printable(source.name) });
+  }
+  return parseJson(decodeUtf8(await source.read(0, source.size), source.name), source.name, options);
+}

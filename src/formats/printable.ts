@@ -1,0 +1,26 @@
+/** Longest foreign text that a message repeats; the longest tensor name seen in the wild has 112 characters. */
+const MAX_PRINTED_CHARACTERS = 160;
+
+/** C0, DEL, C1, line separators, and the marks that reorder text on a terminal. */
+// eslint-disable-next-line no-control-regex -- finding control characters is the purpose
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\p{Cs}/gu;
+
+/**
+ * Text from a file, safe to print: control characters and marks that reorder
+ * or hide text become `\u001b`-like escapes, and a long text is cut with `…`.
+ * Everything that messages repeat from a file goes through here.
+ */
+export function printable(text: string, maxCharacters = MAX_PRINTED_CHARACTERS): string {
+  const cut = text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text;
+  return cut.replace(UNPRINTABLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** A JSON value as a message shows it: `"none"`, `12`, `an object`. */
+export function describeValue(value: unknown): string {
+  if (value === null) return "null";
+  if (value === undefined) return "nothing";
+  if (typeof value === "string") return `"${printable(value, 60)}"`;
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
+  return "an object";
+}

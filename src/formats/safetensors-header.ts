@@ -1,0 +1,173 @@
+import { type ByteSource, HeirloomError, isHeirloomError, ProblemList } from "../core/index.ts";
+import { isSafetensorsDtype, SAFETENSORS_DTYPES, type SafetensorsDtype, tensorBytes } from "./dtypes.ts";
+import { parseJson } from "./json.ts";
+import { LFS_MARK, MAX_LFS_POINTER_BYTES, refuseLfsPointer } from "./lfs-pointer.ts";
+import { describeValue, printable } from "./printable.ts";
+
+/*
+ * Layout: u64 little-endian N | N bytes of JSON, padded with spaces to a
+ * multiple of 8 | tensor data, without holes, to the end of the file.
+ *
+ * Limits, and why:
+ */
+/** As in the safetensors library (`MAX_HEADER_SIZE`). */
+const MAX_HEADER_BYTES = 100_000_000;
+/** Largest real model known: 384 experts x 60 layers x 3 matrices x 2 tensors = 138,240, over all its shards. */
+const MAX_TENSORS = 250_000;
+/** An entry of a four-dimensional tensor has 11 JSON values; 12 for each of MAX_TENSORS. */
+const MAX_JSON_VALUES = 12 * MAX_TENSORS;
+/** PyTorch allows 64 dimensions (`MAX_DIMS` of its tensor iterator). */
+const MAX_DIMENSIONS = 64;
+/** First request: the header of an 8B LoRA adapter (448 tensors, 52 kB) comes with the length in one read. */
+const FIRST_READ_BYTES = 65_536;
+/** How many faults of one header a message lists. */
+const MAX_PROBLEMS = 20;
+const LENGTH_BYTES = 8;
+const NOT_SAFETENSORS = "check that this is a safetensors file";
+
+/** One tensor of a file; `start` and `end` are byte offsets from the start of the file. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: SafetensorsDtype;
+  readonly shape: readonly number[];
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface SafetensorsHeader {
+  /** The `__metadata__` entry; empty if there is none. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** By name, in the order of the data. */
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** How much was read to know all this. */
+  readonly bytesRead: number;
+}
+
+function invalid(source: ByteSource, message: string, hint?: string): HeirloomError {
+  return new HeirloomError("SAFETENSORS_INVALID", message, { where: printable(source.name), ...(hint === undefined ? {} : { hint }) });
+}
+
+function truncated(source: ByteSource, expected: number): HeirloomError {
+  return new HeirloomError("SAFETENSORS_TRUNCATED", `expected ${expected} bytes, found ${source.size}`, {
+    where: printable(source.name),
+    hint: "the download or copy was cut short: fetch the file again",
+    details: { expectedBytes: expected, foundBytes: source.size },
+  });
+}
+
+/** What a file whose first bytes make no header most likely is. */
+function otherFormat(first: Uint8Array): string | undefined {
+  const text = String.fromCharCode(...first.subarray(0, 16));
+  if (text.startsWith("PK\u0003\u0004")) return "a zip archive (a PyTorch .bin or .pt file?)";
+  if (text.startsWith("GGUF")) return "a GGUF file";
+  if (text.startsWith("\u0080\u0002")) return "a Python pickle";
+  if (/^\s*(<!DOCTYPE|<html)/i.test(text)) return "an HTML page (a failed download?)";
+  if (/^\s*\{\s*"/.test(text)) return "JSON text";
+  return undefined;
+}
+
+/** Reads the length and, in the same or one more request, the JSON bytes. */
+async function readHeaderBytes(source: ByteSource): Promise<{ json: Uint8Array; bytesRead: number }> {
+  const first = await source.read(0, Math.min(source.size, FIRST_READ_BYTES));
+  if (first.byteLength >= LFS_MARK.length && source.size < MAX_LFS_POINTER_BYTES) {
+    refuseLfsPointer(String.fromCharCode(...first), source.name);
+  }
+  if (first.byteLength < LENGTH_BYTES) throw truncated(source, LENGTH_BYTES + 2);
+  const length = Number(new DataView(first.buffer, first.byteOffset).getBigUint64(0, true));
+  if (length > MAX_HEADER_BYTES) {
+    throw invalid(source, `expected a header of at most ${MAX_HEADER_BYTES} bytes, found ${otherFormat(first) ?? `a length of ${length}`}`, NOT_SAFETENSORS);
+  }
+  const end = LENGTH_BYTES + length;
+  if (first.byteLength > LENGTH_BYTES && first[LENGTH_BYTES] !== 0x7b) {
+    throw invalid(source, `expected the header to begin with "{", found ${otherFormat(first) ?? "something else"}`, NOT_SAFETENSORS);
+  }
+  if (end > source.size) throw truncated(source, end);
+  if (length < 2) throw invalid(source, `expected a header of at least 2 bytes, found a length of ${length}`);
+  if (end <= first.byteLength) return { json: first.subarray(LENGTH_BYTES, end), bytesRead: first.byteLength };
+  const json = new Uint8Array(length);
+  json.set(first.subarray(LENGTH_BYTES));
+  json.set(await source.read(first.byteLength, end), first.byteLength - LENGTH_BYTES);
+  return { json, bytesRead: end };
+}
+
+function parseHeaderJson(json: Uint8Array, source: ByteSource): Record<string, unknown> {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(json);
+    // The text begins with "{", so the value is an object.
+    return parseJson(text, `${source.name} (header)`, { duplicateKeys: "refuse", nonFinite: false, maxValues: MAX_JSON_VALUES }) as Record<string, unknown>;
+  } catch (cause) {
+    if (isHeirloomError(cause)) throw HeirloomError.of([{ ...cause.problems[0], code: "SAFETENSORS_INVALID", hint: "write the file again with the safetensors library" }]);
+    throw invalid(source, "expected the header to be UTF-8 text, found bytes that are not");
+  }
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
+
+function readMetadata(value: unknown, where: string, problems: ProblemList): Record<string, string> {
+  if (value === undefined) return {};
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  if (!isObject || Object.values(value).some((item) => typeof item !== "string")) {
+    problems.add("SAFETENSORS_INVALID", `__metadata__: expected an object of strings, found ${describeValue(value)}`, { where });
+    return {};
+  }
+  return value as Record<string, string>;
+}
+
+/** The entry of one tensor, or what is wrong with it. */
+function readEntry(name: string, value: unknown, dataStart: number): TensorEntry | string {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return `expected an object, found ${describeValue(value)}`;
+  const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
+  if (!isSafetensorsDtype(dtype)) return `expected a dtype of ${SAFETENSORS_DTYPES.join(", ")}, found ${describeValue(dtype)}`;
+  if (!Array.isArray(shape) || !shape.every(isCount)) return `expected a shape of whole numbers, found ${describeValue(shape)}`;
+  if (shape.length > MAX_DIMENSIONS) return `expected at most ${MAX_DIMENSIONS} dimensions, found ${shape.length}`;
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) return `expected two data_offsets, found ${describeValue(offsets)}`;
+  const [start, end] = offsets as [number, number];
+  const bytes = tensorBytes(dtype, shape);
+  if (bytes === undefined) return `expected a size in whole bytes, found ${dtype} [${shape.join(", ")}]`;
+  if (end - start !== bytes) return `expected ${bytes} bytes for ${dtype} [${shape.join(", ")}], found data_offsets of ${end - start}`;
+  return { name, dtype, shape, start: dataStart + start, end: dataStart + end };
+}
+
+/** Tensors must follow one another without overlap or hole. Returns where the data ends. */
+function checkLayout(entries: readonly TensorEntry[], dataStart: number, where: string, problems: ProblemList): number {
+  let position = dataStart;
+  for (const entry of entries) {
+    if (entry.start !== position && problems.problems.length < MAX_PROBLEMS) {
+      const fault = entry.start < position ? "overlaps the tensor before it" : "leaves a hole before it";
+      problems.add("SAFETENSORS_INVALID", `${printable(entry.name)}: expected its data at byte ${position}, found ${entry.start}: it ${fault}`, { where });
+    }
+    position = Math.max(position, entry.end);
+  }
+  return position;
+}
+
+/**
+ * Reads a safetensors header: names, dtypes, shapes and where the data lies.
+ * One request for a usual header, two for a long one; no tensor data is read.
+ * Checks what the safetensors library checks.
+ *
+ * @throws HeirloomError `SAFETENSORS_INVALID`, `SAFETENSORS_TRUNCATED`, `LFS_POINTER`
+ */
+export async function readSafetensorsHeader(source: ByteSource): Promise<SafetensorsHeader> {
+  const { json, bytesRead } = await readHeaderBytes(source);
+  const { __metadata__, ...tensors } = parseHeaderJson(json, source);
+  const where = printable(source.name);
+  const names = Object.keys(tensors);
+  if (names.length > MAX_TENSORS) throw invalid(source, `expected at most ${MAX_TENSORS} tensors, found ${names.length}`);
+  const problems = new ProblemList();
+  const metadata = readMetadata(__metadata__, where, problems);
+  const dataStart = LENGTH_BYTES + json.byteLength;
+  const entries: TensorEntry[] = [];
+  for (const name of names) {
+    const entry = readEntry(name, tensors[name], dataStart);
+    if (typeof entry !== "string") entries.push(entry);
+    else if (problems.problems.length < MAX_PROBLEMS) problems.add("SAFETENSORS_INVALID", `${printable(name)}: ${entry}`, { where });
+  }
+  problems.throwIfAny();
+  entries.sort((a, b) => a.start - b.start || a.end - b.end);
+  const end = checkLayout(entries, dataStart, where, problems);
+  problems.throwIfAny();
+  if (end > source.size) throw truncated(source, end);
+  if (end < source.size) throw invalid(source, `expected the file to end with its last tensor at byte ${end}, found ${source.size - end} more bytes`);
+  return { metadata, tensors: new Map(entries.map((entry) => [entry.name, entry])), bytesRead };
+}

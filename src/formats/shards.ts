@@ -1,0 +1,119 @@
+import { type ByteSource, HeirloomError, ProblemList } from "../core/index.ts";
+import { readJson } from "./json.ts";
+import { describeValue, printable } from "./printable.ts";
+import { readSafetensorsHeader, type SafetensorsHeader } from "./safetensors-header.ts";
+import { type StoredTensor, type TensorFile, tensorFile } from "./tensor-file.ts";
+
+/** Largest real index: 138,240 tensors (see safetensors-header.ts); four times that. */
+const MAX_INDEX_TENSORS = 500_000;
+/** Largest real set has 281 shards; the product's own goal is 1,000. */
+const MAX_SHARDS = 4_096;
+/** Headers read at a time: hides latency, and stays far from a process's limit of open files. */
+const PARALLEL_HEADERS = 16;
+/** How many faults of one index a message lists. */
+const MAX_PROBLEMS = 20;
+
+/** Why `file` may not be opened beside an index, or `undefined`. */
+function refuseName(file: string): string | undefined {
+  if (printable(file, Number.MAX_SAFE_INTEGER) !== file) return "it has control characters";
+  const escapes = file.startsWith("/") || file.includes("\\") || /^[A-Za-z]:/.test(file);
+  if (escapes || file.split("/").some((part) => part === "" || part === "." || part === "..")) return "it does not lie in the folder of the index";
+  if (!file.endsWith(".safetensors")) return "it is not a .safetensors file";
+  return undefined;
+}
+
+/** Reads `weight_map` (tensor name → shard file) with every name checked. */
+async function readWeightMap(index: ByteSource): Promise<ReadonlyMap<string, string>> {
+  const where = printable(index.name);
+  const json = await readJson(index, { duplicateKeys: "refuse" });
+  const map = typeof json === "object" && json !== null && "weight_map" in json ? json.weight_map : undefined;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw new HeirloomError("SHARD_INDEX_INVALID", `expected an object "weight_map", found ${describeValue(map)}`, { where });
+  }
+  const pairs = Object.entries(map);
+  if (pairs.length === 0 || pairs.length > MAX_INDEX_TENSORS) {
+    throw new HeirloomError("SHARD_INDEX_INVALID", `expected 1 to ${MAX_INDEX_TENSORS} tensors in "weight_map", found ${pairs.length}`, { where });
+  }
+  const problems = new ProblemList();
+  const faultOfFile = new Map<string, string | undefined>();
+  for (const [tensor, file] of pairs) {
+    const known = typeof file === "string" && faultOfFile.has(file);
+    const fault = typeof file === "string" ? (known ? undefined : refuseName(file)) : "it is not a text";
+    if (typeof file === "string") faultOfFile.set(file, fault);
+    if (fault === undefined || problems.problems.length >= MAX_PROBLEMS) continue;
+    problems.add("SHARD_INDEX_INVALID", `${printable(tensor)}: the shard ${describeValue(file)} is refused: ${fault}`, { where });
+  }
+  problems.throwIfAny();
+  if (faultOfFile.size > MAX_SHARDS) {
+    throw new HeirloomError("SHARD_INDEX_INVALID", `expected at most ${MAX_SHARDS} shards, found ${faultOfFile.size}`, { where });
+  }
+  return new Map(pairs as [string, string][]);
+}
+
+interface Shard {
+  readonly file: string;
+  readonly source: ByteSource;
+  readonly header: SafetensorsHeader;
+}
+
+/** Opens all shards, a few at a time; what is wrong with any of them is thrown once. */
+async function openAll(files: readonly string[], openByName: (file: string) => Promise<ByteSource>): Promise<Shard[]> {
+  const problems = new ProblemList();
+  const shards = new Map<string, Shard>();
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let file = files[next++]; file !== undefined; file = files[next++]) {
+      try {
+        const source = await openByName(file);
+        shards.set(file, { file, source, header: await readSafetensorsHeader(source) });
+      } catch (error) {
+        problems.absorb(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(PARALLEL_HEADERS, files.length) }, work));
+  problems.throwIfAny();
+  return files.map((file) => shards.get(file) as Shard);
+}
+
+/** Gathers the tensors of all shards and holds them against the index. */
+function gather(shards: readonly Shard[], weightMap: ReadonlyMap<string, string>, where: string): Map<string, StoredTensor> {
+  const problems = new ProblemList();
+  const fileOf = new Map<string, string>();
+  const found = new Map<string, StoredTensor>();
+  const report = (message: string): void => {
+    if (problems.problems.length < MAX_PROBLEMS) problems.add("SHARD_INDEX_INVALID", message, { where, hint: "download the index and all its shards again, from one revision" });
+  };
+  for (const { file, source, header } of shards) {
+    for (const [name, entry] of header.tensors) {
+      const before = fileOf.get(name);
+      if (before !== undefined) report(`${printable(name)}: two shards hold it, ${before} and ${file}`);
+      else if (!weightMap.has(name)) report(`${printable(name)}: ${file} holds it, the index does not list it`);
+      fileOf.set(name, file);
+      found.set(name, { ...entry, source });
+    }
+  }
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, file] of weightMap) {
+    const tensor = found.get(name);
+    if (tensor !== undefined && fileOf.get(name) === file) tensors.set(name, tensor);
+    else report(`${printable(name)}: the index says that it is in ${file}, found ${fileOf.get(name) ?? "nowhere"}`);
+  }
+  problems.throwIfAny();
+  return tensors;
+}
+
+/**
+ * Opens a sharded set by its `model.safetensors.index.json`. Index and shards
+ * must agree on every tensor. Shard names that lead out of the folder are
+ * refused before anything is opened.
+ *
+ * @param openByName opens a shard by its name relative to the index
+ * @throws HeirloomError `SHARD_INDEX_INVALID`, `JSON_INVALID`, `LFS_POINTER`, and what opening a shard throws
+ */
+export async function openShards(index: ByteSource, openByName: (file: string) => Promise<ByteSource>): Promise<TensorFile> {
+  const weightMap = await readWeightMap(index);
+  const shards = await openAll([...new Set(weightMap.values())].sort(), openByName);
+  const tensors = gather(shards, weightMap, printable(index.name));
+  return tensorFile(index.name, tensors, shards[0]?.header.metadata ?? {});
+}
