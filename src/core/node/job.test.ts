@@ -1,37 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import ts from "typescript";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fileURLToPath } from "node:url";
+import { threadId } from "node:worker_threads";
+import { describe, expect, it } from "vitest";
 import { HeirloomError, InternalError } from "../errors.ts";
-import { defineJob, type Job, type RunJobOptions, runJob } from "./job.ts";
-
-type Request = { readonly act: string; readonly terms?: readonly number[] };
-type Event = Readonly<Record<string, unknown>>;
-
-const here = import.meta.dirname;
-const compiled: readonly string[] = ["errors.ts", "error-codes.ts", "node/job.ts"];
-let folder: string;
-/** The fixture's job, for true workers and inline alike. */
-let job: Job<Request, Event, unknown>;
-
-beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "heirloom-job-"));
-  mkdirSync(join(folder, "node"));
-  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-  for (const file of compiled) {
-    const source = readFileSync(join(here, "..", file), "utf8");
-    const { outputText } = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, rewriteRelativeImportExtensions: true } });
-    writeFileSync(join(folder, file.replace(/\.ts$/, ".js")), outputText);
-  }
-  const entry = join(folder, "node", "test-job.mjs");
-  copyFileSync(join(here, "fixtures", "test-job.mjs"), entry);
-  job = ((await import(pathToFileURL(entry).href)) as { job: typeof job }).job;
-});
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+import { type Event, job, type Request } from "./fixtures/test-job.ts";
+import { type RunJobOptions, runJob } from "./job.ts";
 
 async function failureOf(request: Request, options: RunJobOptions<Event> = {}): Promise<unknown> {
   return runJob(job, request, options).then(
@@ -66,7 +39,7 @@ describe.each([
 
   it("fails with the HeirloomError that it threw, all problems included", async () => {
     const error = await failureOf({ act: "user-error" }, { inline });
-    if (!inline) expect(error).toBeInstanceOf(HeirloomError);
+    expect(error).toBeInstanceOf(HeirloomError);
     expect(error).toMatchObject({
       name: "HeirloomError",
       code: "TENSOR_MISSING",
@@ -77,19 +50,19 @@ describe.each([
         { code: "TENSOR_SHAPE", message: "another shape" },
       ],
     });
-    expect((error as Error).stack).toContain("test-job.mjs");
+    expect((error as Error).stack).toContain("test-job.ts");
   });
 
   it("fails with an InternalError that names the place when an invariant broke", async () => {
     const error = await failureOf({ act: "internal-error" }, { inline });
-    if (!inline) expect(error).toBeInstanceOf(InternalError);
+    expect(error).toBeInstanceOf(InternalError);
     expect(error).toMatchObject({ name: "InternalError", code: "INTERNAL", message: "step 3: internal error: an invariant broke" });
   });
 
   it("turns any other error into an InternalError with the stack in its details", async () => {
     const error = await failureOf({ act: "bug" }, { inline });
     expect(error).toBeInstanceOf(InternalError);
-    expect((error as InternalError).details["stack"]).toMatch(/TypeError: .*length[^]*test-job\.mjs/);
+    expect((error as InternalError).details["stack"]).toMatch(/TypeError: .*length[^]*test-job\.ts/);
   });
 
   it("refuses an event that cannot be cloned", async () => {
@@ -108,7 +81,6 @@ describe.each([
 
 describe("a worker's job", () => {
   it("runs on another thread", async () => {
-    const { threadId } = await import("node:worker_threads");
     const result = (await runJob(job, { act: "sum", terms: [] }, { inline: false })) as { thread: number };
     expect(result.thread).not.toBe(threadId);
   });
@@ -132,28 +104,18 @@ describe("a worker's job", () => {
   });
 
   it("is an InternalError when its module does not exist", async () => {
-    const lost = { ...job, module: new URL("nowhere.mjs", pathToFileURL(folder)).href };
+    const lost = { ...job, module: new URL("./nowhere.ts", import.meta.url).href };
     await expect(runJob(lost, { act: "sum" }, { inline: false })).rejects.toMatchObject({ code: "INTERNAL" });
   });
 
   it("names lack of memory as such, with what to type", () => {
-    const script = join(folder, "node", "run-out.mjs");
-    writeFileSync(script, 'import { runJob } from "./job.js"; import { job } from "./test-job.mjs"; await runJob(job, { act: "memory" }).catch((e) => console.log(e.code, e.hint));');
-    // A small heap, so that it is full within a second.
-    const { stdout } = spawnSync(process.execPath, ["--max-old-space-size=32", script], { encoding: "utf8" });
+    const program = fileURLToPath(new URL("./fixtures/run-out-of-memory.ts", import.meta.url));
+    // So small a heap is full within a second.
+    const { stdout } = spawnSync(process.execPath, [...process.execArgv, "--max-old-space-size=64", program], { encoding: "utf8" });
     expect(stdout).toMatch(/^COMPUTE_FAILED .*--max-old-space-size/);
   });
 
   it("ends although the job left a timer running", async () => {
     expect(await runJob(job, { act: "open-handle" }, { inline: false })).toBe("done");
-  });
-});
-
-describe("a job of TypeScript sources", () => {
-  it("runs without being told where, also on a Node that cannot load it in a worker", async () => {
-    const own = defineJob<number, never, number>(import.meta.url, (request) => Promise.resolve(request + 1));
-    const inline = !(process.features as { typescript?: unknown }).typescript;
-    if (inline) expect(await runJob(own, 41)).toBe(42);
-    else expect(own.module).toBe(import.meta.url);
   });
 });

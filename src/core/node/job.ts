@@ -7,9 +7,8 @@ import { HeirloomError, InternalError, isHeirloomError, type Problem } from "../
  *
  * A job is one module, `x-worker.ts`, that exports `defineJob(import.meta.url, body)`.
  * Whoever imports it gets the typed job to hand to {@link runJob}; loaded as the
- * worker's entry, the same line serves the request. Node 20 cannot load a `.ts`
- * file in a worker, so from TypeScript sources (the tests) the body runs inline
- * on the caller's thread, with the same cloning of request, events and result.
+ * worker's entry, the same line serves the request. (Workers inherit the loader
+ * with which the tests run TypeScript on Node 20.)
  */
 
 /** What a running job may do besides computing. */
@@ -35,7 +34,7 @@ export interface RunJobOptions<Event> {
   readonly onEvent?: (event: Event) => void;
   /** Aborting asks the job to stop; what it then returns is still the result. */
   readonly signal?: AbortSignal;
-  /** @defaultValue true only where a worker could not load the module (TypeScript sources on Node 20) */
+  /** Runs the body on the caller's thread instead, which it then blocks; all else is the same. @defaultValue false */
   readonly inline?: boolean;
 }
 
@@ -104,11 +103,6 @@ function rebuild(failure: Failure): HeirloomError {
   return error;
 }
 
-function needsInline(module: string): boolean {
-  const features = process.features as { readonly typescript?: string | false };
-  return module.endsWith(".ts") && !features.typescript;
-}
-
 /**
  * Runs a job, by default in a worker thread of its own.
  *
@@ -133,7 +127,7 @@ export async function runJob<Request, Event, Result>(job: Job<Request, Event, Re
   options.signal?.addEventListener("abort", requestStop);
   try {
     const input: WorkerInput = { marker: MARKER, module: job.module, request, stop };
-    const result = await ((options.inline ?? needsInline(job.module)) ? runInline(job.body as JobBody<unknown, unknown, unknown>, input, onEvent) : runWorker(input, onEvent));
+    const result = await (options.inline ? runInline(job.body as JobBody<unknown, unknown, unknown>, input, onEvent) : runWorker(input, onEvent));
     if (listenerFailure) throw listenerFailure.error;
     return result as Result;
   } catch (error) {
