@@ -1,0 +1,3 @@
+export declare const LAYERS: readonly string[];
+export declare const LIGHT: readonly string[];
+export declare const BROWSER: readonly string[];

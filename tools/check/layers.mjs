@@ -1,0 +1,41 @@
+// The import order of src/ as data: a folder may import those after it, never those before it.
+// Read by .dependency-cruiser.mjs and by the gates that speak of folders.
+
+/** Top to bottom (DESIGN, architecture). */
+export const LAYERS = [
+  "cli",
+  "server",
+  "train",
+  "generate",
+  "export",
+  "engine",
+  "compute",
+  "audit",
+  "runs",
+  "data",
+  "ledger",
+  "adapter",
+  "model",
+  "config",
+  "codecs",
+  "formats",
+  "core",
+];
+
+/** The half that runs no model: it never reaches the heavy runtime. */
+export const LIGHT = LAYERS.slice(LAYERS.indexOf("audit"));
+
+/** Also run in a browser, so no Node imports; paths under src/. */
+export const BROWSER = [
+  "audit",
+  "ledger",
+  "adapter",
+  "model",
+  "config",
+  "codecs",
+  "formats",
+  "core/(?!node/)",
+  "compute/graph",
+  "compute/reference",
+  "compute/onnx",
+];

@@ -1,0 +1,38 @@
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+
+const everywhere = ["src/**/*", "tools/**/*", "bench/**/*", "test/**/*"];
+const named = (suffix: string) => everywhere.map((folder) => `${folder}${suffix}`);
+
+/** The kinds of tests are told apart by file name; `npm test` runs the first two, the check runs all. */
+function project(name: string, include: string[], exclude: string[], testTimeout: number): TestProjectInlineConfiguration {
+  return {
+    test: {
+      name,
+      include,
+      exclude,
+      testTimeout,
+      hookTimeout: testTimeout,
+      // Processes, not threads: native addons and worker threads of our own are under test.
+      pool: "forks",
+      // Worker threads inherit this, so that a worker's entry may be a .ts file.
+      execArgv: ["--import", new URL("./tools/register-typescript.mjs", import.meta.url).href],
+    },
+  };
+}
+
+const endToEnd = ["test/e2e/**/*.test.ts"];
+const parity = named(".parity.test.ts");
+const property = named(".property.test.ts");
+
+export default defineConfig({
+  test: {
+    // Two cores are what CI has; more processes only steal from the engine's own threads.
+    maxWorkers: 2,
+    projects: [
+      project("unit", named(".test.ts"), [...parity, ...property, ...endToEnd], 20_000),
+      project("parity", parity, endToEnd, 60_000),
+      project("property", property, endToEnd, 300_000),
+      project("e2e", endToEnd, [], 300_000),
+    ],
+  },
+});
