@@ -24,6 +24,15 @@ const MAX_BLOCK_SIZE = 4_096;
 const QUANT_MAP_LENGTH = 16;
 const NESTED_MAP_LENGTH = 256;
 
+/**
+ * The 16 values of NF4 (QLoRA, appendix E), as bitsandbytes' `get_4bit_type`
+ * has them: each is exact in fp32.
+ */
+export const NF4_CODEBOOK: readonly number[] = [
+  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0,
+  0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+];
+
 export interface Bnb4bitNested {
   /** Codes into `quantMap`, one per block of the weight. */
   readonly absmax: Uint8Array;
@@ -34,18 +43,17 @@ export interface Bnb4bitNested {
   readonly blockSize: number;
 }
 
-/** A 4-bit weight as it lies on disk; decoding is codecs' work. */
+/** An NF4 weight with its scales; what the codes stand for is {@link NF4_CODEBOOK}. */
 export interface Bnb4bitTensor {
   readonly name: string;
   readonly packed: Uint8Array;
-  /** Scale per block; null when double-quantized, see `nested`. */
-  readonly absmax: Float32Array | null;
-  readonly nested: Bnb4bitNested | null;
-  /** The 16 values that codes stand for. */
-  readonly quantMap: Float32Array;
+  /** Scale per block, restored if it was quantized itself. */
+  readonly absmax: Float32Array;
+  /** The quantized scales, if the file has double quantization. */
+  readonly nested?: Bnb4bitNested;
   readonly shape: readonly number[];
   readonly blockSize: number;
-  readonly quantType: (typeof QUANT_TYPES)[number];
+  readonly quantType: "nf4";
   /** Dtype that the weight had, as torch names it: "bfloat16", "float16", "float32". */
   readonly dtype: string;
 }
@@ -89,7 +97,7 @@ interface QuantState {
 
 const isBlockSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_BLOCK_SIZE;
 
-function checkState(json: unknown, quantType: string, where: string): QuantState {
+function checkState(json: unknown, where: string): QuantState {
   const state = (typeof json === "object" && json !== null ? json : {}) as Readonly<Record<string, unknown>>;
   const problems = new ProblemList();
   const expect = (holds: boolean, key: string, expected: string): void => {
@@ -98,7 +106,7 @@ function checkState(json: unknown, quantType: string, where: string): QuantState
   const { shape, blocksize, dtype, nested_blocksize: nestedBlocksize, nested_offset: offset } = state;
   const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0);
   const count = isShape ? elementCount(shape as number[]) : undefined;
-  expect(state["quant_type"] === quantType, "quant_type", `"${quantType}"`);
+  expect(state["quant_type"] === "nf4", "quant_type", '"nf4"');
   expect(count !== undefined && count > 0, "shape", "a list of positive whole numbers");
   expect(isBlockSize(blocksize), "blocksize", `a whole number from 1 to ${MAX_BLOCK_SIZE}`);
   expect(typeof dtype === "string", "dtype", "a text");
@@ -117,14 +125,14 @@ function checkState(json: unknown, quantType: string, where: string): QuantState
   };
 }
 
-async function readState(file: TensorFile, name: string, quantType: (typeof QUANT_TYPES)[number]): Promise<QuantState> {
-  const entry = requireTensor(file, stateName(name, quantType));
+async function readState(file: TensorFile, name: string): Promise<QuantState> {
+  const entry = requireTensor(file, stateName(name, "nf4"));
   const where = `${printable(file.name)}, ${printable(entry.name)}`;
   const bytes = entry.end - entry.start;
   if (entry.dtype !== "U8" || bytes > MAX_STATE_BYTES) {
     throw new HeirloomError("BNB_INVALID", `expected at most ${MAX_STATE_BYTES} bytes of JSON as U8, found ${bytes} bytes as ${entry.dtype}`, { where });
   }
-  return checkState(parseJson(decodeUtf8(await file.read(entry.name), where), where), quantType, where);
+  return checkState(parseJson(decodeUtf8(await file.read(entry.name), where), where), where);
 }
 
 /** Holds the sizes of all parts against the state, before any of them is read. */
@@ -152,33 +160,49 @@ function checkSizes(file: TensorFile, name: string, state: QuantState): void {
 }
 
 /**
- * Reads one bitsandbytes 4-bit weight with its quantization state.
+ * Scales from their 8-bit codes: `map[code] * nestedAbsmax[block] + offset`, in
+ * fp32 with a rounding after each step, as bitsandbytes computes it.
+ */
+export function restoreAbsmax(nested: Bnb4bitNested): Float32Array {
+  const { absmax: codes, nestedAbsmax, quantMap, offset, blockSize } = nested;
+  const restored = new Float32Array(codes.length);
+  const shift = Math.fround(offset);
+  for (let i = 0; i < codes.length; i++) {
+    const scaled = Math.fround((quantMap[codes[i] as number] as number) * (nestedAbsmax[Math.floor(i / blockSize)] as number));
+    restored[i] = scaled + shift;
+  }
+  return restored;
+}
+
+async function readScales(file: TensorFile, name: string, state: QuantState): Promise<Pick<Bnb4bitTensor, "absmax" | "nested">> {
+  if (state.nested === null) return { absmax: await readFloats(file, `${name}.absmax`) };
+  const nested: Bnb4bitNested = {
+    absmax: await file.read(`${name}.absmax`),
+    nestedAbsmax: await readFloats(file, `${name}.nested_absmax`),
+    quantMap: await readFloats(file, `${name}.nested_quant_map`),
+    ...state.nested,
+  };
+  return { absmax: restoreAbsmax(nested), nested };
+}
+
+/**
+ * Reads one bitsandbytes NF4 weight with its quantization state.
  *
- * @throws HeirloomError `BNB_INVALID` if a part is missing or contradicts the state, `TENSOR_MISSING` if it is no 4-bit weight
+ * @throws HeirloomError `BNB_INVALID` if a part is missing or contradicts the state, or a scale is not finite;
+ * `QUANTIZATION_UNSUPPORTED` for FP4; `TENSOR_MISSING` if `name` is no 4-bit weight
  */
 export async function readBnb4bit(file: TensorFile, name: string): Promise<Bnb4bitTensor> {
-  const quantType = QUANT_TYPES.find((type) => file.tensors.has(stateName(name, type))) ?? "nf4";
-  const state = await readState(file, name, quantType);
-  checkSizes(file, name, state);
-  const absmax = state.nested === null ? await readFloats(file, `${name}.absmax`) : null;
-  let nested: Bnb4bitNested | null = null;
-  if (state.nested !== null) {
-    nested = {
-      absmax: await file.read(`${name}.absmax`),
-      nestedAbsmax: await readFloats(file, `${name}.nested_absmax`),
-      quantMap: await readFloats(file, `${name}.nested_quant_map`),
-      ...state.nested,
-    };
+  const where = `${printable(file.name)}, ${printable(name)}`;
+  if (file.tensors.has(stateName(name, "fp4"))) {
+    throw new HeirloomError("QUANTIZATION_UNSUPPORTED", "expected NF4, found FP4", { where, hint: "quantize the base again with bnb_4bit_quant_type nf4" });
   }
-  return {
-    name,
-    packed: await file.read(name),
-    absmax,
-    nested,
-    quantMap: await readFloats(file, `${name}.quant_map`),
-    shape: state.shape,
-    blockSize: state.blockSize,
-    quantType,
-    dtype: state.dtype,
-  };
+  const state = await readState(file, name);
+  checkSizes(file, name, state);
+  const map = await readFloats(file, `${name}.quant_map`);
+  if (!map.every((value, code) => value === NF4_CODEBOOK[code])) {
+    throw new HeirloomError("BNB_INVALID", "expected the NF4 values in quant_map, found others", { where });
+  }
+  const scales = await readScales(file, name, state);
+  if (!scales.absmax.every(Number.isFinite)) throw new HeirloomError("BNB_INVALID", "expected finite scales, found NaN or infinity in absmax", { where });
+  return { name, packed: await file.read(name), ...scales, shape: state.shape, blockSize: state.blockSize, quantType: "nf4", dtype: state.dtype };
 }

@@ -1,7 +1,7 @@
 // formats: bytes and text on disk (safetensors, shard indexes, JSON, JSON Lines, PEFT's
 // adapter_config.json, bitsandbytes' 4-bit layout). Takes byte sources, yields chunks.
 // Must not know Node, the values of numbers (codecs), models or training.
-export { type Bnb4bitNested, bnb4bitNames, bnb4bitParts, type Bnb4bitTensor, isBnb4bit, readBnb4bit } from "./bnb4bit.ts";
+export { type Bnb4bitNested, bnb4bitNames, bnb4bitParts, type Bnb4bitTensor, isBnb4bit, NF4_CODEBOOK, readBnb4bit, restoreAbsmax } from "./bnb4bit.ts";
 export { dtypeBits, elementCount, isSafetensorsDtype, SAFETENSORS_DTYPES, type SafetensorsDtype, tensorBytes } from "./dtypes.ts";
 export { decodeUtf8, parseJson, type ParseJsonOptions, readJson } from "./json.ts";
 export { type JsonlRow, readJsonl } from "./jsonl.ts";

@@ -114,7 +114,7 @@ export function parsePeftConfig(json: unknown, where: string): PeftConfig {
   const known = new Set(fields.map((field) => field.key));
   const unknownKeys = isLora ? Object.keys(raw).filter((key) => !known.has(key)).sort() : [];
   // The tables give exactly the fields of the interface; the test compares both.
-  return { kind: isLora ? "lora" : "other", ...values, unknownKeys, raw } as PeftConfig;
+  return { kind: isLora ? "lora" : "other", ...values, unknownKeys, raw } as unknown as PeftConfig;
 }
 
 /** PEFT's defaults for everything that is not given, as `LoraConfig(...)` of PEFT 0.21. */
