@@ -56,7 +56,10 @@ export function queryChunks(length: number, window: number | null): readonly Chu
 /** 2 × multiplications of one product of queries with the keys of their chunks. */
 export function chunkedProductFlops(node: Node<AttentionAttributes>): number {
   const { batch, heads, length, width } = attentionSizes(node.inputs, node.attributes);
-  return queryChunks(length, node.attributes.window).reduce((sum, { start, end, firstKey }) => sum + 2 * batch * heads * (end - start) * (end - firstKey) * width, 0);
+  return queryChunks(length, node.attributes.window).reduce(
+    (sum, { start, end, firstKey }) => sum + 2 * batch * heads * (end - start) * (end - firstKey) * width,
+    0,
+  );
 }
 
 /** Added to the score of a key that is not seen: exp of it is 0 beside any real score, and unlike −∞ it cannot make a NaN. */
@@ -88,7 +91,15 @@ export function writer(emit: OnnxEmitter): Writer {
  * Emits the probabilities of one chunk as [B,H,n,k] from the chunk's q as [B,HK,G·n,d] and its keys [B,HK,k,d]. The
  * view of the query heads by key head is what spares repeating keys and values.
  */
-export function emitProbabilities(q: string, k: string, segments: string, chunk: Chunk, sizes: AttentionSizes, attributes: AttentionAttributes, emit: OnnxEmitter): string {
+export function emitProbabilities(
+  q: string,
+  k: string,
+  segments: string,
+  chunk: Chunk,
+  sizes: AttentionSizes,
+  attributes: AttentionAttributes,
+  emit: OnnxEmitter,
+): string {
   const write = writer(emit);
   const queries = chunk.end - chunk.start;
   const keys = chunk.end - chunk.firstKey;
@@ -102,12 +113,20 @@ export function emitProbabilities(q: string, k: string, segments: string, chunk:
 function emitSeen(segments: string, chunk: Chunk, { batch }: AttentionSizes, window: number | null, emit: OnnxEmitter): string {
   const write = writer(emit);
   const { start, end, firstKey } = chunk;
-  const range = (from: number, shape: readonly number[]): string => emit.constant(Array.from({ length: end - from }, (_, i) => from + i), shape, "int32");
+  const range = (from: number, shape: readonly number[]): string =>
+    emit.constant(
+      Array.from({ length: end - from }, (_, i) => from + i),
+      shape,
+      "int32",
+    );
   const ofQueries = write.reshape(write.slice(segments, 1, start, end), [batch, 1, end - start, 1]);
   const ofKeys = write.reshape(write.slice(segments, 1, firstKey, end), [batch, 1, 1, end - firstKey]);
   const keys = range(firstKey, [1, end - firstKey]);
   const queries = range(start, [end - start, 1]);
   const causal = write.one("LessOrEqual", [keys, queries]);
-  const near = window === null ? causal : write.one("And", [causal, write.one("Less", [write.one("Sub", [queries, keys]), emit.constant([window], [], "int32")])]);
+  const near =
+    window === null
+      ? causal
+      : write.one("And", [causal, write.one("Less", [write.one("Sub", [queries, keys]), emit.constant([window], [], "int32")])]);
   return write.one("And", [write.one("Equal", [ofQueries, ofKeys]), near]);
 }

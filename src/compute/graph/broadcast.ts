@@ -1,7 +1,7 @@
 import { check, elementCount, showShape } from "./node.ts";
-import type { Node, ReferenceTensor, Shape, Value } from "./types.ts";
 import { reduceSum } from "./ops/reduce-sum.ts";
 import { reshape } from "./ops/reshape.ts";
+import type { Node, ReferenceTensor, Shape, Value } from "./types.ts";
 
 /** The common shape of two operands by NumPy's rule. */
 export function broadcastShape(a: Shape, b: Shape): Shape {
@@ -57,7 +57,10 @@ export function offsets(shape: Shape, steps: readonly number[]): Int32Array {
 export function broadcastOffsets(from: Shape, to: Shape): Int32Array {
   const own = strides(from);
   const added = to.length - from.length;
-  return offsets(to, to.map((_, axis) => (axis < added || from[axis - added] === 1 ? 0 : (own[axis - added] as number))));
+  return offsets(
+    to,
+    to.map((_, axis) => (axis < added || from[axis - added] === 1 ? 0 : (own[axis - added] as number))),
+  );
 }
 
 /** Evaluates `f` on two operands, broadcast. */
@@ -66,7 +69,9 @@ export function evaluateBinary(inputs: readonly ReferenceTensor[], f: (a: number
   const shape = broadcastShape(a.shape, b.shape);
   const left = broadcastOffsets(a.shape, shape);
   const right = broadcastOffsets(b.shape, shape);
-  const data = Float64Array.from({ length: elementCount(shape) }, (_, i) => f(a.data[left[i] as number] as number, b.data[right[i] as number] as number));
+  const data = Float64Array.from({ length: elementCount(shape) }, (_, i) =>
+    f(a.data[left[i] as number] as number, b.data[right[i] as number] as number),
+  );
   return [{ shape, data }];
 }
 

@@ -1,5 +1,5 @@
 import { useCounts } from "./graph.ts";
-import { at, apply, sameShape } from "./node.ts";
+import { apply, at, sameShape } from "./node.ts";
 import { gemmOp } from "./ops/gemm.ts";
 import { rewrite } from "./rewrite.ts";
 import type { Graph } from "./types.ts";

@@ -23,7 +23,11 @@ export function gradients(outputs: readonly Value[], seeds: readonly Value[], wr
   });
   for (const node of [...nodes].reverse()) {
     const arrived = node.outputs.map((output) => sums.get(output) ?? null);
-    if (arrived.every((gradient) => gradient === null) || !node.inputs.some((input, i) => reached.has(input) && isDifferentiable(OPS[node.op], i))) continue;
+    if (
+      arrived.every((gradient) => gradient === null) ||
+      !node.inputs.some((input, i) => reached.has(input) && isDifferentiable(OPS[node.op], i))
+    )
+      continue;
     const results = gradientsOfInputs(node, arrived);
     node.inputs.forEach((input, i) => {
       const gradient = results[i] ?? null;
@@ -37,7 +41,8 @@ export function gradients(outputs: readonly Value[], seeds: readonly Value[], wr
 function dependents(nodes: readonly Node[], wrt: readonly Value[]): ReadonlySet<Value> {
   const reached = new Set(wrt);
   for (const node of nodes) {
-    if (node.inputs.some((input, i) => reached.has(input) && isDifferentiable(OPS[node.op], i))) for (const output of node.outputs) reached.add(output);
+    if (node.inputs.some((input, i) => reached.has(input) && isDifferentiable(OPS[node.op], i)))
+      for (const output of node.outputs) reached.add(output);
   }
   return reached;
 }
@@ -48,10 +53,13 @@ function isDifferentiable({ withoutGradient }: Op, position: number): boolean {
 
 function gradientsOfInputs(node: Node, arrived: readonly (Value | null)[]): readonly (Value | null)[] {
   const op = OPS[node.op];
-  for (const position of op.auxiliaryOutputs ?? []) check((arrived[position] ?? null) === null, () => `a gradient arrives at output ${position} of ${op.name}, which has none`);
+  for (const position of op.auxiliaryOutputs ?? [])
+    check((arrived[position] ?? null) === null, () => `a gradient arrives at output ${position} of ${op.name}, which has none`);
   check(op.gradient !== undefined, () => `${op.name} has no gradient rule`);
   const results = op.gradient(node, arrived);
   check(results.length === node.inputs.length, () => `${op.name} gives ${results.length} gradients for ${node.inputs.length} inputs`);
-  results.forEach((result, i) => check((result !== null) === isDifferentiable(op, i), () => `${op.name} and its declaration differ on the gradient of input ${i}`));
+  results.forEach((result, i) =>
+    check((result !== null) === isDifferentiable(op, i), () => `${op.name} and its declaration differ on the gradient of input ${i}`),
+  );
   return results;
 }

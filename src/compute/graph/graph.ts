@@ -27,7 +27,11 @@ export function graph({ outputs }: { readonly outputs: Readonly<Record<string, V
     check(!(name in inputs), () => `two inputs are named ${name}`);
     inputs[name] = at(node.outputs, 0);
   }
-  return Object.freeze({ inputs: Object.freeze(inputs), outputs: Object.freeze({ ...outputs }), nodes: Object.freeze(all.filter((node) => node.op !== "input")) });
+  return Object.freeze({
+    inputs: Object.freeze(inputs),
+    outputs: Object.freeze({ ...outputs }),
+    nodes: Object.freeze(all.filter((node) => node.op !== "input")),
+  });
 }
 
 /** How often each value is used, by nodes and as an output. */

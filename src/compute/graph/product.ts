@@ -18,7 +18,13 @@ export function productSizes(a: Shape, b: Shape, { transA, transB }: Transpositi
 }
 
 /** `alpha · op(a)·op(b)` of one pair of row-major matrices. */
-export function multiply(a: Float64Array, b: Float64Array, sizes: { m: number; n: number; k: number }, { transA, transB }: Transposition, alpha: number): Float64Array {
+export function multiply(
+  a: Float64Array,
+  b: Float64Array,
+  sizes: { m: number; n: number; k: number },
+  { transA, transB }: Transposition,
+  alpha: number,
+): Float64Array {
   const { m, n, k } = sizes;
   const y = new Float64Array(m * n);
   for (let row = 0; row < m; row++) {

@@ -1,8 +1,8 @@
 import { fuseAddIntoGemm } from "./fuse.ts";
 import { ancestors, graph } from "./graph.ts";
 import { check, elementCount } from "./node.ts";
-import { input } from "./ops/input.ts";
 import { OPS } from "./ops/index.ts";
+import { input } from "./ops/input.ts";
 import { rewrite } from "./rewrite.ts";
 import type { Dtype, Graph, RecomputePolicy, Value } from "./types.ts";
 
@@ -47,7 +47,10 @@ function chooseKept(forward: Readonly<Record<string, Value>>, backward: Graph): 
   const results = new Set(Object.values(forward));
   const forwardNodes = new Set(ancestors([...results]));
   const isForward = (value: Value): boolean => forwardNodes.has(value.node);
-  const used = [...backward.nodes.filter((node) => !forwardNodes.has(node)).flatMap((node) => node.inputs), ...Object.values(backward.outputs)];
+  const used = [
+    ...backward.nodes.filter((node) => !forwardNodes.has(node)).flatMap((node) => node.inputs),
+    ...Object.values(backward.outputs),
+  ];
   const needed = new Set(used.filter(isForward).flatMap(withoutViews));
   const kept = new Set([...needed].filter((value) => policyOf(value) === "never" || results.has(value)));
   for (const value of inOrder(needed)) {

@@ -75,7 +75,11 @@ export interface ReferenceTensor {
 }
 
 /** An ONNX attribute with the type that it has in the file. */
-export type OnnxAttribute = { readonly int: number } | { readonly float: number } | { readonly ints: readonly number[] } | { readonly string: string };
+export type OnnxAttribute =
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly ints: readonly number[] }
+  | { readonly string: string };
 export type OnnxAttributes = Readonly<Record<string, OnnxAttribute>>;
 /** The standard domain is the empty string. */
 export type OnnxDomain = "" | "com.microsoft";
@@ -88,7 +92,13 @@ export interface OnnxEmitter {
    * Adds an ONNX node. `outputs` is a count of fresh names to make, or the names themselves.
    * Returns the output names.
    */
-  node(opType: string, inputs: readonly string[], outputs: number | readonly string[], attributes?: OnnxAttributes, domain?: OnnxDomain): readonly string[];
+  node(
+    opType: string,
+    inputs: readonly string[],
+    outputs: number | readonly string[],
+    attributes?: OnnxAttributes,
+    domain?: OnnxDomain,
+  ): readonly string[];
   /** Adds an initializer (equal ones may be shared) and returns its name. */
   constant(values: ArrayLike<number>, shape: Shape, dtype: Dtype): string;
 }

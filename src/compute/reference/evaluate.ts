@@ -36,7 +36,9 @@ export function evaluateReference(graph: Graph, feeds: Readonly<Record<string, R
 function fed(name: string, value: Value, feed: ReferenceFeed | undefined): ReferenceTensor {
   if (feed === undefined) throw new InternalError(`input ${name} is not fed`);
   if (!sameShape(feed.shape, value.shape) || feed.data.length !== elementCount(value.shape)) {
-    throw new InternalError(`input ${name} must be ${showShape(value.shape)}, is ${showShape(feed.shape)} with ${feed.data.length} elements`);
+    throw new InternalError(
+      `input ${name} must be ${showShape(value.shape)}, is ${showShape(feed.shape)} with ${feed.data.length} elements`,
+    );
   }
   return { shape: feed.shape, data: Float64Array.from(feed.data) };
 }

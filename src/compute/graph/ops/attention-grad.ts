@@ -1,33 +1,48 @@
-import { type AttentionAttributes, type AttentionSizes, attentionSizes, type Chunk, chunkedProductFlops, emitProbabilities, queryChunks, writer } from "../attention-chunks.ts";
+import {
+  type AttentionAttributes,
+  type AttentionSizes,
+  attentionSizes,
+  type Chunk,
+  chunkedProductFlops,
+  emitProbabilities,
+  queryChunks,
+  writer,
+} from "../attention-chunks.ts";
 import { addAt, apply, at, checkShape } from "../node.ts";
 import type { Node, OnnxEmitter, Op, ReferenceTensor, Value } from "../types.ts";
 import { probabilitiesOfQuery } from "./attention.ts";
 
-// The derivative of attention (see there) from q, k, v, segments, o [B,S,H,d] and do [B,S,H,d].
+// The derivative of attention (see there) from q, k, v, segments, o [B,H,S,d] and do [B,H,S,d].
 export const attentionGradOp: Op<AttentionAttributes> = Object.freeze<Op<AttentionAttributes>>({
   name: "attentionGrad",
   infer(inputs, attributes) {
-    const { batch, heads, length, width } = attentionSizes(inputs, attributes);
+    attentionSizes(inputs, attributes);
     const [q, k, v, , o, dout] = inputs as readonly [Value, Value, Value, Value, Value, Value];
-    checkShape("attentionGrad: o", o, [batch, length, heads, width]);
-    checkShape("attentionGrad: do", dout, o.shape);
+    checkShape("attentionGrad: o", o, q.shape);
+    checkShape("attentionGrad: do", dout, q.shape);
     return [q, k, v];
   },
   withoutGradient: "all",
   evaluate(inputs, node) {
-    const [q, k, v, segments, o, dout] = inputs as readonly [ReferenceTensor, ReferenceTensor, ReferenceTensor, ReferenceTensor, ReferenceTensor, ReferenceTensor];
+    const [q, k, v, segments, o, dout] = inputs as readonly [
+      ReferenceTensor,
+      ReferenceTensor,
+      ReferenceTensor,
+      ReferenceTensor,
+      ReferenceTensor,
+      ReferenceTensor,
+    ];
     const { batch, heads, length, width } = attentionSizes(node.inputs, node.attributes);
     const [dq, dk, dv] = [q, k, v].map((x) => new Float64Array(x.data.length)) as [Float64Array, Float64Array, Float64Array];
     for (let b = 0; b < batch; b++) {
       for (let h = 0; h < heads; h++) {
         for (let i = 0; i < length; i++) {
           const query = ((b * heads + h) * length + i) * width;
-          const out = ((b * length + i) * heads + h) * width;
           for (const { key, p } of probabilitiesOfQuery(q, k, segments, [b, h, i], node.attributes)) {
             let ds = 0;
-            for (let x = 0; x < width; x++) ds += p * at(dout.data, out + x) * (at(v.data, key + x) - at(o.data, out + x));
+            for (let x = 0; x < width; x++) ds += p * at(dout.data, query + x) * (at(v.data, key + x) - at(o.data, query + x));
             for (let x = 0; x < width; x++) {
-              addAt(dv, key + x, p * at(dout.data, out + x));
+              addAt(dv, key + x, p * at(dout.data, query + x));
               addAt(dq, query + x, node.attributes.scale * ds * at(k.data, key + x));
               addAt(dk, key + x, node.attributes.scale * ds * at(q.data, query + x));
             }
@@ -35,7 +50,11 @@ export const attentionGradOp: Op<AttentionAttributes> = Object.freeze<Op<Attenti
         }
       }
     }
-    return [{ shape: q.shape, data: dq }, { shape: k.shape, data: dk }, { shape: v.shape, data: dv }];
+    return [
+      { shape: q.shape, data: dq },
+      { shape: k.shape, data: dk },
+      { shape: v.shape, data: dv },
+    ];
   },
   onnx: { lower: emitAttentionGrad },
   recompute: "never",
@@ -51,9 +70,8 @@ function emitAttentionGrad(node: Node<AttentionAttributes>, emit: OnnxEmitter): 
   const [dq, dk, dv] = node.outputs.map((value) => emit.name(value)) as [string, string, string];
   const sizes = attentionSizes(node.inputs, node.attributes);
   const write = writer(emit);
-  const toHeads = (x: string): string => write.one("Transpose", [x], { perm: { ints: [0, 2, 1, 3] } });
   const rowSums = write.one("ReduceSum", [write.one("Mul", [o, dout]), emit.constant([3], [1], "int64")], { keepdims: { int: 1 } });
-  const tensors = { q, k, v, segments, dout: toHeads(dout), rowSums: toHeads(rowSums) };
+  const tensors = { q, k, v, segments, dout, rowSums };
   const chunks = queryChunks(sizes.length, node.attributes.window);
   const parts: string[] = [];
   let sums: readonly [string, string] | null = null;
@@ -62,7 +80,10 @@ function emitAttentionGrad(node: Node<AttentionAttributes>, emit: OnnxEmitter): 
     const part = emitChunkGrad(tensors, chunk, sizes, node.attributes, sums === null ? names : UNNAMED, emit);
     parts.push(part.dq);
     const before: readonly [string, string] | null = sums;
-    sums = before === null ? [part.dk, part.dv] : [accumulate(before[0], part.dk, chunk, names[0], emit), accumulate(before[1], part.dv, chunk, names[1], emit)];
+    sums =
+      before === null
+        ? [part.dk, part.dv]
+        : [accumulate(before[0], part.dk, chunk, names[0], emit), accumulate(before[1], part.dv, chunk, names[1], emit)];
   });
   emit.node("Concat", parts, [dq], { axis: { int: 2 } });
 }
@@ -72,9 +93,8 @@ interface GradTensors {
   readonly k: string;
   readonly v: string;
   readonly segments: string;
-  /** do as [B,H,S,d] */
   readonly dout: string;
-  /** D as [B,H,S,1] */
+  /** D, [B,H,S,1] */
   readonly rowSums: string;
 }
 
@@ -113,12 +133,25 @@ function accumulate(sum: string, part: string, { start, end, firstKey }: Chunk, 
   const pieces: string[] = [];
   const overlap = start - firstKey;
   if (firstKey > 0) pieces.push(overlap === 0 ? sum : write.slice(sum, 2, 0, firstKey));
-  if (overlap > 0) pieces.push(write.one("Add", [firstKey > 0 ? write.slice(sum, 2, firstKey, start) : sum, write.slice(part, 2, 0, overlap)]));
+  if (overlap > 0)
+    pieces.push(write.one("Add", [firstKey > 0 ? write.slice(sum, 2, firstKey, start) : sum, write.slice(part, 2, 0, overlap)]));
   pieces.push(overlap === 0 ? part : write.slice(part, 2, overlap, end - firstKey));
   return at(emit.node("Concat", pieces, output === undefined ? 1 : [output], { axis: { int: 2 } }), 0);
 }
 
 /** Gradients `[dq, dk, dv]` of attention from its inputs, its result `o` and the result's gradient. */
-export function attentionGrad(q: Value, k: Value, v: Value, segments: Value, o: Value, dout: Value, options: AttentionAttributes): readonly [Value, Value, Value] {
-  return apply(attentionGradOp, [q, k, v, segments, o, dout], { scale: options.scale, window: options.window }) as readonly [Value, Value, Value];
+export function attentionGrad(
+  q: Value,
+  k: Value,
+  v: Value,
+  segments: Value,
+  o: Value,
+  dout: Value,
+  options: AttentionAttributes,
+): readonly [Value, Value, Value] {
+  return apply(attentionGradOp, [q, k, v, segments, o, dout], { scale: options.scale, window: options.window }) as readonly [
+    Value,
+    Value,
+    Value,
+  ];
 }

@@ -1,4 +1,12 @@
-import { type AttentionAttributes, attentionSizes, chunkedProductFlops, emitProbabilities, queryChunks, sees, writer } from "../attention-chunks.ts";
+import {
+  type AttentionAttributes,
+  attentionSizes,
+  chunkedProductFlops,
+  emitProbabilities,
+  queryChunks,
+  sees,
+  writer,
+} from "../attention-chunks.ts";
 import { addAt, applyOne, at } from "../node.ts";
 import type { Op, ReferenceTensor, Value } from "../types.ts";
 import { attentionGrad } from "./attention-grad.ts";
@@ -11,8 +19,8 @@ import { attentionGrad } from "./attention-grad.ts";
 export const attentionOp: Op<AttentionAttributes> = Object.freeze<Op<AttentionAttributes>>({
   name: "attention",
   infer(inputs, attributes) {
-    const { batch, heads, length, width } = attentionSizes(inputs, attributes);
-    return [{ shape: [batch, length, heads, width], dtype: "float32" }];
+    attentionSizes(inputs, attributes);
+    return [{ shape: (inputs[0] as Value).shape, dtype: "float32" }];
   },
   withoutGradient: [3],
   gradient({ inputs, outputs, attributes }, [dout]) {
@@ -26,14 +34,14 @@ export const attentionOp: Op<AttentionAttributes> = Object.freeze<Op<AttentionAt
     for (let b = 0; b < batch; b++) {
       for (let h = 0; h < heads; h++) {
         for (let i = 0; i < length; i++) {
-          const out = ((b * length + i) * heads + h) * width;
+          const out = ((b * heads + h) * length + i) * width;
           for (const { key, p } of probabilitiesOfQuery(q, k, segments, [b, h, i], node.attributes)) {
             for (let x = 0; x < width; x++) addAt(data, out + x, p * at(v.data, key + x));
           }
         }
       }
     }
-    return [{ shape: [batch, length, heads, width], data }];
+    return [{ shape: q.shape, data }];
   },
   onnx: {
     lower(node, emit) {
@@ -50,8 +58,7 @@ export const attentionOp: Op<AttentionAttributes> = Object.freeze<Op<AttentionAt
         const rows = write.reshape(p, [batch, kvHeads, grouped, chunk.end - chunk.firstKey]);
         return write.reshape(write.product(rows, vc, {}), [batch, heads, queries, width]);
       });
-      const whole = parts.length === 1 ? at(parts, 0) : write.one("Concat", parts, { axis: { int: 2 } });
-      emit.node("Transpose", [whole], [emit.name(at(node.outputs, 0))], { perm: { ints: [0, 2, 1, 3] } });
+      emit.node("Concat", parts, [emit.name(at(node.outputs, 0))], { axis: { int: 2 } });
     },
   },
   recompute: "never",
@@ -84,9 +91,15 @@ export function probabilitiesOfQuery(
 }
 
 /**
- * Causal attention of `q` [B,H,S,d] with `k`, `v` [B,HK,S,d] within equal `segments` [B,S] (int32) → [B,S,H,d], so
- * that the result's rows [B·S, H·d] are a view of it.
+ * Causal attention of `q` [B,H,S,d] with `k`, `v` [B,HK,S,d] within equal `segments` [B,S] (int32) → [B,H,S,d];
+ * with a `window`, a query sees that many keys, itself among them.
  */
-export function attention(q: Value, k: Value, v: Value, segments: Value, options: { readonly scale: number; readonly window: number | null }): Value {
+export function attention(
+  q: Value,
+  k: Value,
+  v: Value,
+  segments: Value,
+  options: { readonly scale: number; readonly window: number | null },
+): Value {
   return applyOne(attentionOp, [q, k, v, segments], { scale: options.scale, window: options.window });
 }

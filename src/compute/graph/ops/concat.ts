@@ -15,10 +15,19 @@ export const concatOp: Op<ConcatAttributes> = Object.freeze<Op<ConcatAttributes>
   infer(inputs, { axis }) {
     const first = at(inputs, 0);
     for (const { shape, dtype } of inputs) {
-      const fits = dtype === first.dtype && shape.length === first.shape.length && shape.every((length, i) => i === axis || length === first.shape[i]);
+      const fits =
+        dtype === first.dtype && shape.length === first.shape.length && shape.every((length, i) => i === axis || length === first.shape[i]);
       check(fits, () => `concat of ${showShape(first.shape)} and ${showShape(shape)} along axis ${axis}`);
     }
-    return [{ shape: joined(inputs.map((x) => x.shape), axis), dtype: first.dtype }];
+    return [
+      {
+        shape: joined(
+          inputs.map((x) => x.shape),
+          axis,
+        ),
+        dtype: first.dtype,
+      },
+    ];
   },
   withoutGradient: [],
   gradient({ inputs, attributes: { axis } }, [dy]) {
@@ -30,7 +39,10 @@ export const concatOp: Op<ConcatAttributes> = Object.freeze<Op<ConcatAttributes>
     });
   },
   evaluate(inputs, { attributes: { axis } }) {
-    const shape = joined(inputs.map((x) => x.shape), axis);
+    const shape = joined(
+      inputs.map((x) => x.shape),
+      axis,
+    );
     const steps = strides(shape);
     const data = new Float64Array(elementCount(shape));
     let first = 0;

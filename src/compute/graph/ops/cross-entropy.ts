@@ -13,7 +13,10 @@ export const crossEntropyOp: Op = Object.freeze<Op>({
     checkDtype("crossEntropy: logits", logits, "float32");
     checkDtype("crossEntropy: labels", labels as Value, "int32");
     checkShape("crossEntropy: labels", labels as Value, [at(logits.shape, 0)]);
-    return [{ shape: [at(logits.shape, 0)], dtype: "float32" }, { shape: logits.shape, dtype: "float32" }];
+    return [
+      { shape: [at(logits.shape, 0)], dtype: "float32" },
+      { shape: logits.shape, dtype: "float32" },
+    ];
   },
   withoutGradient: [1],
   auxiliaryOutputs: [1],
@@ -29,11 +32,17 @@ export const crossEntropyOp: Op = Object.freeze<Op>({
       const row = logits.data.subarray(n * width, (n + 1) * width);
       const max = row.reduce((a, b) => Math.max(a, b), -Infinity);
       const sum = row.reduce((total, x) => total + Math.exp(x - max), 0);
-      probabilities.set(row.map((x) => Math.exp(x - max) / sum), n * width);
+      probabilities.set(
+        row.map((x) => Math.exp(x - max) / sum),
+        n * width,
+      );
       const label = at(labels.data, n);
       loss[n] = label < 0 ? 0 : max - at(row, label) + Math.log(sum);
     }
-    return [{ shape: labels.shape, data: loss }, { shape: logits.shape, data: probabilities }];
+    return [
+      { shape: labels.shape, data: loss },
+      { shape: logits.shape, data: probabilities },
+    ];
   },
   onnx: {
     lower(node, emit) {

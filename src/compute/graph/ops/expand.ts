@@ -35,5 +35,11 @@ export function expand(x: Value, shape: Shape): Value {
 
 /** A float32 tensor of zeros. */
 export function zeros(shape: Shape): Value {
-  return expand(constant([0], shape.map(() => 1)), shape);
+  return expand(
+    constant(
+      [0],
+      shape.map(() => 1),
+    ),
+    shape,
+  );
 }

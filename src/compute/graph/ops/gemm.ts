@@ -12,12 +12,18 @@ type GemmAttributes = { readonly transA: boolean; readonly transB: boolean; read
 export const gemmOp: Op<GemmAttributes> = Object.freeze<Op<GemmAttributes>>({
   name: "gemm",
   infer([a, b, c], attributes) {
-    for (const [name, matrix] of [["a", a], ["b", b]] as const) {
+    for (const [name, matrix] of [
+      ["a", a],
+      ["b", b],
+    ] as const) {
       checkRank(`gemm: ${name}`, matrix as Value, 2);
       checkDtype(`gemm: ${name}`, matrix as Value, "float32");
     }
     const { m, n } = productSizes((a as Value).shape, (b as Value).shape, attributes);
-    check(c === undefined || sameShape(c.shape, [m, n]) || sameShape(c.shape, [n]), () => `gemm: c of [${m},${n}] has shape ${showShape(c?.shape ?? [])}`);
+    check(
+      c === undefined || sameShape(c.shape, [m, n]) || sameShape(c.shape, [n]),
+      () => `gemm: c of [${m},${n}] has shape ${showShape(c?.shape ?? [])}`,
+    );
     return [{ shape: [m, n], dtype: "float32" }];
   },
   withoutGradient: [],

@@ -1,11 +1,11 @@
 import type { Op, OpName } from "../types.ts";
 import { addOp } from "./add.ts";
-import { attentionGradOp } from "./attention-grad.ts";
 import { attentionOp } from "./attention.ts";
+import { attentionGradOp } from "./attention-grad.ts";
 import { concatOp } from "./concat.ts";
 import { constantOp } from "./constant.ts";
-import { crossEntropyGradOp } from "./cross-entropy-grad.ts";
 import { crossEntropyOp } from "./cross-entropy.ts";
+import { crossEntropyGradOp } from "./cross-entropy-grad.ts";
 import { divOp } from "./div.ts";
 import { expOp } from "./exp.ts";
 import { expandOp } from "./expand.ts";

@@ -16,6 +16,9 @@ export const inputOp: Op<InputAttributes> = Object.freeze<Op<InputAttributes>>({
 /** A tensor that whoever runs the graph feeds under `name`. */
 export function input(name: string, shape: Shape, dtype: Dtype = "float32"): Value {
   check(name !== "", () => "an input needs a name");
-  check(shape.every((length) => Number.isInteger(length) && length > 0), () => `input ${name} has shape [${shape.join(",")}]`);
+  check(
+    shape.every((length) => Number.isInteger(length) && length > 0),
+    () => `input ${name} has shape [${shape.join(",")}]`,
+  );
   return applyOne(inputOp, [], { name, shape, dtype });
 }

@@ -42,7 +42,11 @@ export const matmulOp: Op<MatmulAttributes> = Object.freeze<Op<MatmulAttributes>
   onnx: {
     opType: "FusedMatMul",
     domain: "com.microsoft",
-    attributes: ({ attributes: { transA, transB, alpha } }) => ({ transA: { int: transA ? 1 : 0 }, transB: { int: transB ? 1 : 0 }, alpha: { float: alpha } }),
+    attributes: ({ attributes: { transA, transB, alpha } }) => ({
+      transA: { int: transA ? 1 : 0 },
+      transB: { int: transB ? 1 : 0 },
+      alpha: { float: alpha },
+    }),
   },
   recompute: "never",
   flops(node: Node<MatmulAttributes>) {

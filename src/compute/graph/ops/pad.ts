@@ -5,14 +5,18 @@ import { slice } from "./slice.ts";
 
 type PadAttributes = { readonly axis: number; readonly before: number; readonly after: number };
 
-const padded = (shape: Shape, { axis, before, after }: PadAttributes): Shape => shape.map((length, i) => (i === axis ? before + length + after : length));
+const padded = (shape: Shape, { axis, before, after }: PadAttributes): Shape =>
+  shape.map((length, i) => (i === axis ? before + length + after : length));
 
 // y = x with `before` and `after` zeros along one axis; dx = dy without them.
 export const padOp: Op<PadAttributes> = Object.freeze<Op<PadAttributes>>({
   name: "pad",
   infer([x], attributes) {
     const { shape, dtype } = x as Value;
-    check(attributes.before >= 0 && attributes.after >= 0, () => `pad of ${showShape(shape)} by ${attributes.before} and ${attributes.after}`);
+    check(
+      attributes.before >= 0 && attributes.after >= 0,
+      () => `pad of ${showShape(shape)} by ${attributes.before} and ${attributes.after}`,
+    );
     return [{ shape: padded(shape, attributes), dtype }];
   },
   withoutGradient: [],

@@ -18,7 +18,10 @@ export const rmsNormOp: Op<RmsNormAttributes> = Object.freeze<Op<RmsNormAttribut
     const x = input as Value;
     checkDtype("rmsNorm: x", x, "float32");
     checkShape("rmsNorm: weight", weight as Value, [at(x.shape, x.shape.length - 1)]);
-    return [{ shape: x.shape, dtype: "float32" }, { shape: [...x.shape.slice(0, -1), 1], dtype: "float32" }];
+    return [
+      { shape: x.shape, dtype: "float32" },
+      { shape: [...x.shape.slice(0, -1), 1], dtype: "float32" },
+    ];
   },
   withoutGradient: [],
   auxiliaryOutputs: [1],
@@ -40,10 +43,16 @@ export const rmsNormOp: Op<RmsNormAttributes> = Object.freeze<Op<RmsNormAttribut
       rstd[row] = 1 / Math.sqrt(squares / width + epsilon);
     }
     const data = x.data.map((value, i) => value * at(rstd, Math.floor(i / width)) * at(weight.data, i % width));
-    return [{ shape: x.shape, data }, { shape: [...x.shape.slice(0, -1), 1], data: rstd }];
+    return [
+      { shape: x.shape, data },
+      { shape: [...x.shape.slice(0, -1), 1], data: rstd },
+    ];
   },
   // In onnxruntime this contrib op lies in the standard domain; 0.26 ms against 0.52 for the primitives.
-  onnx: { opType: "SimplifiedLayerNormalization", attributes: (node) => ({ axis: { int: -1 }, epsilon: { float: node.attributes.epsilon }, stash_type: { int: 1 } }) },
+  onnx: {
+    opType: "SimplifiedLayerNormalization",
+    attributes: (node) => ({ axis: { int: -1 }, epsilon: { float: node.attributes.epsilon }, stash_type: { int: 1 } }),
+  },
   recompute: "never",
 });
 

@@ -5,7 +5,8 @@ import { pad } from "./pad.ts";
 
 type SliceAttributes = { readonly axis: number; readonly start: number; readonly end: number };
 
-const sliced = (shape: Shape, { axis, start, end }: SliceAttributes): Shape => shape.map((length, i) => (i === axis ? end - start : length));
+const sliced = (shape: Shape, { axis, start, end }: SliceAttributes): Shape =>
+  shape.map((length, i) => (i === axis ? end - start : length));
 
 // y = x[..., start:end, ...] along one axis; dx = dy with zeros before and after.
 export const sliceOp: Op<SliceAttributes> = Object.freeze<Op<SliceAttributes>>({

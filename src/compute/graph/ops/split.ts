@@ -6,7 +6,8 @@ import { zeros } from "./expand.ts";
 
 type SplitAttributes = { readonly axis: number; readonly sizes: readonly number[] };
 
-const parts = (shape: Shape, { axis, sizes }: SplitAttributes): readonly Shape[] => sizes.map((size) => shape.map((length, i) => (i === axis ? size : length)));
+const parts = (shape: Shape, { axis, sizes }: SplitAttributes): readonly Shape[] =>
+  sizes.map((size) => shape.map((length, i) => (i === axis ? size : length)));
 
 // y_i = consecutive parts of x along one axis; dx = concat(dy_i), zeros for a part without gradient.
 export const splitOp: Op<SplitAttributes> = Object.freeze<Op<SplitAttributes>>({
@@ -15,12 +16,20 @@ export const splitOp: Op<SplitAttributes> = Object.freeze<Op<SplitAttributes>>({
     const { shape, dtype } = x as Value;
     const { axis, sizes } = attributes;
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    check(total === at(shape, axis) && sizes.every((size) => size > 0), () => `split of axis ${axis} of ${showShape(shape)} into ${showShape(sizes)}`);
+    check(
+      total === at(shape, axis) && sizes.every((size) => size > 0),
+      () => `split of axis ${axis} of ${showShape(shape)} into ${showShape(sizes)}`,
+    );
     return parts(shape, attributes).map((part) => ({ shape: part, dtype }));
   },
   withoutGradient: [],
   gradient({ outputs, attributes: { axis } }, gradients) {
-    return [concat(outputs.map((output, i) => gradients[i] ?? zeros(output.shape)), axis)];
+    return [
+      concat(
+        outputs.map((output, i) => gradients[i] ?? zeros(output.shape)),
+        axis,
+      ),
+    ];
   },
   evaluate([input], { attributes }) {
     const x = input as ReferenceTensor;
@@ -36,7 +45,12 @@ export const splitOp: Op<SplitAttributes> = Object.freeze<Op<SplitAttributes>>({
     lower(node, emit) {
       const { axis, sizes } = node.attributes;
       const inputs = [emit.name(at(node.inputs, 0)), emit.constant(sizes, [sizes.length], "int64")];
-      emit.node("Split", inputs, node.outputs.map((output) => emit.name(output)), { axis: { int: axis } });
+      emit.node(
+        "Split",
+        inputs,
+        node.outputs.map((output) => emit.name(output)),
+        { axis: { int: axis } },
+      );
     },
   },
   recompute: "always",

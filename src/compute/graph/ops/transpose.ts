@@ -9,18 +9,29 @@ export const transposeOp: Op<TransposeAttributes> = Object.freeze<Op<TransposeAt
   name: "transpose",
   infer([x], { perm }) {
     const { shape, dtype } = x as Value;
-    check(perm.length === shape.length && shape.every((_, axis) => perm.includes(axis)), () => `transpose of ${showShape(shape)} by ${showShape(perm)}`);
+    check(
+      perm.length === shape.length && shape.every((_, axis) => perm.includes(axis)),
+      () => `transpose of ${showShape(shape)} by ${showShape(perm)}`,
+    );
     return [{ shape: perm.map((axis) => at(shape, axis)), dtype }];
   },
   withoutGradient: [],
   gradient({ attributes: { perm } }, [dy]) {
-    return [transpose(dy as Value, perm.map((_, axis) => perm.indexOf(axis)))];
+    return [
+      transpose(
+        dy as Value,
+        perm.map((_, axis) => perm.indexOf(axis)),
+      ),
+    ];
   },
   evaluate([input], { attributes: { perm } }) {
     const x = input as ReferenceTensor;
     const steps = strides(x.shape);
     const shape = perm.map((axis) => at(x.shape, axis));
-    const from = offsets(shape, perm.map((axis) => at(steps, axis)));
+    const from = offsets(
+      shape,
+      perm.map((axis) => at(steps, axis)),
+    );
     return [{ shape, data: Float64Array.from(from, (offset) => at(x.data, offset)) }];
   },
   onnx: { opType: "Transpose", attributes: (node) => ({ perm: { ints: node.attributes.perm } }) },
