@@ -1,0 +1,13 @@
+// ledger: the exact table of a model's tensors: predicted from configuration, read from
+// file headers, observed live; one comparison, PEFT's counts and banner, learning-rate
+// groups. Knows nothing of values; observing and reading never call the prediction.
+export { type CompareOptions, assertSameLedger, compareLedgers, describeDifference } from "./compare.ts";
+export { ledgerCounts, peftBanner, peftBanners } from "./counts.ts";
+export { DEFAULT_GROUP, matchesTensor, matchGroups } from "./groups.ts";
+export { diskKey } from "./names.ts";
+export { type LiveTensor, observeLedger } from "./observe.ts";
+export { type TrainerGroups, trainerParameterIndex } from "./optimizer-index.ts";
+export { type PredictOptions, predictLedger } from "./predict.ts";
+export { type AdapterFiles, readLedger, type StoredEntry } from "./read.ts";
+export { type LedgerRow, ledgerTable } from "./table.ts";
+export type { GroupRule, Ledger, LedgerBasis, LedgerCounts, LedgerDifference, LedgerDifferenceKind, LedgerEntry, Role } from "./types.ts";

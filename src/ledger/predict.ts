@@ -1,0 +1,73 @@
+import { type AdapterSpec, type AdapterTensor, adapterTensors, PEFT_PREFIX, type ResolvedAdapter, resolveTargets } from "../adapter/index.ts";
+import { HeirloomError } from "../core/index.ts";
+import { type ModelSpec, moduleParameters, modelModules, type Nf4Spec, quantizedModules } from "../model/index.ts";
+import { bytesOf, entryOf } from "./entry.ts";
+import { matchGroups } from "./groups.ts";
+import type { GroupRule, Ledger, LedgerEntry, Role } from "./types.ts";
+
+/** What the tensors are made of, beside their shapes. */
+export interface PredictOptions {
+  /** Safetensors dtype of the base's tensors (of those that are not quantized). */
+  readonly baseDtype: string;
+  readonly quantization: Pick<Nf4Spec, "doubleQuant" | "skipModules"> | null;
+  /** Without an adapter: the base itself is trained. @defaultValue false */
+  readonly fullParameter?: boolean;
+  /** @defaultValue "F32" */
+  readonly loraDtype?: string;
+  /** @defaultValue "F32" */
+  readonly fullCopyDtype?: string;
+}
+
+/**
+ * The ledger that a configuration must give, from sizes alone.
+ *
+ * @param adapter - null for the bare base model
+ * @param groups - learning-rate groups, matched on live names
+ * @throws what `resolveTargets` and `matchGroups` throw
+ */
+export function predictLedger(spec: ModelSpec, adapter: AdapterSpec | null, groups: readonly GroupRule[], options: PredictOptions): Ledger {
+  const fullParameter = options.fullParameter ?? false;
+  if (fullParameter && (adapter !== null || options.quantization !== null)) {
+    throw new HeirloomError("CONFIG_INVALID", `full-parameter training cannot go with ${adapter === null ? "a quantized base" : "an adapter"}`);
+  }
+  const resolved = adapter === null ? null : resolveTargets(spec, adapter);
+  const entries = ledgerEntries(spec, resolved, options);
+  const trainable = entries.filter((entry) => entry.trainable).map(({ name }) => name);
+  const assigned = matchGroups(trainable, groups);
+  return { basis: "predicted", entries: entries.map((entry) => ({ ...entry, group: assigned.get(entry.name) ?? null })) };
+}
+
+function ledgerEntries(spec: ModelSpec, resolved: ResolvedAdapter | null, options: PredictOptions): LedgerEntry[] {
+  const tensors = new Map<string, AdapterTensor[]>();
+  for (const tensor of resolved === null ? [] : adapterTensors(resolved)) {
+    tensors.set(tensor.module, [...(tensors.get(tensor.module) ?? []), tensor]);
+  }
+  const quantized = new Set(options.quantization === null ? [] : quantizedModules(spec, options.quantization).map(({ path }) => path));
+  return modelModules(spec).flatMap((module) => {
+    const own = tensors.get(module.path) ?? [];
+    const wrapper = own.length === 0 ? "" : own[0]?.role === "full_copy" ? "original_module." : "base_layer.";
+    const base = moduleParameters(spec, module)
+      // Tensors that share their storage with another are no parameters of their own.
+      .filter(({ tiedTo }) => tiedTo === undefined)
+      .map(({ name, shape }) => {
+        const packed = quantized.has(module.path) && name.endsWith(".weight");
+        const dtype = packed ? "NF4" : options.baseDtype;
+        return entryOf({
+          name: resolved === null ? name : `${PEFT_PREFIX}${module.path}.${wrapper}${name.slice(module.path.length + 1)}`,
+          module: module.path,
+          role: packed ? "quantized_base" : "base",
+          shape,
+          dtype,
+          bytes: bytesOf(dtype, shape, options.quantization?.doubleQuant ?? false),
+          trainable: options.fullParameter ?? false,
+          group: null,
+        });
+      });
+    return [...base, ...own.filter(({ aliasOf }) => aliasOf === undefined).map((tensor) => adapterEntry(tensor, options))];
+  });
+}
+
+function adapterEntry({ liveName, module, role, shape }: AdapterTensor, options: PredictOptions): LedgerEntry {
+  const dtype = (role === "full_copy" ? options.fullCopyDtype : options.loraDtype) ?? "F32";
+  return entryOf({ name: liveName, module, role: role satisfies Role, shape, dtype, trainable: true, group: null });
+}
