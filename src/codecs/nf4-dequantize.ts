@@ -39,7 +39,10 @@ function dequantizeSlowly(packed: Uint8Array, absmax: Float32Array, blockSize: n
 
 function dequantize(packed: Uint8Array, absmax: Float32Array, blockSize: number, out: Float32Array, count: number): void {
   if (out.length < count) throw new InternalError(`dequantizing ${count} values into a buffer of ${out.length}`);
-  if (out.byteOffset % 8 !== 0) return dequantizeSlowly(packed, absmax, blockSize, out, count);
+  if (out.byteOffset % 8 !== 0) {
+    dequantizeSlowly(packed, absmax, blockSize, out, count);
+    return;
+  }
   lookUpPairs(packed, out, count >> 1);
   if (count % 2 === 1) out[count - 1] = NF4_CODEBOOK[(packed[count >> 1] as number) >> 4] as number;
   scaleBlocks(out, count, absmax, blockSize);
@@ -67,7 +70,8 @@ export function dequantizeNf4Blocks(tensor: Nf4Tensor, firstBlock: number, block
   const total = elementCount(tensor.shape) ?? 0;
   const start = firstBlock * tensor.blockSize;
   const count = Math.min(blockCount * tensor.blockSize, total - start);
-  if (firstBlock < 0 || count < 0) throw new InternalError(`blocks ${firstBlock} to ${firstBlock + blockCount} of a tensor of ${total} values`);
+  if (firstBlock < 0 || count < 0)
+    throw new InternalError(`blocks ${firstBlock} to ${firstBlock + blockCount} of a tensor of ${total} values`);
   const packed = tensor.packed.subarray(start / 2, Math.ceil((start + count) / 2));
   dequantize(packed, tensor.absmax.subarray(firstBlock, firstBlock + blockCount), tensor.blockSize, out, count);
   return count;

@@ -7,16 +7,18 @@ const NESTED_BLOCK_SIZE = 256;
  * The 256 values of the 8-bit "dynamic" type (bitsandbytes
  * `create_dynamic_map(signed=True)`; Dettmers, 8-bit Approximations, 2016): for
  * each power of ten from 1e-6 to 1, 2^i midpoints of equal steps between 0.1
- * and 1, with both signs, and 0 and 1. fp32 at every step, with torch's linspace.
+ * and 1, with both signs, and 0 and 1. Rounded to fp32 where torch on a CPU rounds, so
+ * that it equals the map that checkpoints store bit for bit.
  */
-export function dynamicMap(): Float32Array {
+function dynamicMap(): Float32Array {
   const f = Math.fround;
   const data = [0, 1];
   for (let i = 0; i < 7; i++) {
     const steps = 2 ** i;
     const step = f(f(1 - f(0.1)) / steps);
-    // torch.linspace counts from both ends.
-    const boundary = (k: number): number => (k < (steps + 1) / 2 ? f(f(0.1) + f(step * k)) : f(1 - f(step * (steps - k))));
+    // torch.linspace counts from both ends, each value a fused multiply-add (rounded once).
+    const half = Math.floor((steps + 1) / 2);
+    const boundary = (k: number): number => (k < half ? f(f(0.1) + step * k) : f(1 - step * (steps - k)));
     for (let k = 0; k < steps; k++) {
       const value = f(f(10 ** (i - 6)) * f(f(boundary(k) + boundary(k + 1)) / 2));
       data.push(value, -value);

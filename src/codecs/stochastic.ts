@@ -32,7 +32,15 @@ function mix(x: number): number {
  */
 export function f32ToBf16Stochastic(values: Float32Array, out: Uint16Array, key: RoundingKey, firstIndex = 0): Uint16Array {
   const words = new Uint32Array(4);
-  philox(key.step >>> 0, Math.floor(key.step / 2 ** 32), nameKey(key.stream), Math.floor(firstIndex / 2 ** 33), key.seed >>> 0, 0x62663136, words);
+  philox(
+    key.step >>> 0,
+    Math.floor(key.step / 2 ** 32),
+    nameKey(key.stream),
+    Math.floor(firstIndex / 2 ** 33),
+    key.seed >>> 0,
+    0x62663136,
+    words,
+  );
   const [key0, key1] = words as unknown as [number, number];
   const bits = floatBits(values);
   for (let i = 0; i < bits.length; i++) {

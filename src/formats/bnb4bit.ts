@@ -30,7 +30,8 @@ const NESTED_MAP_LENGTH = 256;
  */
 export const NF4_CODEBOOK: readonly number[] = [
   -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0,
-  0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+  0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
+  0.7229568362236023, 1,
 ];
 
 export interface Bnb4bitNested {
@@ -77,13 +78,16 @@ export function bnb4bitNames(file: Pick<TensorFile, "tensors">): string[] {
 
 /** Names of the tensors that belong to the 4-bit weight `name`, itself left out. */
 export function bnb4bitParts(file: Pick<TensorFile, "tensors">, name: string): string[] {
-  return [...PARTS.map((part) => `${name}.${part}`), ...QUANT_TYPES.map((type) => stateName(name, type))].filter((part) => file.tensors.has(part));
+  return [...PARTS.map((part) => `${name}.${part}`), ...QUANT_TYPES.map((type) => stateName(name, type))].filter((part) =>
+    file.tensors.has(part),
+  );
 }
 
 /** The floats of a little-endian F32 tensor, in memory of their own. */
 async function readFloats(file: TensorFile, name: string): Promise<Float32Array> {
   const { dtype } = requireTensor(file, name);
-  if (dtype !== "F32") throw new HeirloomError("BNB_INVALID", `${printable(name)}: expected dtype F32, found ${dtype}`, { where: printable(file.name) });
+  if (dtype !== "F32")
+    throw new HeirloomError("BNB_INVALID", `${printable(name)}: expected dtype F32, found ${dtype}`, { where: printable(file.name) });
   return new Float32Array((await file.read(name)).slice().buffer);
 }
 
@@ -95,7 +99,8 @@ interface QuantState {
   readonly nested: { readonly blockSize: number; readonly offset: number } | null;
 }
 
-const isBlockSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_BLOCK_SIZE;
+const isBlockSize = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_BLOCK_SIZE;
 
 function checkState(json: unknown, where: string): QuantState {
   const state = (typeof json === "object" && json !== null ? json : {}) as Readonly<Record<string, unknown>>;
@@ -130,7 +135,11 @@ async function readState(file: TensorFile, name: string): Promise<QuantState> {
   const where = `${printable(file.name)}, ${printable(entry.name)}`;
   const bytes = entry.end - entry.start;
   if (entry.dtype !== "U8" || bytes > MAX_STATE_BYTES) {
-    throw new HeirloomError("BNB_INVALID", `expected at most ${MAX_STATE_BYTES} bytes of JSON as U8, found ${bytes} bytes as ${entry.dtype}`, { where });
+    throw new HeirloomError(
+      "BNB_INVALID",
+      `expected at most ${MAX_STATE_BYTES} bytes of JSON as U8, found ${bytes} bytes as ${entry.dtype}`,
+      { where },
+    );
   }
   return checkState(parseJson(decodeUtf8(await file.read(entry.name), where), where), where);
 }
@@ -141,10 +150,13 @@ function checkSizes(file: TensorFile, name: string, state: QuantState): void {
   const blocks = Math.ceil(state.count / state.blockSize);
   const expect = (part: string, bytes: number, dtype: string | null): void => {
     const entry: StoredTensor | undefined = file.tensors.get(part);
-    if (entry === undefined) problems.add("BNB_INVALID", `expected a tensor ${printable(part)}, found none`, { where: printable(file.name) });
+    if (entry === undefined)
+      problems.add("BNB_INVALID", `expected a tensor ${printable(part)}, found none`, { where: printable(file.name) });
     else if (entry.end - entry.start !== bytes || (dtype !== null && entry.dtype !== dtype)) {
       const found = `${entry.end - entry.start} bytes of ${entry.dtype}`;
-      problems.add("BNB_INVALID", `${printable(part)}: expected ${bytes} bytes${dtype === null ? "" : ` of ${dtype}`}, found ${found}`, { where: printable(file.name) });
+      problems.add("BNB_INVALID", `${printable(part)}: expected ${bytes} bytes${dtype === null ? "" : ` of ${dtype}`}, found ${found}`, {
+        where: printable(file.name),
+      });
     }
   };
   // `bnb_4bit_quant_storage` may give the packed bytes another dtype.
@@ -194,7 +206,10 @@ async function readScales(file: TensorFile, name: string, state: QuantState): Pr
 export async function readBnb4bit(file: TensorFile, name: string): Promise<Bnb4bitTensor> {
   const where = `${printable(file.name)}, ${printable(name)}`;
   if (file.tensors.has(stateName(name, "fp4"))) {
-    throw new HeirloomError("QUANTIZATION_UNSUPPORTED", "expected NF4, found FP4", { where, hint: "quantize the base again with bnb_4bit_quant_type nf4" });
+    throw new HeirloomError("QUANTIZATION_UNSUPPORTED", "expected NF4, found FP4", {
+      where,
+      hint: "quantize the base again with bnb_4bit_quant_type nf4",
+    });
   }
   const state = await readState(file, name);
   checkSizes(file, name, state);
@@ -203,6 +218,15 @@ export async function readBnb4bit(file: TensorFile, name: string): Promise<Bnb4b
     throw new HeirloomError("BNB_INVALID", "expected the NF4 values in quant_map, found others", { where });
   }
   const scales = await readScales(file, name, state);
-  if (!scales.absmax.every(Number.isFinite)) throw new HeirloomError("BNB_INVALID", "expected finite scales, found NaN or infinity in absmax", { where });
-  return { name, packed: await file.read(name), ...scales, shape: state.shape, blockSize: state.blockSize, quantType: "nf4", dtype: state.dtype };
+  if (!scales.absmax.every(Number.isFinite))
+    throw new HeirloomError("BNB_INVALID", "expected finite scales, found NaN or infinity in absmax", { where });
+  return {
+    name,
+    packed: await file.read(name),
+    ...scales,
+    shape: state.shape,
+    blockSize: state.blockSize,
+    quantType: "nf4",
+    dtype: state.dtype,
+  };
 }

@@ -1,12 +1,28 @@
 // formats: bytes and text on disk (safetensors, shard indexes, JSON, JSON Lines, PEFT's
 // adapter_config.json, bitsandbytes' 4-bit layout). Takes byte sources, yields chunks.
 // Must not know Node, the values of numbers (codecs), models or training.
-export { type Bnb4bitNested, bnb4bitNames, bnb4bitParts, type Bnb4bitTensor, isBnb4bit, NF4_CODEBOOK, readBnb4bit, restoreAbsmax } from "./bnb4bit.ts";
+export {
+  type Bnb4bitNested,
+  type Bnb4bitTensor,
+  bnb4bitNames,
+  bnb4bitParts,
+  isBnb4bit,
+  NF4_CODEBOOK,
+  readBnb4bit,
+  restoreAbsmax,
+} from "./bnb4bit.ts";
 export { dtypeBits, elementCount, isSafetensorsDtype, SAFETENSORS_DTYPES, type SafetensorsDtype, tensorBytes } from "./dtypes.ts";
-export { decodeUtf8, parseJson, type ParseJsonOptions, readJson } from "./json.ts";
+export { decodeUtf8, type ParseJsonOptions, parseJson, readJson } from "./json.ts";
 export { type JsonlRow, readJsonl } from "./jsonl.ts";
 export { refuseLfsPointer } from "./lfs-pointer.ts";
-export { loraPeftConfig, type LoraPeftConfig, type OtherPeftConfig, parsePeftConfig, type PeftConfig, serializePeftConfig } from "./peft-config.ts";
+export {
+  type LoraPeftConfig,
+  loraPeftConfig,
+  type OtherPeftConfig,
+  type PeftConfig,
+  parsePeftConfig,
+  serializePeftConfig,
+} from "./peft-config.ts";
 export { describeValue, printable } from "./printable.ts";
 export { encodeSafetensors, planSafetensors, type SafetensorsPlan, type TensorPlan, type TensorToWrite } from "./safetensors-encode.ts";
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors-header.ts";

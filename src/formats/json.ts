@@ -119,7 +119,7 @@ class JsonReader {
     if (this.#take(0x7d)) return object;
     for (;;) {
       const keyAt = this.#at;
-      if (this.#text.charCodeAt(keyAt) !== QUOTE) this.#fail('a key in double quotes');
+      if (this.#text.charCodeAt(keyAt) !== QUOTE) this.#fail("a key in double quotes");
       const key = this.#string();
       if (this.#refuseDuplicates && Object.hasOwn(object, key)) this.#fail("each key once", keyAt);
       this.#skipSpace();
@@ -220,7 +220,9 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
 export async function readJson(source: ByteSource, options: ParseJsonOptions & { readonly maxBytes?: number } = {}): Promise<unknown> {
   const maxBytes = options.maxBytes ?? MAX_JSON_BYTES;
   if (source.size > maxBytes) {
-    throw new HeirloomError("JSON_INVALID", `expected at most ${maxBytes} bytes of JSON, found ${source.size}`, { where: printable(source.name) });
+    throw new HeirloomError("JSON_INVALID", `expected at most ${maxBytes} bytes of JSON, found ${source.size}`, {
+      where: printable(source.name),
+    });
   }
   return parseJson(decodeUtf8(await source.read(0, source.size), source.name), source.name, options);
 }

@@ -84,7 +84,10 @@ function faultyRows(problems: readonly Problem[], stopped: boolean): HeirloomErr
   const [first, ...rest] = problems as [Problem, ...Problem[]];
   const count = problems.length;
   const summary = `${stopped ? "at least " : ""}${count} faulty ${count === 1 ? "row" : "rows"}${stopped ? "; reading stopped there" : ""}`;
-  return HeirloomError.of([{ ...first, hint: `${summary}; each line must be one JSON value`, details: { faultyRows: count, stopped } }, ...rest]);
+  return HeirloomError.of([
+    { ...first, hint: `${summary}; each line must be one JSON value`, details: { faultyRows: count, stopped } },
+    ...rest,
+  ]);
 }
 
 /**

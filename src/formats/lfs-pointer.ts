@@ -12,9 +12,13 @@ export function refuseLfsPointer(text: string, where: string): void {
   if (!text.startsWith(LFS_MARK)) return;
   const oid = /^oid (sha256:[0-9a-f]{64})\s*$/m.exec(text)?.[1];
   const size = /^size (\d{1,15})\s*$/m.exec(text)?.[1];
-  throw new HeirloomError("LFS_POINTER", `expected the file itself, found a Git LFS pointer to it${size === undefined ? "" : ` (${size} bytes)`}`, {
-    where: printable(where),
-    hint: "run `git lfs pull` in that repository, or download the file again",
-    details: { oid: oid ?? null, size: size === undefined ? null : Number(size) },
-  });
+  throw new HeirloomError(
+    "LFS_POINTER",
+    `expected the file itself, found a Git LFS pointer to it${size === undefined ? "" : ` (${size} bytes)`}`,
+    {
+      where: printable(where),
+      hint: "run `git lfs pull` in that repository, or download the file again",
+      details: { oid: oid ?? null, size: size === undefined ? null : Number(size) },
+    },
+  );
 }

@@ -74,17 +74,35 @@ const FOREIGN: readonly (readonly [string, readonly string[]])[] = [
 function refuseForeign(json: Readonly<Record<string, unknown>>, where: string): void {
   if (Object.hasOwn(json, "peft_type")) return;
   const tool = FOREIGN.find(([, keys]) => keys.some((key) => Object.hasOwn(json, key)))?.[0];
-  throw new HeirloomError("PEFT_CONFIG_INVALID", `expected the key "peft_type", found ${tool ?? `only ${Object.keys(json).slice(0, 8).map((key) => printable(key, 40)).join(", ") || "an empty object"}`}`, {
-    where,
-    hint: tool === undefined ? 'a PEFT adapter says "peft_type": "LORA"' : "export the adapter in PEFT's format from that tool",
-  });
+  throw new HeirloomError(
+    "PEFT_CONFIG_INVALID",
+    `expected the key "peft_type", found ${
+      tool ??
+      `only ${
+        Object.keys(json)
+          .slice(0, 8)
+          .map((key) => printable(key, 40))
+          .join(", ") || "an empty object"
+      }`
+    }`,
+    {
+      where,
+      hint: tool === undefined ? 'a PEFT adapter says "peft_type": "LORA"' : "export the adapter in PEFT's format from that tool",
+    },
+  );
 }
 
-function readFields(json: Readonly<Record<string, unknown>>, fields: readonly PeftField[], where: string, problems: ProblemList): Record<string, unknown> {
+function readFields(
+  json: Readonly<Record<string, unknown>>,
+  fields: readonly PeftField[],
+  where: string,
+  problems: ProblemList,
+): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const { key, name, kind, fallback } of fields) {
     const value = Object.hasOwn(json, key) ? json[key] : fallback;
-    if (!kind.accepts(value)) problems.add("PEFT_CONFIG_INVALID", `${key}: expected ${kind.expected}, found ${describeValue(value)}`, { where });
+    if (!kind.accepts(value))
+      problems.add("PEFT_CONFIG_INVALID", `${key}: expected ${kind.expected}, found ${describeValue(value)}`, { where });
     values[name] = value;
   }
   return values;
@@ -112,7 +130,11 @@ export function parsePeftConfig(json: unknown, where: string): PeftConfig {
   const values = readFields(raw, fields, place, problems);
   problems.throwIfAny();
   const known = new Set(fields.map((field) => field.key));
-  const unknownKeys = isLora ? Object.keys(raw).filter((key) => !known.has(key)).sort() : [];
+  const unknownKeys = isLora
+    ? Object.keys(raw)
+        .filter((key) => !known.has(key))
+        .sort()
+    : [];
   // The tables give exactly the fields of the interface; the test compares both.
   return { kind: isLora ? "lora" : "other", ...values, unknownKeys, raw } as unknown as PeftConfig;
 }

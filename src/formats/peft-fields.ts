@@ -8,7 +8,10 @@ const isText = (value: unknown): boolean => typeof value === "string";
 const isWhole = (value: unknown): boolean => Number.isSafeInteger(value);
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
 const listOf = (accepts: (value: unknown) => boolean) => (value: unknown) => Array.isArray(value) && value.every(accepts);
-const orNull = (kind: FieldKind): FieldKind => ({ expected: `${kind.expected} or null`, accepts: (value) => value === null || kind.accepts(value) });
+const orNull = (kind: FieldKind): FieldKind => ({
+  expected: `${kind.expected} or null`,
+  accepts: (value) => value === null || kind.accepts(value),
+});
 
 const text: FieldKind = { expected: "a text", accepts: isText };
 const flag: FieldKind = { expected: "true or false", accepts: (value) => typeof value === "boolean" };
@@ -19,15 +22,30 @@ const anything: FieldKind = { expected: "any value", accepts: () => true };
 const texts: FieldKind = { expected: "a list of texts", accepts: listOf(isText) };
 const wholes: FieldKind = { expected: "a list of whole numbers", accepts: listOf(isWhole) };
 const textOrTexts: FieldKind = { expected: "a text or a list of texts", accepts: (value) => isText(value) || texts.accepts(value) };
-const wholeOrWholes: FieldKind = { expected: "a whole number or a list of them", accepts: (value) => isWhole(value) || wholes.accepts(value) };
-const pattern: FieldKind = { expected: "an object of numbers", accepts: (value) => isObject(value) && Object.values(value as object).every(number.accepts) };
-const bias: FieldKind = { expected: '"none", "all" or "lora_only"', accepts: (value) => value === "none" || value === "all" || value === "lora_only" };
-const init: FieldKind = { expected: "true, false, null or a text", accepts: (value) => value === null || typeof value === "boolean" || isText(value) };
+const wholeOrWholes: FieldKind = {
+  expected: "a whole number or a list of them",
+  accepts: (value) => isWhole(value) || wholes.accepts(value),
+};
+const pattern: FieldKind = {
+  expected: "an object of numbers",
+  accepts: (value) => isObject(value) && Object.values(value as object).every(number.accepts),
+};
+const bias: FieldKind = {
+  expected: '"none", "all" or "lora_only"',
+  accepts: (value) => value === "none" || value === "all" || value === "lora_only",
+};
+const init: FieldKind = {
+  expected: "true, false, null or a text",
+  accepts: (value) => value === null || typeof value === "boolean" || isText(value),
+};
 const tokens: FieldKind = {
   expected: "a list of whole numbers or an object of such lists",
   accepts: (value) => wholes.accepts(value) || (isObject(value) && Object.values(value as object).every(wholes.accepts)),
 };
-const ranges: FieldKind = { expected: "a list of pairs of whole numbers", accepts: listOf((pair) => wholes.accepts(pair) && (pair as unknown[]).length === 2) };
+const ranges: FieldKind = {
+  expected: "a list of pairs of whole numbers",
+  accepts: listOf((pair) => wholes.accepts(pair) && (pair as unknown[]).length === 2),
+};
 
 export interface PeftField {
   /** As on disk. */
@@ -42,7 +60,13 @@ export interface PeftField {
 }
 
 const camel = (key: string): string => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-const field = (key: string, kind: FieldKind, fallback: unknown, extra: { readonly float?: true } = {}): PeftField => ({ key, name: camel(key), kind, fallback, ...extra });
+const field = (key: string, kind: FieldKind, fallback: unknown, extra: { readonly float?: true } = {}): PeftField => ({
+  key,
+  name: camel(key),
+  kind,
+  fallback,
+  ...extra,
+});
 
 /** Keys of every PEFT type (`PeftConfigMixin`, `PeftConfig`; PEFT 0.21). */
 export const BASE_FIELDS: readonly PeftField[] = [

@@ -1,9 +1,8 @@
 /** Longest foreign text that a message repeats; the longest tensor name seen in the wild has 112 characters. */
 const MAX_PRINTED_CHARACTERS = 160;
 
-/** C0, DEL, C1, line separators, and the marks that reorder text on a terminal. */
-// eslint-disable-next-line no-control-regex -- finding control characters is the purpose
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\p{Cs}/gu;
+/** Control characters, lone surrogates, separators of lines, and the marks that hide or reorder text on a terminal. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /**
  * Text from a file, safe to print: control characters and marks that reorder
@@ -12,7 +11,7 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-
  */
 export function printable(text: string, maxCharacters = MAX_PRINTED_CHARACTERS): string {
   const cut = text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text;
-  return cut.replace(UNPRINTABLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return cut.replace(UNPRINTABLE, (character) => `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, "0")}`);
 }
 
 /** A JSON value as a message shows it: `"none"`, `12`, `an object`. */

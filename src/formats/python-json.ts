@@ -10,10 +10,9 @@ function pythonFloat(value: number): string {
   return Number.isInteger(value) ? `${value}.0` : String(value);
 }
 
-/** A quoted text with everything beyond ASCII escaped (`ensure_ascii`). */
+/** A quoted text with everything beyond ASCII escaped (`ensure_ascii`); control characters are escaped by JSON. */
 function pythonString(text: string): string {
-  // eslint-disable-next-line no-control-regex -- the range is what is not escaped
-  return JSON.stringify(text).replace(/[^\u0000-\u007e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return JSON.stringify(text).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function write(value: unknown, indent: string, asFloat: boolean): string {
@@ -23,7 +22,9 @@ function write(value: unknown, indent: string, asFloat: boolean): string {
   const inner = `${indent}  `;
   const open = Array.isArray(value) ? "[" : "{";
   const close = Array.isArray(value) ? "]" : "}";
-  const items = Array.isArray(value) ? value.map((item) => write(item, inner, false)) : writePairs(value as Record<string, unknown>, inner, new Set());
+  const items = Array.isArray(value)
+    ? value.map((item) => write(item, inner, false))
+    : writePairs(value as Record<string, unknown>, inner, new Set());
   return items.length === 0 ? open + close : `${open}\n${items.map((item) => inner + item).join(",\n")}\n${indent}${close}`;
 }
 

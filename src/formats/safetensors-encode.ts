@@ -36,7 +36,8 @@ function inFileOrder<T extends TensorPlan>(tensors: readonly T[]): T[] {
 function checkNames(tensors: readonly TensorPlan[]): void {
   const names = new Set<string>();
   for (const { name } of tensors) {
-    if (name === "__metadata__" || names.has(name)) throw new InternalError(`the tensor name ${printable(name)} is ${names.has(name) ? "there twice" : "reserved"}`);
+    if (name === "__metadata__" || names.has(name))
+      throw new InternalError(`the tensor name ${printable(name)} is ${names.has(name) ? "there twice" : "reserved"}`);
     if (/\p{Cs}/u.test(name)) throw new HeirloomError("SAFETENSORS_INVALID", `the tensor name ${printable(name)} is not valid Unicode`);
     names.add(name);
   }
@@ -56,7 +57,10 @@ export interface SafetensorsPlan<T extends TensorPlan = TensorPlan> {
  *
  * @param metadata written in the order given; an empty object writes no `__metadata__`
  */
-export function planSafetensors<T extends TensorPlan>(tensors: readonly T[], metadata: Readonly<Record<string, string>> = {}): SafetensorsPlan<T> {
+export function planSafetensors<T extends TensorPlan>(
+  tensors: readonly T[],
+  metadata: Readonly<Record<string, string>> = {},
+): SafetensorsPlan<T> {
   checkNames(tensors);
   const order = inFileOrder(tensors);
   const parts: string[] = [];
@@ -97,6 +101,9 @@ async function* writePlan(plan: SafetensorsPlan<TensorToWrite>): AsyncGenerator<
  * @example
  * await writeFileAtomic(path, encodeSafetensors([{ name: "w", dtype: "F32", shape: [2], chunks: () => [bytes] }], { format: "pt" }));
  */
-export function encodeSafetensors(tensors: readonly TensorToWrite[], metadata: Readonly<Record<string, string>> = {}): AsyncIterable<Uint8Array> {
+export function encodeSafetensors(
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>> = {},
+): AsyncIterable<Uint8Array> {
   return writePlan(planSafetensors(tensors, metadata));
 }

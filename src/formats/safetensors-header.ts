@@ -75,7 +75,11 @@ async function readHeaderBytes(source: ByteSource): Promise<{ json: Uint8Array; 
   if (first.byteLength < LENGTH_BYTES) throw truncated(source, LENGTH_BYTES + 2);
   const length = Number(new DataView(first.buffer, first.byteOffset).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES) {
-    throw invalid(source, `expected a header of at most ${MAX_HEADER_BYTES} bytes, found ${otherFormat(first) ?? `a length of ${length}`}`, NOT_SAFETENSORS);
+    throw invalid(
+      source,
+      `expected a header of at most ${MAX_HEADER_BYTES} bytes, found ${otherFormat(first) ?? `a length of ${length}`}`,
+      NOT_SAFETENSORS,
+    );
   }
   const end = LENGTH_BYTES + length;
   if (first.byteLength > LENGTH_BYTES && first[LENGTH_BYTES] !== 0x7b) {
@@ -94,9 +98,15 @@ function parseHeaderJson(json: Uint8Array, source: ByteSource): Record<string, u
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(json);
     // The text begins with "{", so the value is an object.
-    return parseJson(text, `${source.name} (header)`, { duplicateKeys: "refuse", nonFinite: false, maxValues: MAX_JSON_VALUES }) as Record<string, unknown>;
+    return parseJson(text, `${source.name} (header)`, { duplicateKeys: "refuse", nonFinite: false, maxValues: MAX_JSON_VALUES }) as Record<
+      string,
+      unknown
+    >;
   } catch (cause) {
-    if (isHeirloomError(cause)) throw HeirloomError.of([{ ...cause.problems[0], code: "SAFETENSORS_INVALID", hint: "write the file again with the safetensors library" }]);
+    if (isHeirloomError(cause))
+      throw HeirloomError.of([
+        { ...cause.problems[0], code: "SAFETENSORS_INVALID", hint: "write the file again with the safetensors library" },
+      ]);
     throw invalid(source, "expected the header to be UTF-8 text, found bytes that are not");
   }
 }
@@ -120,7 +130,8 @@ function readEntry(name: string, value: unknown, dataStart: number): TensorEntry
   if (!isSafetensorsDtype(dtype)) return `expected a dtype of ${SAFETENSORS_DTYPES.join(", ")}, found ${describeValue(dtype)}`;
   if (!Array.isArray(shape) || !shape.every(isCount)) return `expected a shape of whole numbers, found ${describeValue(shape)}`;
   if (shape.length > MAX_DIMENSIONS) return `expected at most ${MAX_DIMENSIONS} dimensions, found ${shape.length}`;
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) return `expected two data_offsets, found ${describeValue(offsets)}`;
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    return `expected two data_offsets, found ${describeValue(offsets)}`;
   const [start, end] = offsets as [number, number];
   const bytes = tensorBytes(dtype, shape);
   if (bytes === undefined) return `expected a size in whole bytes, found ${dtype} [${shape.join(", ")}]`;
@@ -134,7 +145,11 @@ function checkLayout(entries: readonly TensorEntry[], dataStart: number, where: 
   for (const entry of entries) {
     if (entry.start !== position && problems.problems.length < MAX_PROBLEMS) {
       const fault = entry.start < position ? "overlaps the tensor before it" : "leaves a hole before it";
-      problems.add("SAFETENSORS_INVALID", `${printable(entry.name)}: expected its data at byte ${position}, found ${entry.start}: it ${fault}`, { where });
+      problems.add(
+        "SAFETENSORS_INVALID",
+        `${printable(entry.name)}: expected its data at byte ${position}, found ${entry.start}: it ${fault}`,
+        { where },
+      );
     }
     position = Math.max(position, entry.end);
   }
@@ -168,6 +183,7 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   const end = checkLayout(entries, dataStart, where, problems);
   problems.throwIfAny();
   if (end > source.size) throw truncated(source, end);
-  if (end < source.size) throw invalid(source, `expected the file to end with its last tensor at byte ${end}, found ${source.size - end} more bytes`);
+  if (end < source.size)
+    throw invalid(source, `expected the file to end with its last tensor at byte ${end}, found ${source.size - end} more bytes`);
   return { metadata, tensors: new Map(entries.map((entry) => [entry.name, entry])), bytesRead };
 }

@@ -17,7 +17,8 @@ const MAX_PROBLEMS = 20;
 function refuseName(file: string): string | undefined {
   if (printable(file, Number.MAX_SAFE_INTEGER) !== file) return "it has control characters";
   const escapes = file.startsWith("/") || file.includes("\\") || /^[A-Za-z]:/.test(file);
-  if (escapes || file.split("/").some((part) => part === "" || part === "." || part === "..")) return "it does not lie in the folder of the index";
+  if (escapes || file.split("/").some((part) => part === "" || part === "." || part === ".."))
+    return "it does not lie in the folder of the index";
   if (!file.endsWith(".safetensors")) return "it is not a .safetensors file";
   return undefined;
 }
@@ -32,7 +33,9 @@ async function readWeightMap(index: ByteSource): Promise<ReadonlyMap<string, str
   }
   const pairs = Object.entries(map);
   if (pairs.length === 0 || pairs.length > MAX_INDEX_TENSORS) {
-    throw new HeirloomError("SHARD_INDEX_INVALID", `expected 1 to ${MAX_INDEX_TENSORS} tensors in "weight_map", found ${pairs.length}`, { where });
+    throw new HeirloomError("SHARD_INDEX_INVALID", `expected 1 to ${MAX_INDEX_TENSORS} tensors in "weight_map", found ${pairs.length}`, {
+      where,
+    });
   }
   const problems = new ProblemList();
   const faultOfFile = new Map<string, string | undefined>();
@@ -82,7 +85,8 @@ function gather(shards: readonly Shard[], weightMap: ReadonlyMap<string, string>
   const fileOf = new Map<string, string>();
   const found = new Map<string, StoredTensor>();
   const report = (message: string): void => {
-    if (problems.problems.length < MAX_PROBLEMS) problems.add("SHARD_INDEX_INVALID", message, { where, hint: "download the index and all its shards again, from one revision" });
+    if (problems.problems.length < MAX_PROBLEMS)
+      problems.add("SHARD_INDEX_INVALID", message, { where, hint: "download the index and all its shards again, from one revision" });
   };
   for (const { file, source, header } of shards) {
     for (const [name, entry] of header.tensors) {

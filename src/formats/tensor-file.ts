@@ -36,7 +36,11 @@ export function requireTensor(file: TensorFile, name: string): StoredTensor {
 }
 
 /** A {@link TensorFile} over entries that are known already. */
-export function tensorFile(name: string, tensors: ReadonlyMap<string, StoredTensor>, metadata: Readonly<Record<string, string>>): TensorFile {
+export function tensorFile(
+  name: string,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>>,
+): TensorFile {
   const file: TensorFile = {
     name,
     tensors,
@@ -49,7 +53,9 @@ export function tensorFile(name: string, tensors: ReadonlyMap<string, StoredTens
     async readRange(tensorName, start, end) {
       const tensor = requireTensor(file, tensorName);
       if (start < 0 || end < start || tensor.start + end > tensor.end) {
-        throw new HeirloomError("FILE_UNREADABLE", `bytes ${start} to ${end} were asked of a tensor of ${tensor.end - tensor.start}`, { where: printable(tensorName) });
+        throw new HeirloomError("FILE_UNREADABLE", `bytes ${start} to ${end} were asked of a tensor of ${tensor.end - tensor.start}`, {
+          where: printable(tensorName),
+        });
       }
       return await tensor.source.read(tensor.start + start, tensor.start + end);
     },
