@@ -1,0 +1,65 @@
+import { HeirloomError } from "../../core/index.ts";
+import type { Graph } from "../graph/index.ts";
+import { loadPeer, type Peer } from "./peer.ts";
+import { type CompileOptions, compileProgram, type Device, type OutputCopy, type Program } from "./program.ts";
+import { outputCopyFault } from "./self-test.ts";
+
+export interface RuntimeOptions {
+  /** @defaultValue "cpu" */
+  readonly device?: Device;
+  /**
+   * `auto` avoids the copies if a self-test of a few milliseconds shows that this works here.
+   * @defaultValue the environment variable HEIRLOOM_OUTPUT_COPY, else `auto`
+   */
+  readonly outputCopy?: OutputCopy | "auto";
+}
+
+/** An onnxruntime-node that has been loaded and tried. */
+export interface Runtime {
+  /** Version of onnxruntime-node. */
+  readonly version: string;
+  readonly device: Device;
+  /** Which of the two ways programs of this runtime take. */
+  readonly outputCopy: OutputCopy;
+  /** @throws COMPUTE_FAILED if the runtime refuses the graph */
+  compile(graph: Graph, options?: CompileOptions): Promise<Program>;
+}
+
+/**
+ * Loads onnxruntime-node and finds out how to run programs on it.
+ *
+ * @param importPeer replaced by tests only
+ * @throws PEER_MISSING if it is not installed; COMPUTE_FAILED if it does not compute as it must
+ */
+export async function loadRuntime(options: RuntimeOptions = {}, importPeer?: () => Promise<unknown>): Promise<Runtime> {
+  const device = options.device ?? "cpu";
+  const wanted = options.outputCopy ?? outputCopyFromEnvironment();
+  const { peer, version } = await loadPeer(importPeer);
+  const outputCopy = await chooseOutputCopy(peer, device, wanted, version);
+  return Object.freeze<Runtime>({
+    version,
+    device,
+    outputCopy,
+    compile: (graph, compileOptions = {}) => compileProgram(peer, device, outputCopy, graph, compileOptions),
+  });
+}
+
+function outputCopyFromEnvironment(): OutputCopy | "auto" {
+  const value = process.env["HEIRLOOM_OUTPUT_COPY"] ?? "auto";
+  if (value === "auto" || value === "avoided" || value === "ordinary") return value;
+  throw new HeirloomError("CONFIG_INVALID", `expected auto, avoided or ordinary, found ${value}`, { where: "HEIRLOOM_OUTPUT_COPY", hint: "unset it" });
+}
+
+async function chooseOutputCopy(peer: Peer, device: Device, wanted: OutputCopy | "auto", version: string): Promise<OutputCopy> {
+  const order: readonly OutputCopy[] = wanted === "auto" ? ["avoided", "ordinary"] : [wanted];
+  let fault: unknown;
+  for (const outputCopy of order) {
+    fault = await outputCopyFault(peer, device, outputCopy);
+    if (fault === undefined) return outputCopy;
+  }
+  throw new HeirloomError("COMPUTE_FAILED", `onnxruntime-node ${version} did not write the right values into the output arrays that it was given`, {
+    hint: wanted === "avoided" ? "unset HEIRLOOM_OUTPUT_COPY, or set it to ordinary" : "npm install onnxruntime-node@1.30.0",
+    details: { outputCopy: wanted, version, fault: String(fault) },
+    cause: fault,
+  });
+}
