@@ -1,4 +1,4 @@
-import type { Program, TypedArray } from "../compute/index.ts";
+import type { Program, TensorData } from "../compute/index.ts";
 import { InternalError } from "../core/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import { BLOCK_LINEARS, type BlockLinear, type BlockPlan } from "./architectures/index.ts";
@@ -99,9 +99,9 @@ export class BlockStack {
   }
 
   /** Values for every input of a layer's program that is neither an activation nor passed in `given`. */
-  #feeds(program: Program, layer: number, given: Record<string, TypedArray>, position: DropoutPosition | null): Record<string, TypedArray> {
+  #feeds(program: Program, layer: number, given: Record<string, TensorData>, position: DropoutPosition | null): Record<string, TensorData> {
     const prefix = layerPrefix(layer);
-    const feeds: Record<string, TypedArray> = {};
+    const feeds: Record<string, TensorData> = {};
     for (const name of Object.keys(program.inputs)) {
       const value = given[name];
       if (value !== undefined) feeds[name] = value;
@@ -148,7 +148,7 @@ export class BlockStack {
     for (let layer = 0; layer < spec.layerCount; layer++) {
       const training = await this.programs(layer, inputs);
       const program = training?.forward ?? (await this.#parts.programs.blockForward(this.#plan(layer, inputs, this.#parts.dropout)));
-      const outputs = { y: this.#hidden(layer + 1, inputs), ...workspace.outputs(`kept/${layer}`, program, training?.kept ?? []) };
+      const outputs = { ...workspace.outputs(`kept/${layer}`, program, training?.kept ?? []), y: this.#hidden(layer + 1, inputs) };
       await program.run(this.#feeds(program, layer, { x: this.#hidden(layer, inputs), ...batchInputs }, position), outputs);
     }
     return this.#hidden(spec.layerCount, inputs);
@@ -167,13 +167,13 @@ export class BlockStack {
       if (training === null) return null;
       const { backward, kept } = training;
       const given = {
+        ...workspace.outputs(`kept/${layer}`, training.forward, kept),
         x: this.#hidden(layer, inputs),
         y: this.#hidden(layer + 1, inputs),
         dy,
         cos: inputs.cos,
         sin: inputs.sin,
         segments: inputs.segments,
-        ...workspace.outputs(`kept/${layer}`, training.forward, kept),
       };
       const outputs = this.#gradientBuffers(backward, layer, inputs);
       await backward.run(this.#feeds(backward, layer, given, position), outputs);
@@ -185,9 +185,9 @@ export class BlockStack {
     return this.#trainsEmbedding ? dy : null;
   }
 
-  #gradientBuffers(backward: Program, layer: number, inputs: StackInputs): Record<string, TypedArray> {
+  #gradientBuffers(backward: Program, layer: number, inputs: StackInputs): Record<string, TensorData> {
     const { workspace, weights, spec } = this.#parts;
-    const outputs: Record<string, TypedArray> = {};
+    const outputs: Record<string, TensorData> = {};
     for (const name of Object.keys(backward.outputs)) {
       const parameter = name.slice(GRADIENT_PREFIX.length);
       outputs[name] =
@@ -198,7 +198,7 @@ export class BlockStack {
     return outputs;
   }
 
-  #collect(outputs: Record<string, TypedArray>, layer: number): void {
+  #collect(outputs: Record<string, TensorData>, layer: number): void {
     for (const [name, values] of Object.entries(outputs)) {
       const parameter = name.slice(GRADIENT_PREFIX.length);
       if (parameter !== "x") this.#parts.weights.collectGradient(layerPrefix(layer) + parameter, values as Float32Array);

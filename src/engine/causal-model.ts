@@ -27,6 +27,8 @@ export interface CausalModelParts {
   readonly lora: ReadonlyMap<string, LoraPlan>;
   readonly dropout: number;
   readonly activations: ActivationPolicy;
+  /** Threads of the products; null: the runtime's choice. */
+  readonly threads: number | null;
 }
 
 /** A live tensor, as the observed ledger needs it. */
@@ -49,7 +51,7 @@ export class CausalModel {
     const { spec, lora, dropout } = parts;
     this.spec = spec;
     this.weights = new Weights(parts.base, parts.parameters, this.workspace);
-    this.#programs = new ProgramCache(parts.runtime, spec, parts.activations);
+    this.#programs = new ProgramCache(parts.runtime, spec, parts.activations, parts.threads);
     this.#rotary = new RotaryTable(spec);
     const shared = { spec, programs: this.#programs, weights: this.weights, workspace: this.workspace, dropout };
     this.#stack = new BlockStack({ ...shared, lora });

@@ -1,4 +1,4 @@
-import type { TypedArray } from "../compute/index.ts";
+import type { TensorData } from "../compute/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import type { LoraPlan } from "./block-stack.ts";
 import { type DropoutPosition, fillDropoutMask } from "./dropout.ts";
@@ -48,8 +48,8 @@ export class Head {
     return { rows, head: { inFeatures: spec.hiddenSize, outFeatures: spec.vocabSize, bias: false, lora }, dropout: lora === null ? 0 : dropout };
   }
 
-  #weightFeeds(names: Iterable<string>, given: Record<string, TypedArray>): Record<string, TypedArray> {
-    const feeds: Record<string, TypedArray> = {};
+  #weightFeeds(names: Iterable<string>, given: Record<string, TensorData>): Record<string, TensorData> {
+    const feeds: Record<string, TensorData> = {};
     for (const name of names) {
       const value = given[name];
       feeds[name] = value ?? this.#parts.weights.feed(weightKey(name), name);
@@ -138,15 +138,15 @@ export class Head {
     return total;
   }
 
-  async #trainChunk(size: number, given: Record<string, TypedArray>, position: DropoutPosition): Promise<{ loss: Float32Array; dx: Float32Array }> {
+  async #trainChunk(size: number, given: Record<string, TensorData>, position: DropoutPosition): Promise<{ loss: Float32Array; dx: Float32Array }> {
     const { programs, weights, workspace, spec, dropout } = this.#parts;
     const parameters = this.trainedKeys;
     const program = await programs.headTraining(this.#plan(size, dropout), { parameters, input: true });
-    const outputs: Record<string, TypedArray> = {
+    const outputs: Record<string, TensorData> = {
       loss: workspace.floats("head/loss", size),
       [`${GRADIENT_PREFIX}x`]: workspace.floats("head/dx", size * spec.hiddenSize),
     };
-    const all: Record<string, TypedArray> = { ...given };
+    const all: Record<string, TensorData> = { ...given };
     for (const name of parameters) {
       if (program.outputs[GRADIENT_PREFIX + name] === undefined) continue;
       const sum = weights.accumulator(weightKey(name));

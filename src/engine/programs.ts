@@ -1,4 +1,4 @@
-import { add, crossEntropy, gradients, graph, input, type Program, rmsNorm, type Runtime, splitForBackward, type Value } from "../compute/index.ts";
+import { add, crossEntropy, fuseAddIntoGemm, gradients, type Graph, graph, input, type Program, rmsNorm, type Runtime, splitForBackward, type Value } from "../compute/index.ts";
 import { InternalError } from "../core/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import { BLOCK_BUILDERS, type BlockPlan } from "./architectures/index.ts";
@@ -60,12 +60,21 @@ export class ProgramCache {
   readonly #runtime: Runtime;
   readonly #spec: ModelSpec;
   readonly #policy: ActivationPolicy;
+  readonly #options: { readonly threads?: number };
   readonly #entries = new Map<string, Promise<unknown>>();
+  readonly #programs: Promise<Program>[] = [];
 
-  constructor(runtime: Runtime, spec: ModelSpec, policy: ActivationPolicy) {
+  constructor(runtime: Runtime, spec: ModelSpec, policy: ActivationPolicy, threads: number | null) {
     this.#runtime = runtime;
     this.#spec = spec;
     this.#policy = policy;
+    this.#options = threads === null ? {} : { threads };
+  }
+
+  #compile(name: string, outputs: Graph): Promise<Program> {
+    const program = this.#runtime.compile(outputs, { name, ...this.#options });
+    this.#programs.push(program);
+    return program;
   }
 
   #once<T>(kind: string, plan: unknown, compile: () => Promise<T>): Promise<T> {
@@ -81,7 +90,7 @@ export class ProgramCache {
   blockForward(plan: BlockPlan): Promise<Program> {
     return this.#once("block-forward", plan, () => {
       const y = BLOCK_BUILDERS[this.#spec.architecture](this.#spec, plan);
-      return this.#runtime.compile(graph({ outputs: { y } }), { label: "block-forward" });
+      return this.#compile("block-forward", graph({ outputs: { y } }));
     });
   }
 
@@ -92,22 +101,22 @@ export class ProgramCache {
       const names = wanted.input ? ["x", ...wanted.parameters] : wanted.parameters;
       const outputs = gradientOutputs(y, input("dy", y.shape), graph({ outputs: { y } }).inputs, names);
       const split = splitForBackward({ y }, outputs, this.#policy);
-      const forward = await this.#runtime.compile(split.forward, { label: "block-forward-kept" });
-      const backward = await this.#runtime.compile(split.backward, { label: "block-backward" });
+      const forward = await this.#compile("block-forward-kept", split.forward);
+      const backward = await this.#compile("block-backward", split.backward);
       return { forward, backward, kept: split.kept };
     });
   }
 
   /** Final norm and head: rows `x` [N, D] → `logits` [N, V]. */
   headLogits(plan: HeadPlan): Promise<Program> {
-    return this.#once("head-logits", plan, () => this.#runtime.compile(graph({ outputs: { logits: headLogits(this.#spec, plan) } }), { label: "head-logits" }));
+    return this.#once("head-logits", plan, () => this.#compile("head-logits", graph({ outputs: { logits: headLogits(this.#spec, plan) } })));
   }
 
   /** Final norm, head and cross-entropy: `x` [N, D], `labels` [N] → `loss` [N]. */
   headLoss(plan: HeadPlan): Promise<Program> {
     return this.#once("head-loss", plan, () => {
       const [loss] = crossEntropy(headLogits(this.#spec, plan), input("labels", [plan.rows], "int32"));
-      return this.#runtime.compile(graph({ outputs: { loss } }), { label: "head-loss" });
+      return this.#compile("head-loss", graph({ outputs: { loss } }));
     });
   }
 
@@ -125,13 +134,13 @@ export class ProgramCache {
         const gradient = outputs[GRADIENT_PREFIX + name];
         if (gradient !== undefined) outputs[GRADIENT_PREFIX + name] = add(gradient, input(ACCUMULATOR_PREFIX + name, gradient.shape));
       }
-      return this.#runtime.compile(graph({ outputs: { loss, ...outputs } }), { label: "head-training" });
+      return this.#compile("head-training", fuseAddIntoGemm(graph({ outputs: { loss, ...outputs } })));
     });
   }
 
   /** Releases every compiled graph. */
   async dispose(): Promise<void> {
     this.#entries.clear();
-    await Promise.resolve();
+    for (const program of this.#programs.splice(0)) await (await program).dispose();
   }
 }

@@ -1,4 +1,4 @@
-import { type ModelSpec, ropeFrequencies } from "../model/index.ts";
+import { type ModelSpec, ropeAttentionFactor, ropeFrequencies } from "../model/index.ts";
 
 /** The rows of cos and sin that a batch's positions need. */
 export interface RotaryRows {
@@ -17,10 +17,9 @@ export class RotaryTable {
   #sin = new Float32Array(0);
 
   constructor(spec: ModelSpec) {
-    const { inverseFrequencies, attentionFactor } = ropeFrequencies(spec);
-    this.#frequencies = Float32Array.from(inverseFrequencies);
-    this.#attentionFactor = attentionFactor;
-    this.#half = inverseFrequencies.length;
+    this.#frequencies = Float32Array.from(ropeFrequencies(spec));
+    this.#attentionFactor = ropeAttentionFactor(spec);
+    this.#half = this.#frequencies.length;
   }
 
   #grow(positions: number): void {

@@ -1,4 +1,4 @@
-import type { Program, TypedArray } from "../compute/index.ts";
+import type { Program, TensorData } from "../compute/index.ts";
 
 function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, n) => product * n, 1);
@@ -37,14 +37,14 @@ export class Workspace {
   }
 
   /** Views for `outputs` of a program, all under one prefix. */
-  outputs(prefix: string, program: Program, names: readonly string[]): Record<string, TypedArray> {
-    const views: Record<string, TypedArray> = {};
+  outputs(prefix: string, program: Program, names: readonly string[]): Record<string, TensorData> {
+    const views: Record<string, TensorData> = {};
     for (const name of names) views[name] = this.floats(`${prefix}/${name}`, elementCount((program.outputs[name] ?? { shape: [] }).shape));
     return views;
   }
 
   /** Bytes held. */
-  get bytes(): number {
+  get heldBytes(): number {
     let total = 0;
     for (const buffer of this.#buffers.values()) total += buffer.byteLength;
     return total;

@@ -1,0 +1,48 @@
+import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileError } from "../core/node/index.ts";
+
+/** File and folder names inside a run, as Trainer and PEFT name them where they do. */
+export const RUN_FILES = {
+  record: "run.json",
+  events: "events.jsonl",
+  adapter: "adapter",
+  model: "model",
+} as const;
+
+const CHECKPOINT = /^checkpoint-(\d+)$/;
+
+/** `checkpoint-<step>`, Trainer's name. */
+export function checkpointFolder(run: string, step: number): string {
+  return join(run, `checkpoint-${step}`);
+}
+
+/** The step in a checkpoint folder's name, or null. */
+export function checkpointStep(path: string): number | null {
+  const match = CHECKPOINT.exec(basename(path));
+  return match === null ? null : Number(match[1]);
+}
+
+/** The whole checkpoints of a run, oldest first. A folder that is still being written has another name. */
+export async function listCheckpoints(run: string): Promise<{ step: number; path: string }[]> {
+  let names: string[];
+  try {
+    names = await readdir(run);
+  } catch (error) {
+    throw fileError(error, run);
+  }
+  const found = names.flatMap((name) => {
+    const step = checkpointStep(name);
+    return step === null ? [] : [{ step, path: join(run, name) }];
+  });
+  return found.sort((a, b) => a.step - b.step);
+}
+
+/** A new run's id: sortable by time, unique enough for one store: `2026-11-24T18-30-05-3f9a`. */
+export function newRunId(now: Date, random: () => number = Math.random): string {
+  const time = now.toISOString().slice(0, 19).replaceAll(":", "-");
+  const suffix = Math.floor(random() * 0x10000)
+    .toString(16)
+    .padStart(4, "0");
+  return `${time}-${suffix}`;
+}

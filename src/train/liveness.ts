@@ -1,0 +1,144 @@
+import { HeirloomError, type Problem } from "../core/index.ts";
+import type { Parameter } from "../engine/index.ts";
+
+/** Elements watched per tensor: spread evenly, or all of a smaller tensor. Any update by Adam moves nearly every element, so few would do. */
+const WATCHED = 4096;
+/** Updates with a non-zero rate before the verdict: with B = 0, A has no gradient until B has moved once. */
+const UPDATES_NEEDED = 2;
+/** Relative difference that fp32 arithmetic on the decayed value may leave: a few roundings of 2⁻²⁴. */
+const ROUNDING = 4 * 2 ** -24;
+
+interface Watch {
+  readonly parameter: Parameter;
+  readonly indices: Uint32Array;
+  readonly before: Float32Array;
+  /** Product of (1 − lr·λ) since `before`. */
+  decay: number;
+  hadGradient: boolean;
+}
+
+/** Positions to watch: on rows that were seen for an embedding, else evenly spread. */
+function watchedIndices(parameter: Parameter, seenRows: readonly number[] | null): Uint32Array {
+  const length = parameter.values.length;
+  if (seenRows === null) {
+    const count = Math.min(WATCHED, length);
+    return Uint32Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
+  }
+  const width = parameter.shape[1] ?? 1;
+  const rows = seenRows.slice(0, Math.max(1, Math.floor(WATCHED / width)));
+  return Uint32Array.from(rows.flatMap((row) => Array.from({ length: width }, (_, d) => row * width + d)));
+}
+
+function snapshot(parameter: Parameter, indices: Uint32Array): Float32Array {
+  return Float32Array.from(indices, (i) => parameter.values[i] as number);
+}
+
+function anyNonZero(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (values[i] !== 0) return true;
+  return false;
+}
+
+/** Whether a watched element differs from its old value by more than weight decay and rounding explain. */
+function moved({ parameter, indices, before, decay }: Watch): boolean {
+  // A bf16 master moves to a neighbour (2⁻⁷ relative) by the rounding of the decay alone.
+  const tolerance = parameter.masterDtype === "BF16" && decay !== 1 ? 2 ** -7 : ROUNDING;
+  return indices.some((index, i) => {
+    const expected = (before[i] as number) * decay;
+    return Math.abs((parameter.values[index] as number) - expected) > tolerance * Math.abs(expected);
+  });
+}
+
+/** A run's tensors as the check sees them. */
+export interface LivenessSubjects {
+  /** Live names that the run's ledger says are trainable. */
+  readonly expected: ReadonlySet<string>;
+  /** Every tensor that the optimizer could reach. */
+  readonly parameters: readonly Parameter[];
+  /** Rows of the input embedding seen so far, for tensors that are one; null for all others. */
+  seenRows(parameter: Parameter): readonly number[] | null;
+}
+
+/** What the check found; null while it cannot be said yet. */
+export interface LivenessVerdict {
+  readonly ok: boolean;
+  readonly checked: readonly string[];
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Proof by observation: each tensor that the ledger calls trainable had a
+ * gradient and moved beyond what weight decay explains, and no other moved.
+ * Looks at values and gradients only; what was compiled or planned is not asked.
+ */
+export class Liveness {
+  readonly #subjects: LivenessSubjects;
+  #watches: Watch[] | null = null;
+  #updates = 0;
+  #done = false;
+
+  constructor(subjects: LivenessSubjects) {
+    this.#subjects = subjects;
+  }
+
+  /** True once a verdict has been given. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** Call with the update's gradients there and its values not yet changed. */
+  beforeUpdate(): void {
+    if (this.#done) return;
+    this.#watches ??= this.#subjects.parameters.map((parameter) => {
+      const indices = watchedIndices(parameter, this.#subjects.seenRows(parameter));
+      return { parameter, indices, before: snapshot(parameter, indices), decay: 1, hadGradient: false };
+    });
+    for (const watch of this.#watches) watch.hadGradient ||= anyNonZero(watch.parameter.gradient);
+  }
+
+  /**
+   * Call after the update.
+   * @param decayOf the factor 1 − lr·λ that the update applied to a tensor
+   * @param live whether any group's rate was above zero
+   * @param last whether no further update follows
+   */
+  afterUpdate(decayOf: (parameter: Parameter) => number, live: boolean, last: boolean): LivenessVerdict | null {
+    if (this.#done || this.#watches === null) return null;
+    for (const watch of this.#watches) watch.decay *= decayOf(watch.parameter);
+    if (live) this.#updates++;
+    if (this.#updates === 0 || (this.#updates < UPDATES_NEEDED && !last)) return null;
+    this.#done = true;
+    return this.#judge(this.#watches);
+  }
+
+  #judge(watches: readonly Watch[]): LivenessVerdict {
+    const problems: Problem[] = [];
+    const add = (watch: Watch, message: string): void => void problems.push({ code: "LIVENESS_FAILED", where: watch.parameter.name, message });
+    const present = new Set(watches.map((watch) => watch.parameter.name));
+    for (const name of this.#subjects.expected) {
+      if (!present.has(name)) problems.push({ code: "LIVENESS_FAILED", where: name, message: "is said to be trainable but is not in the model" });
+    }
+    for (const watch of watches) {
+      const isMoved = moved(watch);
+      if (this.#subjects.expected.has(watch.parameter.name)) {
+        if (this.#excused(watch)) continue;
+        if (!watch.hadGradient) add(watch, `is said to be trainable but had no gradient in ${this.#updates} updates`);
+        else if (!isMoved) add(watch, `is said to be trainable but did not move in ${this.#updates} updates beyond what weight decay explains`);
+      } else if (isMoved || watch.decay !== 1) add(watch, "is not said to be trainable but moved");
+    }
+    return { ok: problems.length === 0, checked: [...this.#subjects.expected], problems };
+  }
+
+  /** A starts without a gradient where B is zero; after a single update nothing can be said of it. */
+  #excused(watch: Watch): boolean {
+    return watch.parameter.role === "lora_A" && this.#updates < UPDATES_NEEDED && !watch.hadGradient;
+  }
+}
+
+/** The error for a failed verdict: exit 22, every tensor named. */
+export function livenessError(verdict: LivenessVerdict): HeirloomError {
+  const [first, ...rest] = verdict.problems.map((problem) => ({
+    ...problem,
+    hint: "the trainable set was changed after the ledger was written; load the adapter with `heirloom continue`, which keeps it",
+  }));
+  return first === undefined ? new HeirloomError("LIVENESS_FAILED", "the check failed without a finding") : HeirloomError.of([first, ...rest]);
+}
