@@ -27,7 +27,6 @@ export const LIGHT = LAYERS.slice(LAYERS.indexOf("audit"));
 
 /** Also run in a browser, so no Node imports; paths under src/. */
 export const BROWSER = [
-  "audit",
   "ledger",
   "adapter",
   "model",

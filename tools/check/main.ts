@@ -1,4 +1,4 @@
-// npm run check [-- GATE…]: runs every gate, or those named and what they need; one line each,
+// npm run check [-- GATE… | --list]: runs every gate, or those named and what they need; one line each,
 // then what to mend, then the closing count. Goes on after a failure and exits 1 at the end.
 import { mkdir } from "node:fs/promises";
 import { nearestName } from "../../src/core/index.ts";
@@ -13,12 +13,14 @@ function print({ gate, result, seconds, blockedBy }: Outcome): void {
   console.log(`${verdict}  ${gate.name.padEnd(NAME_WIDTH)}${result.note}${blockedBy === undefined ? `  (${seconds.toFixed(1)} s)` : ""}`);
 }
 
+const list = (): string => GATES.map((gate) => `  ${gate.name.padEnd(NAME_WIDTH)}${gate.says}`).join("\n");
+
 function select(names: readonly string[]): Gate[] | null {
   const known = GATES.map((gate) => gate.name);
   for (const name of names.filter((name) => !known.includes(name))) {
     const near = nearestName(name, known);
     console.error(`no gate is called "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`);
-    console.error(GATES.map((gate) => `  ${gate.name.padEnd(NAME_WIDTH)}${gate.says}`).join("\n"));
+    console.error(list());
     return null;
   }
   const wanted = new Set(names.length === 0 ? known : names);
@@ -28,6 +30,10 @@ function select(names: readonly string[]): Gate[] | null {
 }
 
 async function main(names: readonly string[]): Promise<number> {
+  if (names.includes("--list")) {
+    console.log(list());
+    return 0;
+  }
   const gates = select(names);
   if (gates === null) return 2;
   await mkdir(SCRATCH, { recursive: true });
