@@ -1,0 +1,171 @@
+import { Template } from "@huggingface/jinja";
+import { HeirloomError } from "../core/index.ts";
+
+/** One turn of a chat; further fields reach the template as they are. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly [field: string]: unknown;
+}
+
+/** Characters `start` (inclusive) to `end` (exclusive) of a rendered chat. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface RenderedChat {
+  readonly text: string;
+  /** What `{% generation %}` … `{% endgeneration %}` enclosed. */
+  readonly spans: readonly Span[];
+}
+
+/** A compiled chat template. */
+export interface ChatTemplate {
+  /** Where its source came from, for messages. */
+  readonly name: string;
+  /** Whether the template itself marks what an assistant generates. */
+  readonly marksGenerations: boolean;
+  /** Whether a rendering so far asked for the date; its result then depends on `now`. */
+  readonly usedClock: boolean;
+  /** @throws CHAT_TEMPLATE_INVALID if the template fails or refuses the messages. */
+  render(messages: readonly ChatMessage[], options?: RenderOptions): RenderedChat;
+}
+
+export interface RenderOptions {
+  /** Whether to end with what introduces an assistant's turn. @defaultValue false */
+  readonly addGenerationPrompt?: boolean;
+  /** The row, for messages. */
+  readonly where?: string;
+}
+
+export interface ChatTemplateOptions {
+  /** Names that the template knows: `bos_token`, `eos_token` … */
+  readonly namedTokens: Readonly<Record<string, string>>;
+  /** The moment that `strftime_now` tells, in local time as in transformers. @defaultValue the present */
+  readonly now?: Date;
+  readonly name: string;
+}
+
+// Noncharacters: Unicode reserves them for a program's own use, so no text should hold them.
+const OPEN_MARK = "\ufdd0";
+const CLOSE_MARK = "\ufdd1";
+const MARKS = /[\ufdd0\ufdd1]/;
+/** A generation tag with what `lstrip_blocks` and `trim_blocks` would remove around it. */
+const GENERATION_TAG = /(?:^[ \t]*)?\{%(-?)\s*(end)?generation\s*(-?)%\}\n?/gm;
+
+const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const two = (value: number): string => String(value).padStart(2, "0");
+
+/** Python's `strftime` codes in the C locale; the library's own names months in the machine's language. */
+const TIME_CODES: Readonly<Record<string, (date: Date) => string>> = {
+  Y: (date) => String(date.getFullYear()),
+  y: (date) => two(date.getFullYear() % 100),
+  m: (date) => two(date.getMonth() + 1),
+  d: (date) => two(date.getDate()),
+  H: (date) => two(date.getHours()),
+  I: (date) => two(date.getHours() % 12 || 12),
+  M: (date) => two(date.getMinutes()),
+  S: (date) => two(date.getSeconds()),
+  p: (date) => (date.getHours() < 12 ? "AM" : "PM"),
+  A: (date) => DAYS[date.getDay()] ?? "",
+  a: (date) => (DAYS[date.getDay()] ?? "").slice(0, 3),
+  B: (date) => MONTHS[date.getMonth()] ?? "",
+  b: (date) => (MONTHS[date.getMonth()] ?? "").slice(0, 3),
+  "%": () => "%",
+};
+
+/** @throws CHAT_TEMPLATE_INVALID for a code that is not in the table, rather than passing it through. */
+export function formatTime(date: Date, format: string): string {
+  return format.replace(/%(.?)/gs, (code, letter: string) => {
+    const write = Object.hasOwn(TIME_CODES, letter) ? TIME_CODES[letter] : undefined;
+    if (write === undefined) throw new HeirloomError("CHAT_TEMPLATE_INVALID", `strftime_now: the code ${JSON.stringify(code)} is not supported`);
+    return write(date);
+  });
+}
+
+/**
+ * Turns generation tags into expressions that print a mark (an expression, unlike a block, needs the whitespace removed
+ * by hand), and renames the clock, which the library declares itself and lets nobody replace.
+ */
+function prepareSource(source: string): string {
+  return source.replace(/\bstrftime_now\b/g, "heirloom_time").replace(GENERATION_TAG, (_tag, left: string, end: string | undefined, right: string) => {
+    return `{{${left} ${end === undefined ? "heirloom_open" : "heirloom_close"} ${right}}}`;
+  });
+}
+
+function takeMarks(marked: string, fail: (reason: string) => never): RenderedChat {
+  const spans: Span[] = [];
+  let text = "";
+  let openedAt: number | undefined;
+  for (const piece of marked.split(/([\ufdd0\ufdd1])/)) {
+    if (piece === OPEN_MARK) {
+      if (openedAt !== undefined) fail("it opens a generation inside a generation");
+      openedAt = text.length;
+    } else if (piece === CLOSE_MARK) {
+      if (openedAt === undefined) fail("it closes a generation that it did not open");
+      if (text.length > openedAt) spans.push({ start: openedAt, end: text.length });
+      openedAt = undefined;
+    } else text += piece;
+  }
+  if (openedAt !== undefined) fail("it does not close a generation");
+  return { text, spans };
+}
+
+/**
+ * Compiles a Jinja chat template with the extras of transformers: `raise_exception`, `strftime_now`, `tojson`, loop
+ * controls, generation marks, trimmed blocks.
+ *
+ * @throws CHAT_TEMPLATE_INVALID if the source is not valid.
+ */
+export function compileChatTemplate(source: string, options: ChatTemplateOptions): ChatTemplate {
+  const { name, namedTokens } = options;
+  const now = options.now ?? new Date();
+  let usedClock = false;
+  const helpers = {
+    heirloom_time: (format: string): string => {
+      usedClock = true;
+      return formatTime(now, format);
+    },
+    heirloom_open: OPEN_MARK,
+    heirloom_close: CLOSE_MARK,
+    // transformers passes both as None; a template that tests `is not none` must not see "undefined".
+    tools: null,
+    documents: null,
+  };
+  let template: Template;
+  try {
+    template = new Template(prepareSource(source));
+  } catch (cause) {
+    throw new HeirloomError("CHAT_TEMPLATE_INVALID", `the chat template could not be parsed: ${reasonOf(cause)}`, { where: name, cause });
+  }
+  return {
+    name,
+    marksGenerations: new RegExp(GENERATION_TAG).test(source),
+    get usedClock() {
+      return usedClock;
+    },
+    render(messages, { addGenerationPrompt = false, where = name } = {}) {
+      const fail = (reason: string, cause?: unknown): never => {
+        throw new HeirloomError("CHAT_TEMPLATE_INVALID", `the chat template failed: ${reason}`, {
+          where,
+          hint: `check the messages of this row against what the template (${name}) accepts`,
+          ...(cause === undefined ? {} : { cause }),
+        });
+      };
+      if (messages.some((message) => MARKS.test(message.content))) fail("a message holds the noncharacter U+FDD0 or U+FDD1");
+      let rendered: string;
+      try {
+        rendered = template.render({ ...namedTokens, ...helpers, messages, add_generation_prompt: addGenerationPrompt });
+      } catch (cause) {
+        return fail(reasonOf(cause), cause);
+      }
+      return takeMarks(rendered, fail);
+    },
+  };
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
