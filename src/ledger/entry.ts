@@ -1,4 +1,4 @@
-import { isSafetensorsDtype, type SafetensorsDtype, tensorBytes } from "../formats/index.ts";
+import { isSafetensorsDtype, tensorBytes } from "../formats/index.ts";
 import type { LedgerEntry } from "./types.ts";
 
 /** bitsandbytes' block sizes: values per scale, and scales per scale of the second level. */
@@ -16,7 +16,7 @@ export function countOf(shape: readonly number[]): number {
  */
 export function bytesOf(dtype: string, shape: readonly number[], doubleQuant = false): number {
   const count = countOf(shape);
-  if (dtype !== "NF4") return isSafetensorsDtype(dtype) ? tensorBytes(dtype as SafetensorsDtype, shape) : 0;
+  if (dtype !== "NF4") return isSafetensorsDtype(dtype) ? (tensorBytes(dtype, shape) ?? 0) : 0;
   const blocks = Math.ceil(count / NF4_BLOCK);
   // fp32 scales; or a byte each, with an fp32 scale per 256 of them and one fp32 offset.
   const scales = doubleQuant ? blocks + 4 * Math.ceil(blocks / NF4_NESTED_BLOCK) + 4 : 4 * blocks;

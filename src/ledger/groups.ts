@@ -12,10 +12,30 @@ export const DEFAULT_GROUP = "default";
  * `q_proj.lora_A` and `*.lora_B*` are what they look like.
  */
 export function matchesTensor(pattern: string, liveName: string): boolean {
-  const glob = pattern.split("*").map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
-  // One run of any text at the most per star, each bounded by the name: no pattern is slow on a name of this length.
-  const expression = new RegExp(`(?:^|\\.)${glob.filter((text, i) => text !== "" || i === 0 || i === glob.length - 1).join(".*")}(?:\\.|$)`);
-  return expression.test(liveName) || expression.test(diskKey(liveName));
+  const glob = `*.${pattern}.*`;
+  return globCovers(glob, `.${liveName}.`) || globCovers(glob, `.${diskKey(liveName)}.`);
+}
+
+/** Whether a glob with `*` covers all of `text`; goes back to the last star only, so it is never slow. */
+function globCovers(glob: string, text: string): boolean {
+  let star = -1;
+  let resume = 0;
+  let g = 0;
+  for (let t = 0; t < text.length; ) {
+    if (glob[g] === "*") {
+      star = g++;
+      resume = t;
+    } else if (glob[g] === text[t]) {
+      g++;
+      t++;
+    } else {
+      if (star < 0) return false;
+      g = star + 1;
+      t = ++resume;
+    }
+  }
+  while (glob[g] === "*") g++;
+  return g === glob.length;
 }
 
 /**
