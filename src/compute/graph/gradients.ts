@@ -58,8 +58,8 @@ function gradientsOfInputs(node: Node, arrived: readonly (Value | null)[]): read
   check(op.gradient !== undefined, () => `${op.name} has no gradient rule`);
   const results = op.gradient(node, arrived);
   check(results.length === node.inputs.length, () => `${op.name} gives ${results.length} gradients for ${node.inputs.length} inputs`);
-  results.forEach((result, i) =>
-    check((result !== null) === isDifferentiable(op, i), () => `${op.name} and its declaration differ on the gradient of input ${i}`),
-  );
+  for (const [i, result] of results.entries()) {
+    check((result !== null) === isDifferentiable(op, i), () => `${op.name} and its declaration differ on the gradient of input ${i}`);
+  }
   return results;
 }

@@ -47,7 +47,7 @@ export const concatOp: Op<ConcatAttributes> = Object.freeze<Op<ConcatAttributes>
     const data = new Float64Array(elementCount(shape));
     let first = 0;
     for (const x of inputs) {
-      offsets(x.shape, steps).forEach((offset, i) => (data[first + offset] = at(x.data, i)));
+      for (const [i, offset] of offsets(x.shape, steps).entries()) data[first + offset] = at(x.data, i);
       first += at(steps, axis) * at(x.shape, axis);
     }
     return [{ shape, data }];

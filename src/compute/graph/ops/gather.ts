@@ -16,7 +16,7 @@ export const gatherOp: Op = Object.freeze<Op>({
     const [table, ids] = inputs as readonly [ReferenceTensor, ReferenceTensor];
     const width = at(table.shape, 1);
     const data = new Float64Array(ids.data.length * width);
-    ids.data.forEach((id, n) => data.set(table.data.subarray(id * width, (id + 1) * width), n * width));
+    for (const [n, id] of ids.data.entries()) data.set(table.data.subarray(id * width, (id + 1) * width), n * width);
     return [{ shape: [ids.data.length, width], data }];
   },
   onnx: { opType: "Gather", attributes: () => ({ axis: { int: 0 } }) },

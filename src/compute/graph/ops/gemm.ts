@@ -1,5 +1,5 @@
 import { sumTo } from "../broadcast.ts";
-import { applyOne, at, check, checkDtype, checkRank, elementCount, sameShape, showShape } from "../node.ts";
+import { addAt, applyOne, at, check, checkDtype, checkRank, sameShape, showShape } from "../node.ts";
 import { multiply, productSizes } from "../product.ts";
 import type { Node, Op, ReferenceTensor, Value } from "../types.ts";
 import { scale } from "./scale.ts";
@@ -39,7 +39,7 @@ export const gemmOp: Op<GemmAttributes> = Object.freeze<Op<GemmAttributes>>({
     const [left, right] = [a as ReferenceTensor, b as ReferenceTensor];
     const sizes = productSizes(left.shape, right.shape, attributes);
     const data = multiply(left.data, right.data, sizes, attributes, attributes.alpha);
-    if (c !== undefined) data.forEach((value, i) => (data[i] = value + attributes.beta * at(c.data, i % elementCount(c.shape))));
+    for (let i = 0; c !== undefined && i < data.length; i++) addAt(data, i, attributes.beta * at(c.data, i % c.data.length));
     return [{ shape: [sizes.m, sizes.n], data }];
   },
   onnx: {

@@ -29,7 +29,7 @@ export const padOp: Op<PadAttributes> = Object.freeze<Op<PadAttributes>>({
     const steps = strides(shape);
     const first = at(steps, attributes.axis) * attributes.before;
     const data = new Float64Array(elementCount(shape));
-    offsets(x.shape, steps).forEach((offset, i) => (data[first + offset] = at(x.data, i)));
+    for (const [i, offset] of offsets(x.shape, steps).entries()) data[first + offset] = at(x.data, i);
     return [{ shape, data }];
   },
   onnx: {

@@ -28,7 +28,7 @@ export const reduceSumOp: Op<ReduceSumAttributes> = Object.freeze<Op<ReduceSumAt
     const x = input as ReferenceTensor;
     const kept = keptShape(x.shape, attributes.axes);
     const data = new Float64Array(elementCount(kept));
-    broadcastOffsets(kept, x.shape).forEach((offset, i) => addAt(data, offset, at(x.data, i)));
+    for (const [i, offset] of broadcastOffsets(kept, x.shape).entries()) addAt(data, offset, at(x.data, i));
     return [{ shape: reducedShape(x.shape, attributes), data }];
   },
   onnx: {
