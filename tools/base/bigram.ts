@@ -1,6 +1,6 @@
 // The number that the base has to beat: held-out perplexity of a bigram model on the same tokens.
 //
-//   node tools/base/bigram.mjs --cache /tmp/heirloom-base --base assets/base [--out FILE]
+//   node --import ./tools/register-typescript.mjs tools/base/bigram.ts --cache /tmp/heirloom-base --base assets/base [--out FILE]
 //
 // Interpolated Kneser–Ney with one discount (Chen & Goodman 1999, §2.7), tuned on the last twentieth of the training
 // documents, then counted on all of them. Every document is <|bos|> … <|eos|>; all tokens after <|bos|> are predicted.
@@ -9,14 +9,29 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Tokenizer } from "@huggingface/tokenizers";
 
-const DISCOUNTS = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
+type Documents = readonly Uint16Array[];
+/** The probability that `next` follows `previous`. */
+type Model = (previous: number, next: number) => number;
+
+interface Counts {
+  readonly vocabulary: number;
+  /** previous × vocabulary + next → how often. */
+  readonly pairs: ReadonlyMap<number, number>;
+  readonly unigram: Float64Array;
+  readonly contextTokens: Float64Array;
+  /** Distinct tokens seen after a token, and before it. */
+  readonly followers: Float64Array;
+  readonly predecessors: Float64Array;
+}
+
+const DISCOUNTS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
 const TUNING_SHARE = 0.05;
 
 /** The documents of a corpus-*.bin, cut before each <|bos|>. */
-function readDocuments(path, bos) {
+function readDocuments(path: string, bos: number): Documents {
   const bytes = readFileSync(path);
   const ids = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  const documents = [];
+  const documents: Uint16Array[] = [];
   let start = 0;
   for (let i = 1; i <= ids.length; i++) {
     if (i < ids.length && ids[i] !== bos) continue;
@@ -27,63 +42,81 @@ function readDocuments(path, bos) {
 }
 
 /** Stops unless the JavaScript tokenizer, which training uses, gives the very ids that are counted here. */
-function checkTokenization(cache, base, documents) {
-  const read = (name) => JSON.parse(readFileSync(join(base, name), "utf8"));
+function checkTokenization(cache: string, base: string, documents: Documents): void {
+  const read = (name: string) => JSON.parse(readFileSync(join(base, name), "utf8"));
   const tokenizer = new Tokenizer(read("tokenizer.json"), read("tokenizer_config.json"));
   const eos = tokenizer.token_to_id("<|eos|>");
   const lines = readFileSync(join(cache, "corpus-heldout.jsonl"), "utf8").trimEnd().split("\n");
   if (lines.length !== documents.length) throw new Error(`expected ${lines.length} documents, found ${documents.length}`);
-  lines.forEach((line, index) => {
+  for (const [index, line] of lines.entries()) {
     const ids = [...tokenizer.encode(JSON.parse(line).text).ids, eos].join();
-    if (ids !== documents[index].join()) throw new Error(`corpus-heldout.jsonl row ${index + 1}: the tokenizers disagree`);
-  });
+    if (ids !== documents[index]?.join()) throw new Error(`corpus-heldout.jsonl row ${index + 1}: the tokenizers disagree`);
+  }
 }
 
-function count(documents, vocabulary) {
-  const pairs = new Map();
-  const unigram = new Float64Array(vocabulary);
-  const contextTokens = new Float64Array(vocabulary);
+/** Calls `visit` for each predicted token. */
+function eachPair(documents: Documents, visit: (previous: number, next: number) => void): void {
   for (const ids of documents) {
-    for (let i = 1; i < ids.length; i++) {
-      const key = ids[i - 1] * vocabulary + ids[i];
-      pairs.set(key, (pairs.get(key) ?? 0) + 1);
-      unigram[ids[i]]++;
-      contextTokens[ids[i - 1]]++;
+    let previous = ids[0] as number;
+    for (const next of ids.subarray(1)) {
+      visit(previous, next);
+      previous = next;
     }
   }
-  const followers = new Float64Array(vocabulary); // distinct tokens seen after this one
-  const predecessors = new Float64Array(vocabulary); // distinct tokens seen before this one
+}
+
+const addTo = (array: Float64Array, index: number, value = 1): void => {
+  array[index] = (array[index] as number) + value;
+};
+
+function count(documents: Documents, vocabulary: number): Counts {
+  const pairs = new Map<number, number>();
+  const unigram = new Float64Array(vocabulary);
+  const contextTokens = new Float64Array(vocabulary);
+  eachPair(documents, (previous, next) => {
+    const key = previous * vocabulary + next;
+    pairs.set(key, (pairs.get(key) ?? 0) + 1);
+    addTo(unigram, next);
+    addTo(contextTokens, previous);
+  });
+  const followers = new Float64Array(vocabulary);
+  const predecessors = new Float64Array(vocabulary);
   for (const key of pairs.keys()) {
-    followers[Math.floor(key / vocabulary)]++;
-    predecessors[key % vocabulary]++;
+    addTo(followers, Math.floor(key / vocabulary));
+    addTo(predecessors, key % vocabulary);
   }
   return { vocabulary, pairs, unigram, contextTokens, followers, predecessors };
 }
 
-/** Mean negative log-likelihood in nats a token; `probability(previous, next)`. */
-function meanLoss(documents, probability) {
+/** Mean negative log-likelihood, in nats a token. */
+function meanLoss(documents: Documents, probability: Model): { loss: number; tokens: number } {
   let sum = 0;
   let tokens = 0;
-  for (const ids of documents) {
-    for (let i = 1; i < ids.length; i++) sum -= Math.log(probability(ids[i - 1], ids[i]));
-    tokens += ids.length - 1;
-  }
+  eachPair(documents, (previous, next) => {
+    sum -= Math.log(probability(previous, next));
+    tokens++;
+  });
   return { loss: sum / tokens, tokens };
 }
 
-function kneserNey(counts, discount) {
+function addOne(counts: Counts): Model {
+  const total = counts.unigram.reduce((sum, n) => sum + n, counts.vocabulary);
+  return (_, next) => ((counts.unigram[next] as number) + 1) / total;
+}
+
+function kneserNey(counts: Counts, discount: number): Model {
   const { vocabulary, pairs, contextTokens, followers, predecessors } = counts;
   // One pseudo-predecessor for each entry of the vocabulary, so that a token never seen in training has a probability.
-  const lower = (next) => (predecessors[next] + 1) / (pairs.size + vocabulary);
+  const lower = (next: number) => ((predecessors[next] as number) + 1) / (pairs.size + vocabulary);
   return (previous, next) => {
-    const total = contextTokens[previous];
+    const total = contextTokens[previous] as number;
     if (total === 0) return lower(next);
     const seen = Math.max(0, (pairs.get(previous * vocabulary + next) ?? 0) - discount);
-    return (seen + discount * followers[previous] * lower(next)) / total;
+    return (seen + discount * (followers[previous] as number) * lower(next)) / total;
   };
 }
 
-function tuneDiscount(documents, vocabulary) {
+function tuneDiscount(documents: Documents, vocabulary: number): number {
   const cut = Math.floor(documents.length * (1 - TUNING_SHARE));
   const counts = count(documents.slice(0, cut), vocabulary);
   const tuning = documents.slice(cut);
@@ -94,7 +127,7 @@ function tuneDiscount(documents, vocabulary) {
 const { values: flags } = parseArgs({
   options: { cache: { type: "string" }, base: { type: "string" }, out: { type: "string" } },
 });
-if (!flags.cache || !flags.base) throw new Error("usage: bigram.mjs --cache FOLDER --base FOLDER [--out FILE]");
+if (!flags.cache || !flags.base) throw new Error("usage: bigram.ts --cache FOLDER --base FOLDER [--out FILE]");
 const config = JSON.parse(readFileSync(join(flags.base, "config.json"), "utf8"));
 const train = readDocuments(join(flags.cache, "corpus-train.bin"), config.bos_token_id);
 const heldOut = readDocuments(join(flags.cache, "corpus-heldout.bin"), config.bos_token_id);
@@ -102,10 +135,9 @@ checkTokenization(flags.cache, flags.base, heldOut);
 
 const discount = tuneDiscount(train, config.vocab_size);
 const counts = count(train, config.vocab_size);
-const trainTokens = train.reduce((sum, ids) => sum + ids.length - 1, 0);
-const unigram = meanLoss(heldOut, (_, next) => (counts.unigram[next] + 1) / (trainTokens + config.vocab_size));
+const unigram = meanLoss(heldOut, addOne(counts));
 const bigram = meanLoss(heldOut, kneserNey(counts, discount));
-const rounded = (value) => Number(value.toFixed(4));
+const rounded = (value: number) => Number(value.toFixed(4));
 const report = {
   predictedTokens: bigram.tokens,
   unigram: { loss: rounded(unigram.loss), perplexity: rounded(Math.exp(unigram.loss)) },

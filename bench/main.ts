@@ -1,0 +1,10 @@
+// npm run bench -- NAME [options]: runs one benchmark of this folder.
+import { InternalError } from "../src/core/index.ts";
+import { step135m } from "./steps/step-135m.ts";
+
+const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = { "step-135m": step135m };
+
+const [name = "", ...args] = process.argv.slice(2);
+const run = BENCHMARKS[name];
+if (run === undefined) throw new InternalError(`expected the name of a benchmark (${Object.keys(BENCHMARKS).join(", ")}), found "${name}"`);
+await run(args);
