@@ -27,6 +27,12 @@ describe("ModelEmitter", () => {
     emitter.constant([1.5], [], "float32");
     emitter.constant([0, 1], [2], "bool");
     emitter.constant([255], [1], "uint8");
-    expect(emitter.initializers.map(({ rawData }) => Buffer.from(rawData ?? []).toString("hex"))).toEqual(["0100000000000000feffffffffffffff", "01000000feffffff", "0000c03f", "0001", "ff"]);
+    expect(emitter.initializers.map(({ rawData }) => Buffer.from(rawData ?? []).toString("hex"))).toEqual([
+      "0100000000000000feffffffffffffff",
+      "01000000feffffff",
+      "0000c03f",
+      "0001",
+      "ff",
+    ]);
   });
 });

@@ -39,7 +39,13 @@ export class ModelEmitter implements OnnxEmitter {
     return name;
   }
 
-  node(opType: string, inputs: readonly string[], outputs: number | readonly string[], attributes: OnnxAttributes = {}, domain: OnnxDomain = ""): readonly string[] {
+  node(
+    opType: string,
+    inputs: readonly string[],
+    outputs: number | readonly string[],
+    attributes: OnnxAttributes = {},
+    domain: OnnxDomain = "",
+  ): readonly string[] {
     const names = typeof outputs === "number" ? Array.from({ length: outputs }, () => this.#fresh(`t${this.#counter++}`)) : outputs;
     for (const name of names) {
       if (name === "") continue; // an output left out
@@ -52,7 +58,10 @@ export class ModelEmitter implements OnnxEmitter {
   }
 
   constant(values: ArrayLike<number>, shape: Shape, dtype: Dtype): string {
-    const key = values.length <= SHARED_CONSTANT_LIMIT ? `${dtype}[${shape.join()}]${Array.from(values, (v) => (Object.is(v, -0) ? "-0" : v)).join()}` : undefined;
+    const key =
+      values.length <= SHARED_CONSTANT_LIMIT
+        ? `${dtype}[${shape.join()}]${Array.from(values, (v) => (Object.is(v, -0) ? "-0" : v)).join()}`
+        : undefined;
     const shared = key === undefined ? undefined : this.#sharedConstants.get(key);
     if (shared !== undefined) return shared;
     const name = this.#fresh(`c${this.#counter++}`);

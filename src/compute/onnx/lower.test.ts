@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { InternalError } from "../../core/index.ts";
-import { add, constant, gemm, type Graph, graph, input, mul, reshape, sigmoid, type Value } from "../graph/index.ts";
+import { add, constant, type Graph, gemm, graph, input, mul, reshape, sigmoid, type Value } from "../graph/index.ts";
 import { lowerToOnnx } from "./lower.ts";
 import { type GraphProto, ModelProtoSchema } from "./onnx_pb.ts";
 
@@ -12,7 +12,8 @@ function lowered(of: Graph, options?: Parameters<typeof lowerToOnnx>[1]): GraphP
 }
 
 /** One line per node: `Op(inputs) -> outputs`. */
-const lines = ({ node }: GraphProto): readonly string[] => node.map(({ opType, input: from, output }) => `${opType}(${from.join()}) -> ${output.join()}`);
+const lines = ({ node }: GraphProto): readonly string[] =>
+  node.map(({ opType, input: from, output }) => `${opType}(${from.join()}) -> ${output.join()}`);
 
 describe("lowerToOnnx", () => {
   it("writes IR version 11, opset 23 and com.microsoft 1", () => {
@@ -29,7 +30,10 @@ describe("lowerToOnnx", () => {
     const result = lowered(graph({ outputs: { sum: add(x, x), sigmoid: sigmoid(x) } }));
     expect(result.input.map(({ name }) => name)).toEqual(["x"]);
     expect(result.output.map(({ name }) => name)).toEqual(["sum", "sigmoid"]);
-    expect(result.output[0]?.type?.value).toMatchObject({ case: "tensorType", value: { elemType: 1, shape: { dim: [{ value: { value: 2n } }, { value: { value: 3n } }] } } });
+    expect(result.output[0]?.type?.value).toMatchObject({
+      case: "tensorType",
+      value: { elemType: 1, shape: { dim: [{ value: { value: 2n } }, { value: { value: 3n } }] } },
+    });
   });
 
   it("lets the operator that computes an output write it under its name", () => {
@@ -54,7 +58,11 @@ describe("lowerToOnnx", () => {
 
   it("gives every node its own name and shares equal small constants", () => {
     const x = input("x", [4]);
-    const result = lowered(graph({ outputs: { a: reshape(x, [2, 2]), b: reshape(sigmoid(x), [2, 2]), c: mul(x, constant([2], [1])), d: add(x, constant([2], [1])) } }));
+    const result = lowered(
+      graph({
+        outputs: { a: reshape(x, [2, 2]), b: reshape(sigmoid(x), [2, 2]), c: mul(x, constant([2], [1])), d: add(x, constant([2], [1])) },
+      }),
+    );
     const names = result.node.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(result.initializer.map(({ dims, dataType }) => [dims, dataType])).toEqual([
@@ -95,6 +103,8 @@ describe("lowerToOnnx", () => {
 
   it("refuses an output that has an input's name", () => {
     const x = input("x", [1]);
-    expect(() => lowerToOnnx(graph({ outputs: { x: sigmoid(x) } }))).toThrow(/x: internal error: a graph's input and output have the same name/);
+    expect(() => lowerToOnnx(graph({ outputs: { x: sigmoid(x) } }))).toThrow(
+      /x: internal error: a graph's input and output have the same name/,
+    );
   });
 });

@@ -23,7 +23,11 @@ export interface LowerOptions {
 export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Array<ArrayBuffer> {
   const inputs = Object.entries(graph.inputs);
   const outputs = Object.entries(graph.outputs);
-  const reserved = [...Object.keys(graph.inputs), ...Object.keys(graph.outputs), ...(options.leadingSequence === undefined ? [] : [options.leadingSequence])];
+  const reserved = [
+    ...Object.keys(graph.inputs),
+    ...Object.keys(graph.outputs),
+    ...(options.leadingSequence === undefined ? [] : [options.leadingSequence]),
+  ];
   refuseRepeated(reserved);
   const emitter = new ModelEmitter(reserved);
   for (const [name, value] of inputs) emitter.bind(value, name);
@@ -37,7 +41,12 @@ export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Arra
     outputTypes.unshift(sequenceValue(options.leadingSequence, { shape: [1], dtype: "float32" }));
   }
   emitter.assertComplete(Object.keys(graph.inputs), Object.keys(graph.outputs));
-  return encodeModel({ inputs: inputs.map(([name, value]) => tensorValue(name, value)), outputs: outputTypes, nodes: emitter.nodes, initializers: emitter.initializers });
+  return encodeModel({
+    inputs: inputs.map(([name, value]) => tensorValue(name, value)),
+    outputs: outputTypes,
+    nodes: emitter.nodes,
+    initializers: emitter.initializers,
+  });
 }
 
 function refuseRepeated(names: readonly string[]): void {
@@ -74,7 +83,10 @@ function lowerNode(node: Node, emitter: ModelEmitter): void {
   }
   const { onnx } = OPS[node.op];
   if (onnx === "none") return; // a graph input
-  if ("lower" in onnx) return onnx.lower(node, emitter);
+  if ("lower" in onnx) {
+    onnx.lower(node, emitter);
+    return;
+  }
   emitter.node(
     onnx.opType,
     node.inputs.map((value) => emitter.name(value)),

@@ -1,7 +1,23 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { InternalError } from "../../core/index.ts";
-import { type Dtype, elementCount, type OnnxAttribute, type OnnxAttributes, type OnnxDomain, type Shape, showShape, type TensorType } from "../graph/index.ts";
-import { type AttributeProtoSchema, ModelProtoSchema, type NodeProtoSchema, type TensorProtoSchema, type TypeProtoSchema, type ValueInfoProtoSchema } from "./onnx_pb.ts";
+import {
+  type Dtype,
+  elementCount,
+  type OnnxAttribute,
+  type OnnxAttributes,
+  type OnnxDomain,
+  type Shape,
+  showShape,
+  type TensorType,
+} from "../graph/index.ts";
+import {
+  type AttributeProtoSchema,
+  ModelProtoSchema,
+  type NodeProtoSchema,
+  type TensorProtoSchema,
+  type TypeProtoSchema,
+  type ValueInfoProtoSchema,
+} from "./onnx_pb.ts";
 
 type NodeMessage = MessageInitShape<typeof NodeProtoSchema>;
 type TensorMessage = MessageInitShape<typeof TensorProtoSchema>;
@@ -39,7 +55,8 @@ function tensorType({ shape, dtype }: TensorType): TypeMessage {
 
 /** An initializer. */
 export function tensorMessage(name: string, values: ArrayLike<number>, shape: Shape, dtype: Dtype): TensorMessage {
-  if (values.length !== elementCount(shape)) throw new InternalError(`a constant of shape ${showShape(shape)} was given ${values.length} values`, { where: name });
+  if (values.length !== elementCount(shape))
+    throw new InternalError(`a constant of shape ${showShape(shape)} was given ${values.length} values`, { where: name });
   return { name, dims: shape.map(BigInt), dataType: DATA_TYPE[dtype], rawData: rawData(values, dtype) };
 }
 
@@ -59,8 +76,22 @@ function rawData(values: ArrayLike<number>, dtype: Dtype): Uint8Array<ArrayBuffe
 }
 
 /** An operator's application; the name is the caller's to keep unique. */
-export function nodeMessage(name: string, opType: string, inputs: readonly string[], outputs: readonly string[], attributes: OnnxAttributes, domain: OnnxDomain): NodeMessage {
-  return { name, opType, domain, input: [...inputs], output: [...outputs], attribute: Object.entries(attributes).map(([key, value]) => attributeMessage(key, value)) };
+export function nodeMessage(
+  name: string,
+  opType: string,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  attributes: OnnxAttributes,
+  domain: OnnxDomain,
+): NodeMessage {
+  return {
+    name,
+    opType,
+    domain,
+    input: [...inputs],
+    output: [...outputs],
+    attribute: Object.entries(attributes).map(([key, value]) => attributeMessage(key, value)),
+  };
 }
 
 function attributeMessage(name: string, value: OnnxAttribute): AttributeMessage {
@@ -84,7 +115,13 @@ export function encodeModel(parts: ModelParts): Uint8Array<ArrayBuffer> {
     irVersion: IR_VERSION,
     producerName: "heirloom",
     opsetImport: Object.entries(OPSETS).map(([domain, version]) => ({ domain, version })),
-    graph: { name: "graph", input: [...parts.inputs], output: [...parts.outputs], node: [...parts.nodes], initializer: [...parts.initializers] },
+    graph: {
+      name: "graph",
+      input: [...parts.inputs],
+      output: [...parts.outputs],
+      node: [...parts.nodes],
+      initializer: [...parts.initializers],
+    },
   });
   return toBinary(ModelProtoSchema, model);
 }

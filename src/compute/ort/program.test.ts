@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { HeirloomError, InternalError } from "../../core/index.ts";
-import { add, constant, gather, gemm, type Graph, graph, input, maskScale, mul, sigmoid, type Value } from "../graph/index.ts";
+import { add, constant, type Graph, gather, gemm, graph, input, maskScale, mul, sigmoid, type Value } from "../graph/index.ts";
 import { loadRuntime, type OutputCopy, type Program, type Runtime, type TensorData } from "./index.ts";
 
 const M = 5;
@@ -16,7 +16,11 @@ function smallGraph(): Graph {
 
 const ramp = (length: number, step: number): Float32Array<ArrayBuffer> => Float32Array.from({ length }, (_, i) => Math.sin(1 + i * step));
 const feeds = { x: ramp(M * K, 0.7), w: ramp(N * K, 0.3) };
-const outputArrays = (): Record<"inner" | "y" | "z", Float32Array> => ({ inner: new Float32Array(M * N), y: new Float32Array(M * N), z: new Float32Array(M * N) });
+const outputArrays = (): Record<"inner" | "y" | "z", Float32Array> => ({
+  inner: new Float32Array(M * N),
+  y: new Float32Array(M * N),
+  z: new Float32Array(M * N),
+});
 
 async function failure(promise: Promise<unknown>): Promise<HeirloomError> {
   const error: unknown = await promise.then(
@@ -111,7 +115,9 @@ describe.each<OutputCopy>(["avoided", "ordinary"])("a program with outputs' copi
   });
 
   it("fails with COMPUTE_FAILED and the runtime's words when the run itself fails", async () => {
-    const lookup = await runtime.compile(graph({ outputs: { y: gather(input("table", [3, 2]), input("ids", [1], "int32")) } }), { name: "lookup" });
+    const lookup = await runtime.compile(graph({ outputs: { y: gather(input("table", [3, 2]), input("ids", [1], "int32")) } }), {
+      name: "lookup",
+    });
     const error = await failure(lookup.run({ table: new Float32Array(6), ids: Int32Array.of(7) }, { y: new Float32Array(2) }));
     expect(error).toMatchObject({ code: "COMPUTE_FAILED", exitCode: 30 });
     expect(error.message).toMatch(/^lookup: the runtime failed to run the graph: .*out of data bounds/);
@@ -159,7 +165,11 @@ describe("Program.run", () => {
   it.each<[string, Record<string, TensorData>, RegExp]>([
     ["a missing input", { x: feeds.x }, /^small, input w: .*nothing was fed/],
     ["an unknown input, with the nearest name", { ...feeds, ww: feeds.w }, /^small, input ww: .*no input of this name \(but w\)/],
-    ["another element type", { ...feeds, x: new Int32Array(M * K) }, /^small, input x: .*expected a Float32Array for float32 \[5,7\], found a Int32Array/],
+    [
+      "another element type",
+      { ...feeds, x: new Int32Array(M * K) },
+      /^small, input x: .*expected a Float32Array for float32 \[5,7\], found a Int32Array/,
+    ],
     ["another length", { ...feeds, x: new Float32Array(4) }, /^small, input x: .*expected 35 elements for float32 \[5,7\], found 4/],
     ["memory that was transferred away", { ...feeds, x: transferred() }, /^small, input x: .*found none \(was the buffer transferred\?\)/],
     ["shared memory", { ...feeds, x: new Float32Array(new SharedArrayBuffer(4 * M * K)) }, /^small, input x: .*SharedArrayBuffer/],
@@ -170,7 +180,9 @@ describe("Program.run", () => {
   });
 
   it("refuses outputs that it does not have or that do not fit", async () => {
-    expect((await failure(program.run(feeds, { zz: new Float32Array(M * N) }))).message).toMatch(/^small, output zz: .*no output of this name \(but z\)/);
+    expect((await failure(program.run(feeds, { zz: new Float32Array(M * N) }))).message).toMatch(
+      /^small, output zz: .*no output of this name \(but z\)/,
+    );
     expect((await failure(program.run(feeds, { z: new Float32Array(1) }))).message).toMatch(/^small, output z: .*expected 15 elements/);
   });
 

@@ -55,7 +55,13 @@ const SEQUENCE = "#sequence";
 const SEQUENCE_REFUSED = "Non tensor type is temporarily not supported.";
 
 /** Compiles a graph for the peer. */
-export async function compileProgram(peer: Peer, device: Device, outputCopy: OutputCopy, graph: Graph, options: CompileOptions): Promise<Program> {
+export async function compileProgram(
+  peer: Peer,
+  device: Device,
+  outputCopy: OutputCopy,
+  graph: Graph,
+  options: CompileOptions,
+): Promise<Program> {
   const name = options.name ?? "graph";
   const model = lowerToOnnx(graph, outputCopy === "avoided" ? { leadingSequence: SEQUENCE } : {});
   try {
@@ -97,7 +103,8 @@ class OrtProgram implements Program {
 
   async run(feeds: Readonly<Record<string, TensorData>>, outputs: Readonly<Record<string, TensorData>>): Promise<void> {
     if (this.#session === undefined) throw new InternalError("the program was run after dispose()", { where: this.name });
-    for (const input of Object.keys(this.inputs)) if (!(input in feeds)) throw new InternalError("nothing was fed", { where: `${this.name}, input ${input}` });
+    for (const input of Object.keys(this.inputs))
+      if (!(input in feeds)) throw new InternalError("nothing was fed", { where: `${this.name}, input ${input}` });
     const inputTensors = this.#wrap("input", feeds, this.inputs);
     const outputTensors = this.#wrap("output", outputs, this.outputs);
     try {
@@ -115,7 +122,11 @@ class OrtProgram implements Program {
   }
 
   /** Tensors over the caller's arrays. Making one costs less than a microsecond, so they are not kept. */
-  #wrap(side: "input" | "output", arrays: Readonly<Record<string, TensorData>>, types: Readonly<Record<string, TensorType>>): Record<string, Tensor> {
+  #wrap(
+    side: "input" | "output",
+    arrays: Readonly<Record<string, TensorData>>,
+    types: Readonly<Record<string, TensorType>>,
+  ): Record<string, Tensor> {
     const tensors: Record<string, Tensor> = {};
     for (const name of Object.keys(arrays)) {
       const type = types[name];
@@ -129,7 +140,9 @@ class OrtProgram implements Program {
 
   #unknown(side: string, name: string, types: Readonly<Record<string, TensorType>>): InternalError {
     const near = nearestName(name, Object.keys(types));
-    return new InternalError(`the program has no ${side} of this name${near === undefined ? "" : ` (but ${near})`}`, { where: `${this.name}, ${side} ${name}` });
+    return new InternalError(`the program has no ${side} of this name${near === undefined ? "" : ` (but ${near})`}`, {
+      where: `${this.name}, ${side} ${name}`,
+    });
   }
 }
 
@@ -148,5 +161,9 @@ function typesOf(values: Readonly<Record<string, TensorType>>): Readonly<Record<
 function computeFailed(what: string, where: string, error: unknown): HeirloomError {
   const message = error instanceof Error ? error.message : String(error);
   const memory = /failed to allocate|bad_alloc|out of memory/i.test(message);
-  return new HeirloomError("COMPUTE_FAILED", `${what}: ${message}`, { where, cause: error, ...(memory ? { hint: "it ran out of memory: use a smaller batch or shorter rows" } : {}) });
+  return new HeirloomError("COMPUTE_FAILED", `${what}: ${message}`, {
+    where,
+    cause: error,
+    ...(memory ? { hint: "it ran out of memory: use a smaller batch or shorter rows" } : {}),
+  });
 }

@@ -47,7 +47,10 @@ export async function loadRuntime(options: RuntimeOptions = {}, importPeer?: () 
 function outputCopyFromEnvironment(): OutputCopy | "auto" {
   const value = process.env["HEIRLOOM_OUTPUT_COPY"] ?? "auto";
   if (value === "auto" || value === "avoided" || value === "ordinary") return value;
-  throw new HeirloomError("CONFIG_INVALID", `expected auto, avoided or ordinary, found ${value}`, { where: "HEIRLOOM_OUTPUT_COPY", hint: "unset it" });
+  throw new HeirloomError("CONFIG_INVALID", `expected auto, avoided or ordinary, found ${value}`, {
+    where: "HEIRLOOM_OUTPUT_COPY",
+    hint: "unset it",
+  });
 }
 
 async function chooseOutputCopy(peer: Peer, device: Device, wanted: OutputCopy | "auto", version: string): Promise<OutputCopy> {
@@ -57,9 +60,13 @@ async function chooseOutputCopy(peer: Peer, device: Device, wanted: OutputCopy |
     fault = await outputCopyFault(peer, device, outputCopy);
     if (fault === undefined) return outputCopy;
   }
-  throw new HeirloomError("COMPUTE_FAILED", `onnxruntime-node ${version} did not write the right values into the output arrays that it was given`, {
-    hint: wanted === "avoided" ? "unset HEIRLOOM_OUTPUT_COPY, or set it to ordinary" : "npm install onnxruntime-node@1.30.0",
-    details: { outputCopy: wanted, version, fault: String(fault) },
-    cause: fault,
-  });
+  throw new HeirloomError(
+    "COMPUTE_FAILED",
+    `onnxruntime-node ${version} did not write the right values into the output arrays that it was given`,
+    {
+      hint: wanted === "avoided" ? "unset HEIRLOOM_OUTPUT_COPY, or set it to ordinary" : "npm install onnxruntime-node@1.30.0",
+      details: { outputCopy: wanted, version, fault: String(fault) },
+      cause: fault,
+    },
+  );
 }

@@ -15,7 +15,10 @@ export async function outputCopyFault(peer: Peer, device: Device, outputCopy: Ou
   const x = input("x", [LENGTH]);
   const doubled = add(x, x);
   try {
-    const program = await compileProgram(peer, device, outputCopy, graph({ outputs: { doubled, tripled: add(doubled, x) } }), { name: "self-test", threads: 1 });
+    const program = await compileProgram(peer, device, outputCopy, graph({ outputs: { doubled, tripled: add(doubled, x) } }), {
+      name: "self-test",
+      threads: 1,
+    });
     try {
       for (const first of [1, 1000]) {
         const feed = Float32Array.from({ length: LENGTH }, (_, i) => first + i);

@@ -20,9 +20,11 @@ export function allocateTensor(type: TensorType): TensorData {
 /** Throws unless `data` is memory for a tensor of type `expected`; `what` names it. */
 export function checkTensorData(data: TensorData | undefined, expected: TensorType, what: string): asserts data is TensorData {
   if (data === undefined) throw new InternalError("nothing was given", { where: what });
-  const constructor = ARRAY_OF[expected.dtype];
-  if (!(data instanceof constructor)) {
-    throw new InternalError(`expected a ${constructor.name} for ${describe(expected)}, found a ${(data as object).constructor.name}`, { where: what });
+  const ArrayType = ARRAY_OF[expected.dtype];
+  if (!(data instanceof ArrayType)) {
+    throw new InternalError(`expected a ${ArrayType.name} for ${describe(expected)}, found a ${(data as object).constructor.name}`, {
+      where: what,
+    });
   }
   const count = elementCount(expected.shape);
   if (data.length !== count) {

@@ -3,4 +3,4 @@ export { writeError, writeFileAtomic, writeTextAtomic } from "./atomic-write.ts"
 export { type FileSource, fileError, openFile } from "./file-source.ts";
 export { type DiskFolder, openFolder } from "./folder.ts";
 export { sha256 } from "./hash.ts";
-export { defineJob, type Job, type JobBody, type JobContext, runJob, type RunJobOptions } from "./job.ts";
+export { defineJob, type Job, type JobBody, type JobContext, type RunJobOptions, runJob } from "./job.ts";

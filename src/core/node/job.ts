@@ -14,9 +14,9 @@ import { HeirloomError, InternalError, isHeirloomError, type Problem } from "../
 /** What a running job may do besides computing. */
 export interface JobContext<Event> {
   /** Reports something to the caller; must be structured-cloneable. */
-  emit(event: Event): void;
+  readonly emit: (event: Event) => void;
   /** True once the caller's AbortSignal fired; a job asks at its safe points and then ends by itself. */
-  stopRequested(): boolean;
+  readonly stopRequested: () => boolean;
 }
 
 /** The work itself. Request, events and result are structured-cloneable. */
@@ -38,9 +38,14 @@ export interface RunJobOptions<Event> {
   readonly inline?: boolean;
 }
 
-type Failure = { readonly heirloom: true; readonly internal: boolean; readonly problems: readonly [Problem, ...Problem[]]; readonly stack: string } | { readonly heirloom: false; readonly message: string; readonly stack: string };
+type Failure =
+  | { readonly heirloom: true; readonly internal: boolean; readonly problems: readonly [Problem, ...Problem[]]; readonly stack: string }
+  | { readonly heirloom: false; readonly message: string; readonly stack: string };
 
-type Message = { readonly kind: "event"; readonly event: unknown } | { readonly kind: "result"; readonly result: unknown } | { readonly kind: "failure"; readonly failure: Failure };
+type Message =
+  | { readonly kind: "event"; readonly event: unknown }
+  | { readonly kind: "result"; readonly result: unknown }
+  | { readonly kind: "failure"; readonly failure: Failure };
 
 /** Tells our workers from others (test runners run modules in workers, too). */
 const MARKER = "heirloom-job";
@@ -111,7 +116,11 @@ function rebuild(failure: Failure): HeirloomError {
  *   (with the stack in `details`) for any other error and when the worker ends
  *   without a result; COMPUTE_FAILED when it ran out of memory
  */
-export async function runJob<Request, Event, Result>(job: Job<Request, Event, Result>, request: Request, options: RunJobOptions<Event> = {}): Promise<Result> {
+export async function runJob<Request, Event, Result>(
+  job: Job<Request, Event, Result>,
+  request: Request,
+  options: RunJobOptions<Event> = {},
+): Promise<Result> {
   const stop = new SharedArrayBuffer(4);
   const requestStop = (): void => void Atomics.store(new Int32Array(stop), 0, 1);
   let listenerFailure: { readonly error: unknown } | undefined;
@@ -127,7 +136,9 @@ export async function runJob<Request, Event, Result>(job: Job<Request, Event, Re
   options.signal?.addEventListener("abort", requestStop);
   try {
     const input: WorkerInput = { marker: MARKER, module: job.module, request, stop };
-    const result = await (options.inline ? runInline(job.body as JobBody<unknown, unknown, unknown>, input, onEvent) : runWorker(input, onEvent));
+    const result = await (options.inline
+      ? runInline(job.body as JobBody<unknown, unknown, unknown>, input, onEvent)
+      : runWorker(input, onEvent));
     if (listenerFailure) throw listenerFailure.error;
     return result as Result;
   } catch (error) {
@@ -137,7 +148,11 @@ export async function runJob<Request, Event, Result>(job: Job<Request, Event, Re
   }
 }
 
-async function runInline(body: JobBody<unknown, unknown, unknown>, input: WorkerInput, onEvent: (event: unknown) => void): Promise<unknown> {
+async function runInline(
+  body: JobBody<unknown, unknown, unknown>,
+  input: WorkerInput,
+  onEvent: (event: unknown) => void,
+): Promise<unknown> {
   const stop = new Int32Array(input.stop);
   const context: JobContext<unknown> = {
     emit: (event) => onEvent(structuredClone(event)),
@@ -175,7 +190,10 @@ function runWorker(input: WorkerInput, onEvent: (event: unknown) => void): Promi
 
 function workerError(error: unknown): HeirloomError {
   if (error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") {
-    return new HeirloomError("COMPUTE_FAILED", "the worker thread ran out of JavaScript memory", { hint: "give Node more, for example NODE_OPTIONS=--max-old-space-size=8192", cause: error });
+    return new HeirloomError("COMPUTE_FAILED", "the worker thread ran out of JavaScript memory", {
+      hint: "give Node more, for example NODE_OPTIONS=--max-old-space-size=8192",
+      cause: error,
+    });
   }
   return rebuild(describe(error));
 }
