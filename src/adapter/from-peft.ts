@@ -64,7 +64,8 @@ export function adapterFromPeft(config: PeftConfig): AdapterSpec {
     rank: config.r,
     alpha: config.loraAlpha,
     dropout: config.loraDropout,
-    targetModules: config.targetModules ?? [],
+    // PEFT makes a set of a list; real files name modules twice.
+    targetModules: typeof config.targetModules === "string" ? config.targetModules : [...new Set(config.targetModules)],
     excludeModules: nonEmpty(config.excludeModules),
     layersToTransform: config.layersToTransform === null ? null : nonEmpty([config.layersToTransform].flat()),
     layersPattern: nonEmpty(config.layersPattern),
