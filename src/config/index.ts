@@ -2,7 +2,6 @@
 // from. Knows keys and values only: no tensors, no files (texts are handed in).
 export { CHANGE_NAMES, changeFlags, changeKey, type ChangeName, type Changes, parseChanges } from "./changes.ts";
 export type { Source } from "./layers.ts";
-export { joinPath } from "./paths.ts";
 export {
   type ConfigSources,
   type ConfigText,

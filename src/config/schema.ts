@@ -72,7 +72,7 @@ const rate = z.number().nonnegative();
 
 const group = z.strictObject({
   name: text.describe("what progress and records call it"),
-  match: filledTextList.describe("names, or parts of names with *, of tensors; the first group that matches wins"),
+  match: filledTextList.describe("whole dotted parts of tensor names, with * for any text: lm_head, layers.0, *.lora_B*; the first group that matches wins"),
   learningRate: rate.nullable().default(null).describe("the group's own rate"),
   learningRateRatio: rate.nullable().default(null).describe("or its rate as a multiple of training.learningRate"),
   weightDecay: z.number().nonnegative().nullable().default(null).describe("the group's own weight decay; null: training.weightDecay"),

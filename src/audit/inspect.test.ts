@@ -1,0 +1,139 @@
+import { mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AdapterSpec, adapterTensors, peftFromAdapter, resolveTargets } from "../adapter/index.ts";
+import { encodeSafetensors, serializePeftConfig } from "../formats/index.ts";
+import { parseModelConfig } from "../model/index.ts";
+import { inspectPath } from "./index.ts";
+
+const ADAPTER: AdapterSpec = {
+  rank: 32,
+  alpha: 64,
+  dropout: 0,
+  targetModules: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+  excludeModules: null,
+  layersToTransform: null,
+  layersPattern: null,
+  modulesToSave: ["embed_tokens", "lm_head"],
+  bias: "none",
+  ensureWeightTying: false,
+  initLoraWeights: true,
+  baseModel: "meta-llama/Llama-3.1-8B",
+  peftVersion: "0.21.0",
+};
+
+let folder: string;
+
+/** Writes the header of a safetensors file and leaves the tensors' bytes a hole. */
+async function writeSparse(path: string, tensors: readonly { name: string; shape: readonly number[]; dtype: "F32" | "BF16" }[]): Promise<void> {
+  let end = 0;
+  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
+  for (const { name, shape, dtype } of tensors) {
+    const start = end;
+    end += shape.reduce((product, size) => product * size, dtype === "F32" ? 4 : 2);
+    header[name] = { dtype, shape, data_offsets: [start, end] };
+  }
+  const text = JSON.stringify(header);
+  const json = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.byteLength));
+  const handle = await open(path, "w");
+  await handle.write(Buffer.concat([length, json]));
+  await handle.close();
+  await truncate(path, 8 + json.byteLength + end);
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "heirloom-inspect-"));
+  await mkdir(join(folder, "adapter"));
+  const spec = parseModelConfig(JSON.parse(await readFile("vectors/configs/llama-3.1-8b.json", "utf8")), "llama-3.1-8b.json");
+  const tensors = adapterTensors(resolveTargets(spec, ADAPTER)).map(({ name, shape, role }) => ({ name, shape, dtype: role === "full_copy" ? ("BF16" as const) : ("F32" as const) }));
+  await writeSparse(join(folder, "adapter/adapter_model.safetensors"), tensors);
+  await writeFile(join(folder, "adapter/adapter_config.json"), serializePeftConfig(peftFromAdapter(ADAPTER)));
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("inspectPath", () => {
+  it("counts the 8B adapter with full copies to the digit, from headers and the base's config alone", async () => {
+    const result = await inspectPath(join(folder, "adapter"), { base: "vectors/configs/llama-3.1-8b.json" });
+    expect(result).toMatchObject({
+      kind: "adapter",
+      architecture: "LlamaForCausalLM",
+      adapter: { variant: "lora", rank: 32, alpha: 64, scaling: 2, layers: null, modulesToSave: ["embed_tokens", "lm_head"] },
+      counts: { basis: "recorded", trainable: 1_134_559_232, all: 9_164_820_480, lora: 83_886_080, fullCopies: 1_050_673_152, base: 8_030_261_248, embeddings: 1_050_673_152 },
+      banner: {
+        peft: {
+          fresh: "trainable params: 1,134,559,232 || all params: 9,164,820,480 || trainable%: 12.3795",
+          reloadedTrainable: "trainable params: 1,134,559,232 || all params: 9,164,820,480 || trainable%: 12.3795",
+          reloadedFrozen: "trainable params: 0 || all params: 9,164,820,480 || trainable%: 0.0000",
+        },
+        unsloth: "Trainable parameters = 1,134,559,232 of 9,164,820,480 (12.38% trained)",
+      },
+      bannerReason: null,
+      provenance: { baseModel: "meta-llama/Llama-3.1-8B", peftVersion: "0.21.0" },
+      notes: [],
+    });
+    expect(result.bytes.byRole).toEqual({ lora_A: expect.any(Number), lora_B: expect.any(Number), full_copy: 2_101_346_304 });
+    expect(Object.values(result.bytes.byRole).reduce((sum, bytes) => sum + bytes, 0)).toBe(2_436_890_624);
+    expect(result.bytes.onDisk).toBeGreaterThan(2_436_890_624);
+  });
+
+  it("lists the adapter's own tensors and says why there is no banner without a base", async () => {
+    const result = await inspectPath(join(folder, "adapter"));
+    expect(result.banner).toBeNull();
+    expect(result.bannerReason).toContain("without --base");
+    expect(result.tensors).toHaveLength(450);
+    expect(result.counts).toMatchObject({ trainable: 1_134_559_232, all: 1_134_559_232, base: 0 });
+  });
+
+  it("finds the adapter of a run, and tells a checkpoint from an adapter", async () => {
+    const run = join(folder, "run");
+    for (const name of ["checkpoint-9", "checkpoint-10"]) {
+      await mkdir(join(run, name), { recursive: true });
+      await writeFile(join(run, name, "adapter_config.json"), serializePeftConfig(peftFromAdapter({ ...ADAPTER, alpha: name === "checkpoint-10" ? 10 : 9 })));
+      await writeFile(join(run, name, "trainer_state.json"), "{}");
+      await writeSparse(join(run, name, "adapter_model.safetensors"), []);
+    }
+    await writeFile(join(run, "run.json"), "{}");
+    expect(await inspectPath(run)).toMatchObject({ kind: "run", path: run, adapter: { alpha: 10 } });
+    expect(await inspectPath(join(run, "checkpoint-9"))).toMatchObject({ kind: "checkpoint", adapter: { alpha: 9 } });
+  });
+
+  it("counts a 4-bit model by its values, and its scales into its bytes", async () => {
+    const result = await inspectPath("vectors/llama-tiny-qlora/base-4bit");
+    expect(result).toMatchObject({ kind: "model", adapter: null, banner: null });
+    const packed = result.tensors.find(({ role }) => role === "quantized_base");
+    expect(packed).toMatchObject({ dtype: "NF4", trainable: false });
+    expect(packed?.parameters).toBe(packed?.shape.reduce((product, size) => product * size, 1));
+    expect(packed?.bytes).toBeGreaterThan((packed?.parameters ?? 0) / 2);
+    expect(result.tensors.some(({ name }) => name.includes("absmax"))).toBe(false);
+  });
+
+  it("looks at a model that the engine does not run", async () => {
+    const result = await inspectPath("vectors/arch-variants/gemma2/base").catch((error: unknown) => error);
+    // The folder in the repository may hold the configuration only.
+    if (result instanceof Error) expect(result.message).toContain("model.safetensors");
+    else expect(result).toMatchObject({ kind: "model", architecture: "Gemma2ForCausalLM" });
+  });
+
+  it.each([
+    ["nowhere", "FILE_MISSING"],
+    ["empty", "FILE_MISSING"],
+    ["no-weights", "FILE_MISSING"],
+    ["pointer", "LFS_POINTER"],
+    ["truncated", "SAFETENSORS_TRUNCATED"],
+    ["adapter/adapter_config.json", "FILE_UNREADABLE"],
+  ])("refuses %s with its own code and a hint", async (name, code) => {
+    const config = serializePeftConfig(peftFromAdapter(ADAPTER));
+    for (const made of ["empty", "no-weights", "pointer", "truncated"]) await mkdir(join(folder, made), { recursive: true });
+    await writeFile(join(folder, "no-weights/adapter_config.json"), config);
+    await writeFile(join(folder, "pointer/adapter_config.json"), `version https://git-lfs.github.com/spec/v1\noid sha256:${"0".repeat(64)}\nsize 12\n`);
+    await writeFile(join(folder, "truncated/adapter_config.json"), config);
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of encodeSafetensors([{ name: "a", dtype: "F32", shape: [4], chunks: () => [new Uint8Array(16)] }], {})) chunks.push(chunk);
+    await writeFile(join(folder, "truncated/adapter_model.safetensors"), Buffer.concat(chunks).subarray(0, -4));
+    await expect(inspectPath(join(folder, name))).rejects.toMatchObject({ code, hint: expect.any(String) });
+  });
+});

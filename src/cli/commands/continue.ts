@@ -1,0 +1,35 @@
+import type { TrainingResult } from "../../train/index.ts";
+import { defineCommand } from "../command.ts";
+import { type ConfigFlags, configFlags } from "../config-flags.ts";
+import { pathFrom } from "../paths.ts";
+import { trainingView } from "../views/training.ts";
+
+interface Flags extends ConfigFlags {
+  readonly change?: readonly string[];
+}
+
+export const continueCommand = defineCommand<Flags, [adapter: string], TrainingResult>({
+  brief: "Continue an adapter on new data, as exactly what it is",
+  description:
+    "Continue an adapter on new data. Rank, alpha, targets, layers, full copies, dtypes and learning-rate groups are the adapter's own; whatever the file says differently is refused unless a --change names it.",
+  examples: [
+    { line: "continue runs/a -c more.yaml", what: "new data, same adapter" },
+    { line: "continue runs/a/adapter -c more.yaml --change rank=64", what: "widened: same outputs at the start" },
+    { line: "continue runs/a -c more.yaml --change groups", what: "with the learning-rate groups of the file" },
+  ],
+  flags: {
+    ...configFlags,
+    change: { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief: "What may differ from the adapter: rank=64, or just its name to take the file's value", placeholder: "name[=value]" },
+  },
+  aliases: { c: "config", p: "preset", o: "output", s: "set" },
+  positional: { kind: "tuple", parameters: [{ brief: "Folder of an adapter, a checkpoint or a run", placeholder: "adapter", parse: (text: string) => text }] },
+  async run({ change, ...flags }, [adapter], { folder, signal, progress }) {
+    const [{ changeFlags, parseChanges }, { configSources }] = await Promise.all([import("../../config/index.ts"), import("../load-config.ts")]);
+    const changes = parseChanges(change ?? []);
+    const sources = await configSources(flags, folder);
+    const library = await import("../../train/index.ts");
+    const request = { adapter: pathFrom(folder, adapter), changes, sources: { ...sources, flags: [...(sources.flags ?? []), ...changeFlags(changes)] } };
+    return library.continueTraining(request, { onEvent: progress.event, signal });
+  },
+  render: trainingView,
+});

@@ -1,0 +1,34 @@
+import type { EvaluationResult } from "../../train/index.ts";
+import { defineCommand } from "../command.ts";
+import { textFlag } from "../config-flags.ts";
+import { optionalPaths, pathFrom } from "../paths.ts";
+import { evaluationView } from "../views/evaluation.ts";
+import { wholeNumber } from "../whole-number.ts";
+
+interface Flags {
+  readonly base?: string;
+  readonly data?: readonly string[];
+  readonly maxLength?: number;
+  readonly batchSize?: number;
+}
+
+export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult>({
+  brief: "Loss and perplexity of an adapter or model on held-out data",
+  examples: [
+    { line: "eval runs/a", what: "on the run's own held-out sets" },
+    { line: "eval runs/a/adapter --base models/m --data held-out.jsonl", what: "on another file" },
+  ],
+  flags: {
+    base: textFlag("Base model, if the record names none or another is meant", "path"),
+    data: { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief: "Data file; may be given several times", placeholder: "file" },
+    maxLength: { kind: "parsed", parse: wholeNumber, optional: true, brief: "Longest row in tokens", placeholder: "tokens" },
+    batchSize: { kind: "parsed", parse: wholeNumber, optional: true, brief: "Sequences in a batch", placeholder: "count" },
+  },
+  positional: { kind: "tuple", parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }] },
+  async run({ base, data, ...sizes }, [path], { folder, signal, progress }) {
+    const library = await import("../../train/index.ts");
+    const sets = data === undefined ? {} : { data: data.map((file) => pathFrom(folder, file)) };
+    return library.evaluate({ path: pathFrom(folder, path), ...optionalPaths(folder, { base }), ...sets, ...sizes }, { onEvent: progress.event, signal });
+  },
+  render: evaluationView,
+});

@@ -1,0 +1,10 @@
+import { continueCommand } from "./continue.ts";
+import { demo } from "./demo.ts";
+import { evalCommand } from "./eval.ts";
+import { generate } from "./generate.ts";
+import { inspect } from "./inspect.ts";
+import { resume } from "./resume.ts";
+import { train } from "./train.ts";
+
+/** Every command by its name, in the order of the help. */
+export const COMMANDS = { demo, train, continue: continueCommand, resume, inspect, eval: evalCommand, generate };

@@ -1,0 +1,41 @@
+import type { FlagParametersForType } from "@stricli/core";
+import type { CliContext } from "./command.ts";
+
+/** Flags for single keys of run.yaml, and the key that each stands for. */
+export const CONFIG_FLAG_KEYS = {
+  base: "base",
+  output: "output",
+  rank: "adapter.rank",
+  learningRate: "training.learningRate",
+  steps: "training.steps",
+  epochs: "training.epochs",
+  seed: "training.seed",
+  threads: "engine.threads",
+} as const;
+
+/** The flags of every command that takes a configuration. */
+export interface ConfigFlags extends Partial<Record<keyof typeof CONFIG_FLAG_KEYS, string>> {
+  readonly config?: string;
+  readonly preset?: string;
+  readonly set?: readonly string[];
+}
+
+/** A flag whose text is kept as typed. */
+export function textFlag(brief: string, placeholder: string) {
+  return { kind: "parsed", parse: (text: string) => text, optional: true, brief, placeholder } as const;
+}
+
+/** Argument table of {@link ConfigFlags}. */
+export const configFlags: FlagParametersForType<ConfigFlags, CliContext> = {
+  config: textFlag("Run file (YAML or JSON)", "run.yaml"),
+  preset: textFlag("Start from a preset; the file and flags override it", "name"),
+  base: textFlag("Folder of the base model", "path"),
+  output: textFlag("Folder that run folders are made in", "path"),
+  rank: textFlag("LoRA rank", "number"),
+  learningRate: textFlag("Peak learning rate", "number"),
+  steps: textFlag("Updates to make", "number"),
+  epochs: textFlag("Passes over the data", "number"),
+  seed: textFlag("Seed of initialization, order and dropout", "number"),
+  threads: textFlag("Threads of the products", "number"),
+  set: { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief: "Any key of the run file, for example --set training.accumulation=8", placeholder: "key=value" },
+};

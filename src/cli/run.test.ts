@@ -1,0 +1,225 @@
+import { describe, expect, it, vi } from "vitest";
+import { HeirloomError } from "../core/index.ts";
+import type { TrainingOptions } from "../train/index.ts";
+import { runCli } from "./run.ts";
+import { fakeTerminal } from "./fake-terminal.ts";
+
+const library = vi.hoisted(() => ({ train: vi.fn(), continueTraining: vi.fn(), resume: vi.fn(), evaluate: vi.fn(), runDemo: vi.fn(), generate: vi.fn() }));
+vi.mock("../train/index.ts", () => library);
+vi.mock("../generate/index.ts", () => library);
+
+const RESULT = {
+  run: "runs/a",
+  adapter: "runs/a/adapter",
+  banner: "trainable params: 1 || all params: 2 || trainable%: 50.0000",
+  counts: {},
+  steps: 3,
+  tokens: 300,
+  seconds: 2,
+  loss: 1.5,
+  evaluations: [{ dataset: "old\u001b[31m", before: 2, after: 1 }],
+};
+const MINIMAL = ["--base", "m", "--set", "data.train=a.jsonl"];
+
+describe("help", () => {
+  it("lists the commands with examples, on stdout, exit 0", async () => {
+    const terminal = fakeTerminal();
+    expect(await runCli(["--help"], terminal)).toBe(0);
+    for (const name of ["demo", "train", "continue", "resume", "inspect", "eval", "generate"]) expect(terminal.out()).toContain(name);
+    expect(terminal.out()).toContain("heirloom continue runs/a -c more.yaml");
+    expect(terminal.err()).toBe("");
+  });
+
+  it.each(["demo", "train", "continue", "resume", "inspect", "eval", "generate"])("of %s has a real example and the shared flags", async (name) => {
+    const terminal = fakeTerminal();
+    expect(await runCli([name, "--help"], terminal)).toBe(0);
+    expect(terminal.out()).toMatch(new RegExp(`Examples:\\n  heirloom ${name} ?`));
+    expect(terminal.out()).toContain("--json");
+    expect(terminal.out()).toContain("--quiet");
+  });
+
+  it("of every example parses as it stands", async () => {
+    library.train.mockResolvedValue(RESULT);
+    const { COMMANDS } = await import("./commands/index.ts");
+    for (const [name, command] of Object.entries(COMMANDS)) {
+      for (const [, line] of (command.fullDescription ?? "").matchAll(/^ {2}heirloom (.*?) +# /gm)) {
+        const words = [...(line ?? "").matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+        expect(words[0]).toBe(name);
+        const terminal = fakeTerminal({ folder: "/nowhere" });
+        await runCli(words, terminal);
+        expect(terminal.err(), line).not.toContain("USAGE");
+      }
+    }
+  });
+
+  it("is also what no arguments print", async () => {
+    const terminal = fakeTerminal();
+    expect(await runCli([], terminal)).toBe(0);
+    expect(terminal.out()).toContain("Examples:");
+  });
+
+  it("has colour only on a terminal without NO_COLOR", async () => {
+    const texts = [];
+    for (const options of [{ isTTY: true }, { isTTY: true, env: { NO_COLOR: "1" } }, { isTTY: false }]) {
+      const terminal = fakeTerminal(options);
+      await runCli(["train", "--help"], terminal);
+      texts.push(terminal.out().includes("\u001b["));
+    }
+    expect(texts).toEqual([true, false, false]);
+  });
+
+  it("prints the version", async () => {
+    const terminal = fakeTerminal();
+    expect(await runCli(["--version"], terminal)).toBe(0);
+    expect(terminal.out()).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe("usage errors", () => {
+  it.each([
+    [["trian"], 'unknown command "trian"', "heirloom train"],
+    [["train", "--confg", "a"], "unknown flag --confg", "--config"],
+    [["train", "--learning-rat", "1"], "unknown flag --learning-rat", "--learning-rate"],
+  ])("%j names the nearest known one, exit 2", async (inputs, message, nearest) => {
+    const terminal = fakeTerminal();
+    expect(await runCli(inputs, terminal)).toBe(2);
+    expect(terminal.err()).toContain(message);
+    expect(terminal.err()).toContain(`did you mean ${nearest}?`);
+    expect(terminal.out()).toBe("");
+  });
+
+  it("are one JSON document on stdout with --json", async () => {
+    const terminal = fakeTerminal();
+    expect(await runCli(["trian", "--json"], terminal)).toBe(2);
+    expect(JSON.parse(terminal.out())).toEqual({ schemaVersion: 1, error: { code: "USAGE", problems: [{ code: "USAGE", message: 'unknown command "trian"', hint: "did you mean heirloom train?", details: { nearest: "train" } }] } });
+    expect(terminal.err()).toBe("");
+  });
+
+  it.each([[["resume"]], [["resume", "a", "b"]], [["train", "-z"]], [["generate", "a", "--prompt", "x", "--max-tokens", "many"]], [["train", "--json=maybe"]], [["generate", "a"]]])("%j exits with 2 and says why", async (inputs) => {
+    const terminal = fakeTerminal();
+    expect(await runCli(inputs, terminal)).toBe(2);
+    expect(terminal.err()).toContain("USAGE, exit 2");
+  });
+
+  it("escape what was typed", async () => {
+    const terminal = fakeTerminal();
+    await runCli(["tr\u001b[2Jain"], terminal);
+    expect(terminal.err()).toContain("tr\\u001b[2Jain");
+  });
+});
+
+describe("results", () => {
+  it("go to stdout as text, with names escaped", async () => {
+    library.train.mockResolvedValue(RESULT);
+    const terminal = fakeTerminal();
+    expect(await runCli(["train", ...MINIMAL], terminal)).toBe(0);
+    expect(terminal.out()).toContain("runs/a/adapter");
+    expect(terminal.out()).toContain("old\\u001b[31m");
+    expect(terminal.out()).toContain("-50.0 %");
+    expect(terminal.out()).not.toContain("\u001b");
+    expect(terminal.err()).toBe("");
+  });
+
+  it("are exactly one JSON document with --json, without raw control characters", async () => {
+    library.train.mockResolvedValue({ ...RESULT, adapter: "a\u009b\u202e" });
+    const terminal = fakeTerminal();
+    expect(await runCli(["train", ...MINIMAL, "--json"], terminal)).toBe(0);
+    expect(JSON.parse(terminal.out())).toMatchObject({ schemaVersion: 1, adapter: "a\u009b\u202e", steps: 3 });
+    expect(terminal.out()).toMatch(/^[\n -~]*$/);
+  });
+
+  it("resolve the configuration from flags before anything is trained", async () => {
+    library.train.mockResolvedValue(RESULT);
+    await runCli(["train", ...MINIMAL, "--preset", "qlora-embeddings", "--rank", "8", "--learning-rate", "1e-5", "--set", "training.accumulation=2"], fakeTerminal({ folder: "/w" }));
+    const [config, options] = library.train.mock.lastCall as [Record<string, unknown>, TrainingOptions];
+    expect(config).toMatchObject({ base: "/w/m", adapter: { rank: 8, modulesToSave: ["embed_tokens", "lm_head"] }, training: { learningRate: 1e-5, accumulation: 2 }, data: { train: ["/w/a.jsonl"] } });
+    expect(options.provenance).toMatchObject({ "adapter.rank": "flag", "adapter.alpha": "preset" });
+  });
+
+  it("carry the changes that a continuation names", async () => {
+    library.continueTraining.mockResolvedValue(RESULT);
+    await runCli(["continue", "a", "--change", "rank=64", "--change", "groups", "--set", "data.train=b.jsonl"], fakeTerminal({ folder: "/w" }));
+    const [request] = library.continueTraining.mock.lastCall as [{ adapter: string; changes: { named: Set<string>; values: object }; sources: { flags: object[] } }];
+    expect(request.adapter).toBe("/w/a");
+    expect([...request.changes.named]).toEqual(["rank", "groups"]);
+    expect(request.sources.flags).toContainEqual({ key: "adapter.rank", value: 64, flag: "--change rank" });
+  });
+
+  it("refuse an unknown change, exit 2", async () => {
+    const terminal = fakeTerminal();
+    expect(await runCli(["continue", "a", "--change", "rnk=64"], terminal)).toBe(2);
+    expect(terminal.err()).toContain("did you mean rank?");
+  });
+
+  it("decide the exit code where they hold a verdict", async () => {
+    library.runDemo.mockResolvedValue({ ok: false, stages: [] });
+    expect(await runCli(["demo"], fakeTerminal())).toBe(21);
+  });
+});
+
+describe("errors", () => {
+  it("list every problem with its place and what to do, and end with the code's exit", async () => {
+    library.train.mockRejectedValue(HeirloomError.of([
+      { code: "LEDGER_MISMATCH", message: "expected lm_head trainable, found frozen", where: "lm_head.weight", hint: "heirloom verify a" },
+      { code: "LEDGER_MISMATCH", message: "second" },
+    ]));
+    const terminal = fakeTerminal();
+    expect(await runCli(["train", ...MINIMAL], terminal)).toBe(12);
+    expect(terminal.err()).toBe("error lm_head.weight: expected lm_head trainable, found frozen\n      → heirloom verify a\nerror second\nLEDGER_MISMATCH, exit 12\n");
+  });
+
+  it("report all problems of a configuration at once, exit 10", async () => {
+    const terminal = fakeTerminal();
+    expect(await runCli(["train", "--json", "--rank", "0", "--set", "adapter.alhpa=1"], terminal)).toBe(10);
+    const { error } = JSON.parse(terminal.out()) as { error: { problems: { message: string }[] } };
+    expect(error.problems.map(({ message }) => message)).toEqual(expect.arrayContaining([expect.stringContaining('"base" is missing'), expect.stringContaining("adapter.rank: expected"), expect.stringContaining('unknown key "adapter.alhpa"')]));
+  });
+
+  it.each([
+    [["train", "-c", "missing.yaml"], 11, "FILE_MISSING"],
+    [["train", "--preset", "qlra"], 10, "did you mean qlora?"],
+  ])("%j", async (inputs, exit, text) => {
+    const terminal = fakeTerminal({ folder: "/nowhere" });
+    expect(await runCli(inputs, terminal)).toBe(exit);
+    expect(terminal.err()).toContain(text);
+  });
+
+  it("that nobody foresaw are faults of ours, exit 70, without a stack unless asked for", async () => {
+    library.train.mockRejectedValue(new TypeError("x is not a function"));
+    const terminal = fakeTerminal();
+    expect(await runCli(["train", ...MINIMAL], terminal)).toBe(70);
+    expect(terminal.err()).toContain("internal error: TypeError: x is not a function");
+    expect(terminal.err()).not.toContain("    at ");
+    const debug = fakeTerminal({ env: { HEIRLOOM_DEBUG: "1" } });
+    await runCli(["train", ...MINIMAL], debug);
+    expect(debug.err()).toContain("    at ");
+  });
+});
+
+describe("Ctrl-C", () => {
+  it("first asks for a checkpoint, exits 130 and says how to resume", async () => {
+    const terminal = fakeTerminal();
+    library.train.mockImplementation((_config: unknown, { signal }: TrainingOptions) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener("abort", () => reject(new HeirloomError("INTERRUPTED", "stopped after step 7, checkpoint written", { hint: "heirloom resume runs/a" })));
+        terminal.interrupt();
+      }),
+    );
+    expect(await runCli(["train", ...MINIMAL], terminal)).toBe(130);
+    expect(terminal.err()).toContain("a checkpoint is written first");
+    expect(terminal.err()).toContain("→ heirloom resume runs/a");
+    expect(terminal.exited).toBeUndefined();
+    expect(terminal.listeners()).toBe(0);
+  });
+
+  it("pressed twice ends the process at once", async () => {
+    const terminal = fakeTerminal();
+    library.train.mockImplementation(() => {
+      terminal.interrupt();
+      terminal.interrupt();
+      return Promise.resolve(RESULT);
+    });
+    await runCli(["train", ...MINIMAL], terminal);
+    expect(terminal.exited).toBe(130);
+  });
+});

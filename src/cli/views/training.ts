@@ -1,0 +1,27 @@
+import { formatCount, formatSeconds } from "../../core/index.ts";
+import type { TrainingResult } from "../../train/index.ts";
+import type { View } from "../command.ts";
+import { renderFacts, renderTable } from "../terminal/index.ts";
+
+/** What train, continue and resume print at the end. */
+export function trainingView(result: TrainingResult, { paint }: View): string {
+  const facts = renderFacts(
+    [
+      ["run", result.run],
+      ["adapter", result.adapter ?? "none (all weights were trained)"],
+      ["trained", result.banner],
+      ["updates", `${formatCount(result.steps)} over ${formatCount(result.tokens)} tokens in ${formatSeconds(result.seconds)}; last loss ${result.loss.toFixed(4)}`],
+    ],
+    paint,
+  );
+  if (result.evaluations.length === 0) return facts;
+  const table = renderTable(
+    [{ title: "held-out set" }, { title: "loss before", align: "right" }, { title: "after", align: "right" }, { title: "change", align: "right" }],
+    result.evaluations.map(({ dataset, before, after }) => {
+      const change = before === 0 ? 0 : (100 * (after - before)) / before;
+      return [dataset, before.toFixed(4), after.toFixed(4), { text: `${change > 0 ? "+" : ""}${change.toFixed(1)} %`, effect: change > 0 ? ("yellow" as const) : ("green" as const) }];
+    }),
+    paint,
+  );
+  return `${facts}\n\n${table}`;
+}

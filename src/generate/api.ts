@@ -1,0 +1,30 @@
+/** What to complete, and with what. */
+export interface GenerationRequest {
+  /** Folder of an adapter, checkpoint, run or model. */
+  readonly path: string;
+  /** Base model, if the adapter's record names none or another is meant. */
+  readonly base?: string;
+  readonly prompts: readonly string[];
+  /** Longest completion in tokens. */
+  readonly maxTokens: number;
+  /** True: each prompt is a user's turn in the tokenizer's chat template. */
+  readonly chat: boolean;
+}
+
+export interface GenerationOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface Completion {
+  readonly prompt: string;
+  readonly text: string;
+  readonly tokens: number;
+  /** What ended it: an end token, or the limit. */
+  readonly stop: "end" | "length";
+}
+
+export interface GenerationResult {
+  readonly path: string;
+  readonly completions: readonly Completion[];
+  readonly tokensPerSecond: number;
+}

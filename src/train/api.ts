@@ -1,0 +1,81 @@
+import type { Changes, ConfigSources, Source } from "../config/index.ts";
+import type { LedgerCounts } from "../ledger/index.ts";
+import type { TrainingEvent } from "./events.ts";
+
+/** What a caller may hand to anything that trains or evaluates. */
+export interface TrainingOptions {
+  /** Called with every event, in order. */
+  readonly onEvent?: (event: TrainingEvent) => void;
+  /** When it aborts, a checkpoint is written after the update under way, then INTERRUPTED is thrown. */
+  readonly signal?: AbortSignal;
+  /** Where each value of the configuration came from, for `run.json`. */
+  readonly provenance?: Readonly<Record<string, Source>>;
+}
+
+/** Mean loss on one held-out set before the first and after the last update. */
+export interface EvaluationPair {
+  readonly dataset: string;
+  readonly before: number;
+  readonly after: number;
+}
+
+/** What a run that came to its end did. */
+export interface TrainingResult {
+  /** Path of the run folder. */
+  readonly run: string;
+  /** Folder of the final adapter; null for full-parameter training. */
+  readonly adapter: string | null;
+  readonly banner: string;
+  readonly counts: LedgerCounts;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  /** Loss of the last update. */
+  readonly loss: number;
+  readonly evaluations: readonly EvaluationPair[];
+}
+
+/** What to continue, on what, and what may differ. */
+export interface ContinueRequest {
+  /** Folder of an adapter, checkpoint or run. */
+  readonly adapter: string;
+  /** The new run's sources; what they leave open is inherited from the adapter and its record. */
+  readonly sources: ConfigSources;
+  readonly changes: Changes;
+}
+
+export interface EvaluationRequest {
+  /** Folder of an adapter, checkpoint, run or model. */
+  readonly path: string;
+  /** Base model, if the adapter's record names none or another is meant. */
+  readonly base?: string;
+  /** Data files; the run's own held-out sets by default. */
+  readonly data?: readonly string[];
+  readonly maxLength?: number;
+  readonly batchSize?: number;
+}
+
+export interface EvaluationResult {
+  readonly path: string;
+  readonly evaluations: readonly { readonly dataset: string; readonly loss: number; readonly perplexity: number; readonly tokens: number }[];
+}
+
+/** One stage of the demo's story. */
+export interface DemoStage {
+  readonly name: "train" | "continue" | "frozen";
+  readonly trainable: number;
+  readonly all: number;
+  readonly percent: number;
+  readonly evalLossBefore: number | null;
+  readonly evalLossAfter: number | null;
+  readonly seconds: number;
+  /** True if the stage was refused, which is what `frozen` must be. */
+  readonly refused: boolean;
+  /** Code of the refusal. */
+  readonly code: string | null;
+}
+
+export interface DemoResult {
+  readonly ok: boolean;
+  readonly stages: readonly DemoStage[];
+}

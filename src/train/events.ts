@@ -1,0 +1,106 @@
+import type { LedgerCounts, LedgerRow } from "../ledger/index.ts";
+
+/** First event of a run: what is about to happen, and where its record lies. */
+export interface StartedEvent {
+  readonly type: "started";
+  readonly kind: "train" | "continue" | "resume";
+  /** Path of the run folder; null if nothing is written. */
+  readonly run: string | null;
+  readonly base: string;
+  /** Updates from the first to the last of the run. */
+  readonly steps: number;
+  /** The update after which this process begins: 0 unless resumed. */
+  readonly fromStep: number;
+}
+
+/** The contract of the run, before the first update. */
+export interface LedgerEvent {
+  readonly type: "ledger";
+  /** As PEFT prints it: `trainable params: … || all params: … || trainable%: …`. */
+  readonly banner: string;
+  readonly counts: LedgerCounts;
+  /** What is trained first. */
+  readonly rows: readonly LedgerRow[];
+}
+
+/** One update. */
+export interface StepEvent {
+  readonly type: "step";
+  /** 1-based. */
+  readonly step: number;
+  readonly steps: number;
+  /** Mean loss per label token of the update. */
+  readonly loss: number;
+  /** Rate that the update was made with, per group. */
+  readonly learningRates: Readonly<Record<string, number>>;
+  /** Global norm before clipping. */
+  readonly gradNorm: number;
+  /** Real tokens of the update, padding excluded. */
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  readonly elapsedSeconds: number;
+  readonly remainingSeconds: number;
+  readonly rssBytes: number;
+}
+
+export interface EvaluationEvent {
+  readonly type: "evaluation";
+  /** Updates made before it. */
+  readonly step: number;
+  readonly dataset: string;
+  readonly loss: number;
+  readonly perplexity: number;
+  /** Label tokens that the mean is over. */
+  readonly tokens: number;
+}
+
+export interface CheckpointEvent {
+  readonly type: "checkpoint";
+  readonly step: number;
+  readonly path: string;
+}
+
+/** Proof that what is said to be trainable moved, and nothing else did. */
+export interface LivenessEvent {
+  readonly type: "liveness";
+  readonly step: number;
+  readonly ok: boolean;
+  /** Names of the tensors that were checked if ok, else of those that failed. */
+  readonly tensors: readonly string[];
+}
+
+/** Something a user should know: an assumption, a row that was cut. */
+export interface NoteEvent {
+  readonly type: "note";
+  readonly message: string;
+}
+
+export interface SampleEvent {
+  readonly type: "sample";
+  readonly prompt: string;
+  readonly text: string;
+}
+
+/** Last event of a run that was not stopped by an error. */
+export interface FinishedEvent {
+  readonly type: "finished";
+  readonly step: number;
+  readonly steps: number;
+  readonly seconds: number;
+  readonly tokens: number;
+  readonly run: string | null;
+  /** Folder of the final adapter; null if there is none (full-parameter training, or interrupted). */
+  readonly adapter: string | null;
+}
+
+/** Everything that training tells the outside; terminal, events.jsonl and UI consume the same union. */
+export type TrainingEvent =
+  | StartedEvent
+  | LedgerEvent
+  | StepEvent
+  | EvaluationEvent
+  | CheckpointEvent
+  | LivenessEvent
+  | NoteEvent
+  | SampleEvent
+  | FinishedEvent;
