@@ -1,0 +1,43 @@
+import { expect, it } from "vitest";
+import { measureProcess, type ProcessResult } from "./measured-process.ts";
+import { ratiosOf, spread, summarize } from "./report.ts";
+
+const result = (tokensPerSecond: number, peakRssMib: number, observedPeakRssMib: number | null = null): ProcessResult => ({
+  tokensPerSecond,
+  peakRssMib,
+  observedPeakRssMib,
+  othersCores: null,
+  wallSeconds: 1,
+  output: {},
+});
+const node = (script: string) => measureProcess([process.execPath, "-e", script]);
+
+it("takes the middle value of an odd count and the mean of the two middle ones of an even count", () => {
+  expect(spread([9, 1, 5])).toEqual({ median: 5, min: 1, max: 9, each: [9, 1, 5] });
+  expect(spread([4, 1, 2, 9]).median).toBe(3);
+});
+
+it("takes the larger of a process's own peak and the kernel's", () => {
+  expect(summarize([result(1, 100, 120), result(1, 150, null)]).peakRssMib.each).toEqual([120, 150]);
+});
+
+it("divides ours by PyTorch's", () => {
+  const rounds = [
+    { order: ["pytorch", "heirloom"] as const, pytorch: result(100, 400), heirloom: result(150, 100) },
+    { order: ["heirloom", "pytorch"] as const, pytorch: result(100, 400), heirloom: result(170, 100) },
+  ];
+  expect(ratiosOf(rounds)).toEqual({ tokensPerSecond: 1.6, peakRss: 0.25, tokensPerSecondEach: [1.5, 1.7] });
+});
+
+it("reads the JSON at the end of what a process prints, over several lines too", async () => {
+  const measured = await node(
+    'console.log("loading {");console.log(JSON.stringify({tokens_per_s:{real_tokens:7,all_positions:9},peak_rss_mib:5,versions:{a:1}},null,2))',
+  );
+  expect(measured).toMatchObject({ tokensPerSecond: 7, peakRssMib: 5, output: { versions: { a: 1 } } });
+});
+
+it("refuses a process that fails, prints no JSON or states no rate", async () => {
+  await expect(node("process.exit(3)")).rejects.toThrow(/ended with 3/);
+  await expect(node('console.log("done")')).rejects.toThrow(/expected a JSON object/);
+  await expect(node("console.log('{\"peak_rss_mib\":5}')")).rejects.toThrow(/tokens_per_s/);
+});
