@@ -22,6 +22,7 @@ export const ERROR_CODES = {
   ADAPTER_TARGET_MISSING: { exit: 10, summary: "A target matches no module of the base model." },
   ADAPTER_PATTERN_UNSUPPORTED: { exit: 10, summary: "A Python pattern cannot be carried over to JavaScript unchanged." },
   DATA_EMPTY: { exit: 10, summary: "A data file holds no rows to train on." },
+  DATA_ROW_TOO_LONG: { exit: 10, summary: "Rows are longer than maxLength, and the policy for them is to stop." },
   DATA_NO_LABELS: { exit: 10, summary: "No row of a data set has a label token." },
   // file formats
   FILE_MISSING: { exit: 11, summary: "A file or folder that was named does not exist." },

@@ -41,8 +41,11 @@ describe("a chat template", () => {
     expect(() => render(expected)).toThrow(expected.error);
   });
 
-  test.each(cases.filter((expected) => expected.assistantMask !== undefined))(`marks the assistant tokens of transformers: ${title}`, (expected) => {
-    const { text, spans } = render(expected);
-    expect(Array.from(trainedTokens(tokenizer, text, expected.ids ?? [], spans).mask)).toEqual(expected.assistantMask);
-  });
+  test.each(cases.filter((expected) => expected.assistantMask !== undefined))(
+    `marks the assistant tokens of transformers: ${title}`,
+    (expected) => {
+      const { text, spans } = render(expected);
+      expect(Array.from(trainedTokens(tokenizer, text, expected.ids ?? [], spans).mask)).toEqual(expected.assistantMask);
+    },
+  );
 });

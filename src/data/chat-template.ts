@@ -80,7 +80,8 @@ const TIME_CODES: Readonly<Record<string, (date: Date) => string>> = {
 export function formatTime(date: Date, format: string): string {
   return format.replace(/%(.?)/gs, (code, letter: string) => {
     const write = Object.hasOwn(TIME_CODES, letter) ? TIME_CODES[letter] : undefined;
-    if (write === undefined) throw new HeirloomError("CHAT_TEMPLATE_INVALID", `strftime_now: the code ${JSON.stringify(code)} is not supported`);
+    if (write === undefined)
+      throw new HeirloomError("CHAT_TEMPLATE_INVALID", `strftime_now: the code ${JSON.stringify(code)} is not supported`);
     return write(date);
   });
 }
@@ -90,9 +91,11 @@ export function formatTime(date: Date, format: string): string {
  * by hand), and renames the clock, which the library declares itself and lets nobody replace.
  */
 function prepareSource(source: string): string {
-  return source.replace(/\bstrftime_now\b/g, "heirloom_time").replace(GENERATION_TAG, (_tag, left: string, end: string | undefined, right: string) => {
-    return `{{${left} ${end === undefined ? "heirloom_open" : "heirloom_close"} ${right}}}`;
-  });
+  return source
+    .replace(/\bstrftime_now\b/g, "heirloom_time")
+    .replace(GENERATION_TAG, (_tag, left: string, end: string | undefined, right: string) => {
+      return `{{${left} ${end === undefined ? "heirloom_open" : "heirloom_close"} ${right}}}`;
+    });
 }
 
 function takeMarks(marked: string, fail: (reason: string) => never): RenderedChat {

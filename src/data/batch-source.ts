@@ -1,0 +1,115 @@
+import { HeirloomError, shuffledIndices } from "../core/index.ts";
+import type { Example } from "./example.ts";
+import { layOut, type MicroBatch, sequenceBuckets } from "./micro-batch.ts";
+import { packFirstFit } from "./pack.ts";
+
+export interface BatchOptions {
+  /** Rows in a batch. */
+  readonly batchSize: number;
+  /** Length of a packed row, and the longest example. */
+  readonly maxLength: number;
+  /** Several examples in a row, without seeing each other. */
+  readonly packing: boolean;
+  /** What padding holds; it is masked everywhere. @defaultValue 0 */
+  readonly padId?: number;
+  /** Sequence lengths to pad to, ascending, the last at least `maxLength`. @defaultValue {@link sequenceBuckets} */
+  readonly buckets?: readonly number[];
+}
+
+export interface TrainingBatchOptions extends BatchOptions {
+  /** Whole number, 0 to 2^32 − 1. */
+  readonly seed: number;
+}
+
+/** Where a {@link BatchSource} stands: the next batch is number `index` of epoch `epoch`, both from 0. */
+export interface BatchPosition {
+  readonly epoch: number;
+  readonly index: number;
+}
+
+/** The batches of one epoch, each a list of rows of example indices. */
+export type EpochPlan = readonly (readonly (readonly number[])[])[];
+
+function lengthsOf(examples: readonly Example[]): Int32Array {
+  return Int32Array.from(examples, ({ inputIds }) => inputIds.length);
+}
+
+function intoBatches(rows: readonly (readonly number[])[], batchSize: number): EpochPlan {
+  return Array.from({ length: Math.ceil(rows.length / batchSize) }, (_, i) => rows.slice(i * batchSize, (i + 1) * batchSize));
+}
+
+/**
+ * The order of an epoch; it depends on seed, epoch, lengths and options only. Examples are shuffled; with packing they
+ * are then packed first-fit and the rows shuffled again, because first-fit leaves long examples for the last rows. The
+ * last batch may have fewer rows.
+ */
+export function planEpoch(examples: readonly Example[], options: TrainingBatchOptions, epoch: number): EpochPlan {
+  const order = shuffledIndices(examples.length, options.seed, `data/examples/${epoch}`);
+  if (!options.packing)
+    return intoBatches(
+      Array.from(order, (index) => [index]),
+      options.batchSize,
+    );
+  const packed = packFirstFit(order, lengthsOf(examples), options.maxLength);
+  const rows = Array.from(shuffledIndices(packed.length, options.seed, `data/rows/${epoch}`), (r) => packed[r] as number[]);
+  return intoBatches(rows, options.batchSize);
+}
+
+/** Endless batches, epoch after epoch, from an exact and settable position. */
+export class BatchSource {
+  readonly #examples: readonly Example[];
+  readonly #options: TrainingBatchOptions;
+  readonly #buckets: readonly number[];
+  #position: BatchPosition = { epoch: 0, index: 0 };
+  #planned: { readonly epoch: number; readonly plan: EpochPlan } | undefined;
+
+  /** @throws DATA_EMPTY without examples. */
+  constructor(examples: readonly Example[], options: TrainingBatchOptions) {
+    if (examples.length === 0) throw new HeirloomError("DATA_EMPTY", "expected examples to train on, found none");
+    this.#examples = examples;
+    this.#options = options;
+    this.#buckets = options.buckets ?? sequenceBuckets(options.maxLength);
+  }
+
+  get position(): BatchPosition {
+    return this.#position;
+  }
+
+  /** Goes to a batch; the end of an epoch is the start of the next. @throws CHECKPOINT_INVALID for a position that the data do not have. */
+  set position(position: BatchPosition) {
+    const { epoch, index } = position;
+    const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+    if (!isCount(epoch) || !isCount(index) || index > this.batchCount(epoch)) {
+      throw new HeirloomError("CHECKPOINT_INVALID", `expected a position within the data, found batch ${index} of epoch ${epoch}`, {
+        hint: "resume with the data and the batch size that the run had",
+      });
+    }
+    this.#position = index === this.batchCount(epoch) ? { epoch: epoch + 1, index: 0 } : { epoch, index };
+  }
+
+  /** Batches in an epoch; with packing it may differ by a few from epoch to epoch. */
+  batchCount(epoch: number): number {
+    return this.#plan(epoch).length;
+  }
+
+  /** The next batch; the position moves past it. */
+  next(): MicroBatch {
+    const { epoch, index } = this.#position;
+    const rows = this.#plan(epoch)[index] ?? [];
+    this.position = { epoch, index: index + 1 };
+    return layOut(rows, this.#examples, this.#buckets, this.#options.padId ?? 0);
+  }
+
+  #plan(epoch: number): EpochPlan {
+    if (this.#planned?.epoch !== epoch) this.#planned = { epoch, plan: planEpoch(this.#examples, this.#options, epoch) };
+    return this.#planned.plan;
+  }
+}
+
+/** All examples in the order of the file, for evaluation: the same batches every time. */
+export function evalBatches(examples: readonly Example[], options: BatchOptions): MicroBatch[] {
+  const order = Array.from(examples, (_, i) => i);
+  const rows = options.packing ? packFirstFit(order, lengthsOf(examples), options.maxLength) : order.map((index) => [index]);
+  const buckets = options.buckets ?? sequenceBuckets(options.maxLength);
+  return intoBatches(rows, options.batchSize).map((batch) => layOut(batch, examples, buckets, options.padId ?? 0));
+}
