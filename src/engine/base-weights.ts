@@ -18,6 +18,16 @@ const CACHE_SHARE = 0.35;
 
 type Held = { readonly kind: "dense"; readonly values: Float32Array } | { readonly kind: "nf4"; readonly tensor: Nf4Tensor };
 
+/** One tensor of the base as it is held. */
+export interface BaseTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** `NF4` for quantized ones, also while their dequantized values are cached. */
+  readonly dtype: string;
+  /** Bytes in memory. */
+  readonly bytes: number;
+}
+
 /** The frozen base: every parameter by name, dense (fp32) or NF4. */
 export class BaseWeights {
   readonly spec: ModelSpec;
@@ -51,6 +61,16 @@ export class BaseWeights {
     const target = scratch(held.tensor.shape.reduce((product, n) => product * n, 1));
     dequantizeNf4(held.tensor, target);
     return target;
+  }
+
+  /** Every tensor that is held, once; a tied head is its embedding. */
+  *tensors(): Iterable<BaseTensor> {
+    for (const { name, shape, tiedTo } of modelParameters(this.spec)) {
+      if (tiedTo !== undefined) continue;
+      const held = this.#find(name);
+      const bytes = held.kind === "dense" ? held.values.byteLength : held.tensor.packed.byteLength + held.tensor.absmax.byteLength;
+      yield { name, shape, dtype: this.quantized.has(name) ? "NF4" : "F32", bytes };
+    }
   }
 
   /** Bytes that the base holds in memory. */

@@ -6,6 +6,8 @@ export { type BaseOptions, BaseWeights, type CachePolicy, loadBaseWeights, type 
 export type { LoraPlan } from "./block-stack.ts";
 export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-model.ts";
 export type { DropoutPosition } from "./dropout.ts";
+export { requireGrowth, takeOverValues } from "./grow-adapter.ts";
 export { labelRows, NO_LABEL } from "./label-rows.ts";
+export { type AdapterFolder, loadModelFolder, locateModel, loraPlans, type ModelFolder, type ModelPath, openAdapterFolder, openModelFolder } from "./open-model.ts";
 export { type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";
 export type { ActivationPolicy } from "./programs.ts";

@@ -1,0 +1,54 @@
+import { PEFT_PREFIX } from "../adapter/index.ts";
+import type { CausalModel, Parameter } from "../engine/index.ts";
+import { type Ledger, observeLedger } from "../ledger/index.ts";
+import type { Optimizer } from "./optimizers/index.ts";
+
+interface Live {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly bytes: number;
+  readonly trainable: boolean;
+  readonly group: string | null;
+}
+
+/** The name that PEFT gives a base tensor in a live model: inside its wrapper, where a module has one. */
+function liveBaseName(name: string, parameters: readonly Parameter[]): string {
+  if (parameters.every(({ role }) => role === "base")) return name;
+  const module = name.slice(0, name.lastIndexOf("."));
+  const leaf = name.slice(module.length + 1);
+  const roles = new Set(parameters.filter((parameter) => parameter.module === module || parameter.keys.includes(name)).map(({ role }) => role));
+  const wrapper = roles.has("full_copy") ? "original_module." : roles.size > 0 ? "base_layer." : "";
+  return `${PEFT_PREFIX}${module}.${wrapper}${leaf}`;
+}
+
+/**
+ * The ledger of what is really being trained: a tensor is trainable if a
+ * compiled graph for these batches gives its gradient *and* the optimizer has a
+ * slot for it. Asks the graphs and the slots, never the plan that they were
+ * made from.
+ *
+ * @param batch sequences, and @param sequence tokens, of a micro-batch of the run
+ */
+export async function observeSession(model: CausalModel, optimizer: Optimizer, batch: number, sequence: number): Promise<Ledger> {
+  const withGradient = await model.gradientParameters(batch, sequence);
+  const slots = new Map(optimizer.slots.map((slot) => [slot.parameter, slot]));
+  const { base, parameters } = model.weights;
+  const live: Live[] = parameters.map((parameter) => {
+    const slot = slots.get(parameter);
+    return {
+      name: parameter.name,
+      shape: parameter.shape,
+      dtype: parameter.masterDtype,
+      bytes: parameter.values.length * (parameter.masterDtype === "BF16" ? 2 : 4),
+      trainable: withGradient.has(parameter) && slot !== undefined && slot.state["exp_avg"]?.length === parameter.values.length,
+      group: slot?.group ?? null,
+    };
+  });
+  const trained = new Set(parameters.map(({ name }) => name));
+  for (const tensor of base.tensors()) {
+    if (trained.has(tensor.name)) continue;
+    live.push({ ...tensor, name: liveBaseName(tensor.name, parameters), trainable: false, group: null });
+  }
+  return observeLedger(live);
+}

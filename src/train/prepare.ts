@@ -1,0 +1,138 @@
+import { join } from "node:path";
+import { type AdapterSpec, PEFT_VERSION, type ResolvedAdapter, resolveTargets, storedAdapter } from "../adapter/index.ts";
+import { type AdapterConfig, type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
+import { HeirloomError } from "../core/index.ts";
+import { openFile, sha256 } from "../core/node/index.ts";
+import { type Dataset, loadDataset, loadTokenizer, type Tokenizer } from "../data/index.ts";
+import { baseParameters, type BaseWeights, loadModelFolder, type ModelFolder, newAdapterParameters, openModelFolder, type Parameter, readAdapterParameters, takeOverValues } from "../engine/index.ts";
+import type { TensorFile } from "../formats/index.ts";
+import { type Ledger, predictLedger } from "../ledger/index.ts";
+import type { ModelSpec } from "../model/index.ts";
+import { type Fingerprint, fingerprintModel } from "../runs/index.ts";
+
+/** An adapter on its base, with its tensors in memory. */
+export interface LiveAdapter {
+  /** As it is written to adapter_config.json. */
+  readonly spec: AdapterSpec;
+  readonly resolved: ResolvedAdapter;
+}
+
+/** A saved adapter to start from. */
+export interface SavedAdapter {
+  readonly spec: AdapterSpec;
+  readonly tensors: TensorFile;
+}
+
+/** A run's inputs, read and checked; nothing is compiled or written yet. */
+export interface Prepared {
+  readonly config: RunConfig;
+  readonly base: { readonly folder: string; readonly spec: ModelSpec; readonly weights: BaseWeights; readonly fingerprint: Fingerprint };
+  readonly tokenizer: Tokenizer;
+  readonly tokenizerHash: string;
+  readonly train: Dataset;
+  readonly evaluation: ReadonlyMap<string, Dataset>;
+  /** Null for full-parameter training. */
+  readonly adapter: LiveAdapter | null;
+  readonly parameters: readonly Parameter[];
+  readonly groups: readonly LearningRateGroup[];
+  readonly ledger: Ledger;
+}
+
+/** The adapter that a configuration describes. */
+export function adapterFromConfig(config: AdapterConfig, base: string): AdapterSpec {
+  return {
+    rank: config.rank,
+    alpha: config.alpha,
+    dropout: config.dropout,
+    targetModules: config.targetModules,
+    excludeModules: config.excludeModules,
+    layersToTransform: config.layers,
+    layersPattern: null,
+    modulesToSave: config.modulesToSave,
+    bias: "none",
+    ensureWeightTying: config.ensureWeightTying,
+    initLoraWeights: config.init === "gaussian" ? "gaussian" : true,
+    baseModel: base,
+    peftVersion: PEFT_VERSION,
+  };
+}
+
+/** What the run must train, from its configuration and the base's config alone. */
+export function predictRun(config: RunConfig, spec: ModelSpec): Ledger {
+  const quantization = spec.quantization ?? (config.quantization === null ? null : { doubleQuant: config.quantization.doubleQuant, skipModules: ["lm_head"] });
+  const adapter = config.adapter === null ? null : adapterFromConfig(config.adapter, config.base);
+  return predictLedger(spec, adapter, learningRateGroups(config.training), {
+    baseDtype: "F32", // dense base tensors are held in fp32 whatever their file has
+    quantization,
+    fullParameter: config.fullParameter,
+    fullCopyDtype: config.adapter?.fullCopyDtype === "bf16" ? "BF16" : "F32",
+  });
+}
+
+function requireRows(tokenizer: Tokenizer, spec: ModelSpec): void {
+  if (tokenizer.maxId < spec.vocabSize) return;
+  throw new HeirloomError("TOKENIZER_TOO_LARGE", `expected token ids below the embedding's ${spec.vocabSize} rows, found ids up to ${tokenizer.maxId}`, {
+    where: tokenizer.name,
+    hint: "use the tokenizer that belongs to this base model, or resize the base's embedding first",
+    details: { maxId: tokenizer.maxId, rows: spec.vocabSize },
+  });
+}
+
+async function makeParameters(config: RunConfig, spec: ModelSpec, weights: BaseWeights, saved: SavedAdapter | null): Promise<{ adapter: LiveAdapter | null; parameters: Parameter[] }> {
+  if (config.adapter === null) return { adapter: null, parameters: baseParameters(spec, (name) => weights.values(name), "F32") };
+  const wanted = adapterFromConfig(config.adapter, config.base);
+  const resolved = resolveTargets(spec, wanted);
+  const options = { base: weights, seed: config.training.seed, fullCopyDtype: config.adapter.fullCopyDtype === "bf16" ? ("BF16" as const) : ("F32" as const) };
+  const parameters = await newAdapterParameters({ ...options, spec: wanted, resolved });
+  if (saved !== null) {
+    const before = await readAdapterParameters(saved.tensors, { ...options, spec: saved.spec, resolved: resolveTargets(spec, saved.spec) });
+    takeOverValues(before, parameters);
+  }
+  return { adapter: { spec: storedAdapter(spec, wanted), resolved }, parameters };
+}
+
+async function loadData(config: RunConfig, tokenizer: Tokenizer): Promise<{ train: Dataset; evaluation: Map<string, Dataset> }> {
+  const { maxLength, onTooLong, template } = config.data;
+  const load = (files: readonly string[]): Promise<Dataset> => loadDataset({ files, maxLength, onTooLong, template }, tokenizer);
+  const evaluation = new Map<string, Dataset>();
+  for (const [name, files] of Object.entries(config.data.eval)) evaluation.set(name, await load(files));
+  return { train: await load(config.data.train), evaluation };
+}
+
+async function hashFile(path: string): Promise<string> {
+  const file = await openFile(path);
+  return sha256(await file.read(0, file.size).finally(() => file.close()));
+}
+
+/**
+ * Reads and checks everything that a run needs, cheapest first: the ledger and
+ * the data before the weights.
+ *
+ * @param saved the adapter to start from; null for a new one
+ */
+export async function prepareRun(config: RunConfig, saved: SavedAdapter | null): Promise<Prepared> {
+  const model: ModelFolder = await openModelFolder(config.base);
+  try {
+    const { spec } = model;
+    const ledger = predictRun(config, spec);
+    const tokenizer = await loadTokenizer(config.base);
+    requireRows(tokenizer, spec);
+    const { train, evaluation } = await loadData(config, tokenizer);
+    const fingerprint = await fingerprintModel(model.folder);
+    const weights = await loadModelFolder(model, { quantization: config.quantization, cache: config.engine.dequantizedCache });
+    const made = await makeParameters(config, spec, weights, saved);
+    return {
+      config,
+      base: { folder: config.base, spec, weights, fingerprint },
+      tokenizer,
+      tokenizerHash: await hashFile(join(config.base, "tokenizer.json")),
+      train,
+      evaluation,
+      ...made,
+      groups: learningRateGroups(config.training),
+      ledger,
+    };
+  } finally {
+    await model.folder.close();
+  }
+}

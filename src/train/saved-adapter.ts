@@ -1,0 +1,57 @@
+import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter } from "../adapter/index.ts";
+import { encodeFromF32 } from "../codecs/index.ts";
+import { InternalError, readText } from "../core/index.ts";
+import { openFile, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
+import { type Parameter, storedLayout } from "../engine/index.ts";
+import { encodeSafetensors, openSafetensors, parsePeftConfig, serializePeftConfig, type TensorFile, type TensorToWrite } from "../formats/index.ts";
+import { assertSameLedger, type Ledger, readLedger } from "../ledger/index.ts";
+import type { ModelSpec } from "../model/index.ts";
+import { join } from "node:path";
+
+/** PEFT's file names. */
+export const ADAPTER_FILES = { config: "adapter_config.json", weights: "adapter_model.safetensors" } as const;
+
+/** An adapter ready to be written. */
+export interface AdapterToSave {
+  readonly spec: AdapterSpec;
+  readonly resolved: ResolvedAdapter;
+  readonly parameters: readonly Parameter[];
+}
+
+function tensorsToWrite({ resolved, parameters }: AdapterToSave): TensorToWrite[] {
+  const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
+  return adapterTensors(resolved).map((tensor) => {
+    const parameter = byName.get(tensor.aliasOf ?? tensor.liveName);
+    if (parameter === undefined) throw new InternalError(`the adapter to be saved has no ${tensor.liveName}`);
+    return {
+      name: tensor.name,
+      dtype: parameter.masterDtype,
+      shape: tensor.shape,
+      chunks: () => [encodeFromF32(parameter.masterDtype, storedLayout(parameter, parameter.values))],
+    };
+  });
+}
+
+/** Writes an adapter so that PEFT loads it as it is. */
+export async function saveAdapter(folder: string, adapter: AdapterToSave): Promise<void> {
+  await writeFileAtomic(join(folder, ADAPTER_FILES.weights), encodeSafetensors(tensorsToWrite(adapter), { format: "pt" }));
+  await writeTextAtomic(join(folder, ADAPTER_FILES.config), serializePeftConfig(peftFromAdapter(adapter.spec)));
+}
+
+/**
+ * Reads a saved adapter's headers back and compares their ledger with the live one.
+ *
+ * @throws LEDGER_MISMATCH naming the tensors
+ */
+export async function assertSavedLedger(folder: string, live: Ledger, spec: ModelSpec): Promise<void> {
+  const [configSource, weightsSource] = await Promise.all([openFile(join(folder, ADAPTER_FILES.config)), openFile(join(folder, ADAPTER_FILES.weights))]);
+  try {
+    const config = parsePeftConfig(JSON.parse(await readText(configSource)), configSource.name);
+    const file: TensorFile = await openSafetensors(weightsSource);
+    const saved = readLedger({ tensors: file.tensors.values(), config, spec });
+    const trainable = (ledger: Ledger): Ledger => ({ ...ledger, entries: ledger.entries.filter((entry) => entry.trainable) });
+    assertSameLedger(trainable(live), trainable(saved), folder, { group: false });
+  } finally {
+    await Promise.all([configSource.close(), weightsSource.close()]);
+  }
+}
