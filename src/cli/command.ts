@@ -33,8 +33,8 @@ export interface CliContext extends CommandContext {
 }
 
 interface SharedFlags {
-  readonly json: boolean;
-  readonly quiet: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
 }
 
 /** A command as data: its argument table, what it does, and how its result reads. */
@@ -60,8 +60,8 @@ export interface Example {
 }
 
 const SHARED_FLAGS = {
-  json: { kind: "boolean", brief: "Print one JSON document on stdout instead of text", default: false, withNegated: false },
-  quiet: { kind: "boolean", brief: "Show no progress", default: false, withNegated: false },
+  json: { kind: "boolean", brief: "Print one JSON document on stdout instead of text", optional: true, withNegated: false },
+  quiet: { kind: "boolean", brief: "Show no progress", optional: true, withNegated: false },
 } as const;
 
 const INTERRUPT_NOTE = "stopping after this update; a checkpoint is written first. Ctrl-C again ends at once, without it";
@@ -92,7 +92,7 @@ async function execute<FLAGS extends object, ARGS extends readonly unknown[], RE
   flags: FLAGS & SharedFlags,
   args: ARGS,
 ): Promise<Outcome> {
-  const { json, quiet, ...own } = flags;
+  const { json = false, quiet = false, ...own } = flags;
   const progress = quiet ? silentProgress : progressOn(terminal.stderr, terminal.env);
   const stream = json ? () => undefined : (text: string) => terminal.stdout.write(text);
   try {

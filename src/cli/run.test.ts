@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { HeirloomError } from "../core/index.ts";
 import type { TrainingOptions } from "../train/index.ts";
 import { runCli } from "./run.ts";
-import { fakeTerminal } from "./fake-terminal.ts";
+import { fakeTerminal } from "./fixtures/fake-terminal.ts";
 
 const library = vi.hoisted(() => ({ train: vi.fn(), continueTraining: vi.fn(), resume: vi.fn(), evaluate: vi.fn(), runDemo: vi.fn(), generate: vi.fn() }));
 vi.mock("../train/index.ts", () => library);

@@ -11,7 +11,7 @@ interface Flags {
   readonly prompt: readonly string[];
   readonly base?: string;
   readonly maxTokens?: number;
-  readonly chat: boolean;
+  readonly chat?: boolean;
 }
 
 export const generate = defineCommand<Flags, [path: string], GenerationResult>({
@@ -24,10 +24,10 @@ export const generate = defineCommand<Flags, [path: string], GenerationResult>({
     prompt: { kind: "parsed", parse: (text: string) => text, variadic: true, brief: "What to complete; may be given several times", placeholder: "text" },
     base: textFlag("Base model, if the record names none or another is meant", "path"),
     maxTokens: { kind: "parsed", parse: wholeNumber, optional: true, brief: `Longest completion (${DEFAULT_MAX_TOKENS})`, placeholder: "tokens" },
-    chat: { kind: "boolean", default: false, withNegated: false, brief: "Put the prompt into the chat template" },
+    chat: { kind: "boolean", optional: true, withNegated: false, brief: "Put the prompt into the chat template" },
   },
   positional: { kind: "tuple", parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }] },
-  async run({ prompt, base, maxTokens, chat }, [path], { folder, signal }) {
+  async run({ prompt, base, maxTokens, chat = false }, [path], { folder, signal }) {
     const library = await import("../../generate/index.ts");
     const request = { path: pathFrom(folder, path), prompts: prompt, maxTokens: maxTokens ?? DEFAULT_MAX_TOKENS, chat, ...optionalPaths(folder, { base }) };
     return library.generate(request, { signal });

@@ -5,7 +5,7 @@ import { optionalPaths, pathFrom } from "../paths.ts";
 
 interface Flags {
   readonly base?: string;
-  readonly tensors: boolean;
+  readonly tensors?: boolean;
 }
 
 export const inspect = defineCommand<Flags, [path: string], InspectResult>({
@@ -18,14 +18,14 @@ export const inspect = defineCommand<Flags, [path: string], InspectResult>({
   ],
   flags: {
     base: textFlag("Base model of the adapter: its config.json is enough", "path"),
-    tensors: { kind: "boolean", default: false, withNegated: false, brief: "List every tensor, not just kinds of modules" },
+    tensors: { kind: "boolean", optional: true, withNegated: false, brief: "List every tensor, not just kinds of modules" },
   },
   positional: { kind: "tuple", parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }] },
   async run({ base }, [path], { folder }) {
     const { inspectPath } = await import("../../audit/index.ts");
     return inspectPath(pathFrom(folder, path), optionalPaths(folder, { base }));
   },
-  async render(result, view, { tensors }) {
+  async render(result, view, { tensors = false }) {
     const { inspectView } = await import("../views/inspect.ts");
     return inspectView(result, view, tensors);
   },

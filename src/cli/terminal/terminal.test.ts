@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { HeirloomError } from "../../core/index.ts";
 import type { StepEvent, TrainingEvent } from "../../train/index.ts";
-import { fakeTerminal } from "../fake-terminal.ts";
+import { fakeTerminal } from "../fixtures/fake-terminal.ts";
 import { escapeName, paint, progressOn, renderError, renderJson, renderTable } from "./index.ts";
 
 // eslint-disable-next-line no-control-regex -- finding control characters is the purpose
