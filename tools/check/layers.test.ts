@@ -8,7 +8,8 @@ import { runCommand } from "./run-command.ts";
 /** A small src/ in which every import rule is broken once, and some things that look wrong are right. */
 const FILES: Readonly<Record<string, string>> = {
   "tsconfig.json": "{}",
-  "package.json": '{ "type": "module", "dependencies": {}, "devDependencies": { "dev-only": "1" }, "peerDependencies": { "onnxruntime-node": "1" } }',
+  "package.json":
+    '{ "type": "module", "dependencies": {}, "devDependencies": { "dev-only": "1" }, "peerDependencies": { "onnxruntime-node": "1" } }',
   "node_modules/onnxruntime-node/package.json": '{ "name": "onnxruntime-node", "main": "index.js" }',
   "node_modules/onnxruntime-node/index.js": "",
   "node_modules/dev-only/package.json": '{ "name": "dev-only", "main": "index.js" }',
@@ -37,7 +38,9 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 interface Report {
-  readonly summary: { readonly violations: readonly { readonly from: string; readonly to: string; readonly rule: { readonly name: string } }[] };
+  readonly summary: {
+    readonly violations: readonly { readonly from: string; readonly to: string; readonly rule: { readonly name: string } }[];
+  };
 }
 
 let folder: string;

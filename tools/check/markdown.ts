@@ -63,7 +63,10 @@ export function headingAnchors(text: string): Set<string> {
   for (const line of withCodeSpans(text)) {
     const heading = /^#{1,6}\s+(.*?)\s*#*$/.exec(line)?.[1];
     if (heading === undefined) continue;
-    const base = heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replace(/\s/g, "-");
+    const base = heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replace(/\s/g, "-");
     let anchor = base;
     for (let i = 1; anchors.has(anchor); i++) anchor = `${base}-${i}`;
     anchors.add(anchor);

@@ -9,7 +9,10 @@ const fails = async (): Promise<GateResult> => ({ ok: false, note: "wrong" });
 
 describe("a run of gates", () => {
   it("goes on after a failure, but not to what needs the failed gate", async () => {
-    const outcomes = await runGates([gate("build", fails), gate("pack", passes, { needs: ["build"] }), gate("size", passes)], () => undefined);
+    const outcomes = await runGates(
+      [gate("build", fails), gate("pack", passes, { needs: ["build"] }), gate("size", passes)],
+      () => undefined,
+    );
     expect(outcomes.map(({ gate: { name }, result, blockedBy }) => [name, result.ok, blockedBy])).toEqual([
       ["build", false, undefined],
       ["pack", false, "build"],
@@ -31,7 +34,10 @@ describe("a run of gates", () => {
       running--;
       return passes();
     };
-    await runGates([gate("a", watch), gate("b", watch), gate("c", watch), gate("alone", watch, { alone: true }), gate("d", watch)], () => undefined);
+    await runGates(
+      [gate("a", watch), gate("b", watch), gate("c", watch), gate("alone", watch, { alone: true }), gate("d", watch)],
+      () => undefined,
+    );
     expect(Math.max(...beside)).toBe(2);
     expect(beside[3]).toBe(1);
     expect(beside[4]).toBe(1);
@@ -48,6 +54,8 @@ describe("the closing line", () => {
   });
 
   it("counts a failure of a test gate in which no test failed", () => {
-    expect(closingLine([outcome({ ok: false, note: "too slow", tests: { passed: 10, failed: 0, skipped: 0 } })])).toBe("10 passed, 1 failed");
+    expect(closingLine([outcome({ ok: false, note: "too slow", tests: { passed: 10, failed: 0, skipped: 0 } })])).toBe(
+      "10 passed, 1 failed",
+    );
   });
 });

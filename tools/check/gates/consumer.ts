@@ -45,11 +45,20 @@ async function runOn(major: number): Promise<GateResult> {
     ...expectExit("heirloom --help", await inFolder(bare, node.path, "heirloom", ["--help"]), 0, "train"),
     ...expectExit(
       "every subpath imports",
-      await inFolder(bare, node.path, node.path, ["--input-type=module", "-e", `${imports.join("\n")} console.log("imported", process.version)`]),
+      await inFolder(bare, node.path, node.path, [
+        "--input-type=module",
+        "-e",
+        `${imports.join("\n")} console.log("imported", process.version)`,
+      ]),
       0,
       `imported v${major}.`,
     ),
-    ...expectExit("heirloom demo without the peer", await inFolder(bare, node.path, "heirloom", ["demo"]), PEER_MISSING, "npm install onnxruntime-node"),
+    ...expectExit(
+      "heirloom demo without the peer",
+      await inFolder(bare, node.path, "heirloom", ["demo"]),
+      PEER_MISSING,
+      "npm install onnxruntime-node",
+    ),
     ...expectExit("heirloom demo with the peer", await inFolder(await fullFolder(), node.path, "heirloom", ["demo", "--json"]), 0, '"ok":'),
   ];
   return fromFindings(findings, `${imports.length} subpaths and the demo`);
@@ -64,7 +73,12 @@ const onNode = (major: number): Gate => ({
 });
 
 export const CONSUMER_GATES: readonly Gate[] = [
-  { name: "footprint", says: `installs in at most ${MAX_INSTALL_BYTES / 1e6} MB and ${MAX_PACKAGES} packages`, needs: ["pack"], run: footprint },
+  {
+    name: "footprint",
+    says: `installs in at most ${MAX_INSTALL_BYTES / 1e6} MB and ${MAX_PACKAGES} packages`,
+    needs: ["pack"],
+    run: footprint,
+  },
   onNode(20),
   onNode(24),
 ];

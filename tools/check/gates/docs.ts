@@ -13,7 +13,11 @@ import { isTest, type SourceFile, sourceFiles } from "../source-files.ts";
 const isMarkdown = (path: string): boolean => path.endsWith(".md");
 
 /** Links of one document that lead nowhere. Addresses outside are not visited: the check needs no network for them. */
-export function findBrokenLinks({ path, text }: SourceFile, documents: ReadonlyMap<string, string>, exists: (path: string) => boolean): string[] {
+export function findBrokenLinks(
+  { path, text }: SourceFile,
+  documents: ReadonlyMap<string, string>,
+  exists: (path: string) => boolean,
+): string[] {
   return linkTargets(text).flatMap(({ line, target }) => {
     if (/^(https?|mailto):/.test(target)) return [];
     const [file = "", anchor] = decodeURI(target).split("#");
@@ -58,11 +62,14 @@ export function docCommentExamples({ path, text }: SourceFile): Chapter[] {
 /** Examples that do not say whether they are run: then nobody knows that they are not. */
 export function findUnmarked({ path, blocks }: Chapter): string[] {
   return blocks
-    .filter((block) => ["ts", "js", "sh", "bash"].includes(block.language) && !block.flags.includes("run") && !block.flags.includes("no-run"))
+    .filter(
+      (block) => ["ts", "js", "sh", "bash"].includes(block.language) && !block.flags.includes("run") && !block.flags.includes("no-run"),
+    )
     .map((block) => `${path}:${block.line}: mark this block "${block.language} run" or "${block.language} no-run"`);
 }
 
-const flagValue = (block: Block, name: string): string | undefined => block.flags.find((flag) => flag.startsWith(`${name}=`))?.slice(name.length + 1);
+const flagValue = (block: Block, name: string): string | undefined =>
+  block.flags.find((flag) => flag.startsWith(`${name}=`))?.slice(name.length + 1);
 
 /** Runs the blocks of a chapter one after the other in a folder where the package is installed. */
 async function runChapter({ path, blocks }: Chapter, folder: string): Promise<string[]> {
@@ -77,9 +84,13 @@ async function runChapter({ path, blocks }: Chapter, folder: string): Promise<st
     if (!block.flags.includes("run")) continue;
     const register = pathToFileURL(join(ROOT, "tools/register-typescript.mjs")).href;
     const [file, args] = isCode ? [process.execPath, ["--import", register, name]] : ["bash", ["-euo", "pipefail", "-c", block.code]];
-    const result = await runCommand(file, args, { cwd: folder, env: { PATH: `${join(folder, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` } });
+    const result = await runCommand(file, args, {
+      cwd: folder,
+      env: { PATH: `${join(folder, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` },
+    });
     const expected = Number(flagValue(block, "exit") ?? 0);
-    if (result.status !== expected) findings.push(`${path}:${block.line}: exit ${result.status}, expected ${expected}\n${result.output.slice(-2000)}`);
+    if (result.status !== expected)
+      findings.push(`${path}:${block.line}: exit ${result.status}, expected ${expected}\n${result.output.slice(-2000)}`);
   }
   return findings;
 }
@@ -88,7 +99,15 @@ async function runChapter({ path, blocks }: Chapter, folder: string): Promise<st
 async function checkTypes(folders: readonly string[], names: readonly string[]): Promise<string[]> {
   if (names.length === 0) return [];
   const root = await temporaryFolder();
-  const compilerOptions = { target: "ES2023", module: "NodeNext", strict: true, noEmit: true, skipLibCheck: true, types: ["node"], typeRoots: [join(ROOT, "node_modules/@types")] };
+  const compilerOptions = {
+    target: "ES2023",
+    module: "NodeNext",
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: ["node"],
+    typeRoots: [join(ROOT, "node_modules/@types")],
+  };
   const project = join(root, "tsconfig.json");
   await writeFile(project, JSON.stringify({ compilerOptions, files: names }));
   const { status, output } = await runCommand(localBin("tsc"), ["-p", project], { cwd: root });
@@ -110,7 +129,8 @@ async function runExamples(): Promise<GateResult> {
     await writeFile(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
     await symlink(join(await fullFolder(), "node_modules"), join(folder, "node_modules"));
     findings.push(...(await runChapter(chapter, folder)));
-    for (const block of chapter.blocks) if (block.language === "ts" && block.flags.includes("run")) scripts.push(join(folder, `example-${block.line}.ts`));
+    for (const block of chapter.blocks)
+      if (block.language === "ts" && block.flags.includes("run")) scripts.push(join(folder, `example-${block.line}.ts`));
   }
   findings.push(...(await checkTypes(folders, scripts)));
   const count = runnable.flatMap((chapter) => chapter.blocks.filter((block) => block.flags.includes("run"))).length;
@@ -119,5 +139,11 @@ async function runExamples(): Promise<GateResult> {
 
 export const docsGates: { readonly links: Gate; readonly examples: Gate } = {
   links: { name: "links", says: "links between documents lead somewhere", run: checkLinks },
-  examples: { name: "examples", says: "the examples of documents and TSDoc run against the packed file", needs: ["footprint"], alone: true, run: runExamples },
+  examples: {
+    name: "examples",
+    says: "the examples of documents and TSDoc run against the packed file",
+    needs: ["footprint"],
+    alone: true,
+    run: runExamples,
+  },
 };

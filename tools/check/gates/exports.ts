@@ -11,9 +11,13 @@ const PRIVATE = ["cli", "server"];
 /** Disagreements of the export map with the folders of src/. */
 function findExportProblems(manifest: PackageJson, exists: (path: string) => boolean): string[] {
   const sources = exportSources(manifest);
-  const missing = Object.entries(sources).filter(([, path]) => !exists(path)).map(([name, path]) => `${name}: ${path} does not exist`);
+  const missing = Object.entries(sources)
+    .filter(([, path]) => !exists(path))
+    .map(([name, path]) => `${name}: ${path} does not exist`);
   const folders = LAYERS.filter((layer) => !PRIVATE.includes(layer) && exists(`src/${layer}/index.ts`));
-  const hidden = folders.filter((folder) => !(`${manifest.name}/${folder}` in sources)).map((folder) => `src/${folder}/ has a door but no subpath "./${folder}"`);
+  const hidden = folders
+    .filter((folder) => !(`${manifest.name}/${folder}` in sources))
+    .map((folder) => `src/${folder}/ has a door but no subpath "./${folder}"`);
   return [...missing, ...hidden];
 }
 

@@ -26,12 +26,19 @@ export function findPackProblems(paths: readonly string[]): string[] {
   const unwanted = paths.filter((path) => /\.test\.|^(src|test|tools|vectors|bench)\/|\.map$|\/fixtures\//.test(path));
   const wanted = ["package.json", "README.md", "LICENSE", "NOTICE", "dist/index.js", "dist/index.d.ts", "dist/cli/main.js"];
   const missing = wanted.filter((path) => !paths.includes(path));
-  return [...unwanted.map((path) => `${path}: does not belong into the package`), ...missing.map((path) => `${path}: missing from the package`)];
+  return [
+    ...unwanted.map((path) => `${path}: does not belong into the package`),
+    ...missing.map((path) => `${path}: missing from the package`),
+  ];
 }
 
 async function build(): Promise<GateResult> {
   const { status, output } = await runCommand("npm", ["run", "--silent", "build"]);
-  return { ok: status === 0, note: status === 0 ? "dist/" : `${output.split("\n").filter((line) => line.includes("error")).length} errors`, details: output };
+  return {
+    ok: status === 0,
+    note: status === 0 ? "dist/" : `${output.split("\n").filter((line) => line.includes("error")).length} errors`,
+    details: output,
+  };
 }
 
 async function pack(): Promise<GateResult> {
@@ -54,7 +61,12 @@ async function judge(bin: string, args: (tarball: string) => readonly string[]):
 export const PACKAGE_GATES: readonly Gate[] = [
   { name: "build", says: "TypeScript emits dist/", run: build },
   { name: "pack", says: "the tarball holds what belongs into it", needs: ["build"], run: pack },
-  { name: "publint", says: "publint finds nothing in the packed file", needs: ["pack"], run: () => judge("publint", (path) => ["run", path, "--strict"]) },
+  {
+    name: "publint",
+    says: "publint finds nothing in the packed file",
+    needs: ["pack"],
+    run: () => judge("publint", (path) => ["run", path, "--strict"]),
+  },
   {
     name: "attw",
     says: "the packed types resolve as the code does (ESM only)",

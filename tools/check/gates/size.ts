@@ -14,14 +14,22 @@ const EXEMPT: readonly { readonly path: RegExp; readonly why: string }[] = [
 
 /** A `describe` callback is a chapter of tests, not a function that one reads as a whole. */
 function isDescribeCallback(node: ts.Node): boolean {
-  return ts.isCallExpression(node.parent) && node.parent.arguments.some((argument) => argument === node) && /^describe\b/.test(node.parent.expression.getText());
+  return (
+    ts.isCallExpression(node.parent) &&
+    node.parent.arguments.some((argument) => argument === node) &&
+    /^describe\b/.test(node.parent.expression.getText())
+  );
 }
 
 function functionName(node: ts.SignatureDeclaration): string {
   if (node.name !== undefined) return node.name.getText();
   if (ts.isConstructorDeclaration(node)) return "constructor";
   const { parent } = node;
-  if ((ts.isVariableDeclaration(parent) || ts.isPropertyAssignment(parent) || ts.isPropertyDeclaration(parent)) && parent.name !== undefined) return parent.name.getText();
+  if (
+    (ts.isVariableDeclaration(parent) || ts.isPropertyAssignment(parent) || ts.isPropertyDeclaration(parent)) &&
+    parent.name !== undefined
+  )
+    return parent.name.getText();
   return "a function without a name";
 }
 
@@ -36,7 +44,8 @@ export function findOversized({ path, text }: SourceFile): string[] {
     if (ts.isFunctionLike(node) && "body" in node && node.body !== undefined && !isDescribeCallback(node)) {
       const start = file.getLineAndCharacterOfPosition(node.getStart()).line;
       const length = file.getLineAndCharacterOfPosition(node.getEnd()).line - start + 1;
-      if (length > MAX_FUNCTION_LINES) findings.push(`${path}:${start + 1}: ${functionName(node)} has ${length} lines, at most ${MAX_FUNCTION_LINES}`);
+      if (length > MAX_FUNCTION_LINES)
+        findings.push(`${path}:${start + 1}: ${functionName(node)} has ${length} lines, at most ${MAX_FUNCTION_LINES}`);
     }
     ts.forEachChild(node, visit);
   };

@@ -20,9 +20,15 @@ describe("the size gate", () => {
 
   it("names a function of 61 lines with its place and name, whatever its form", () => {
     expect(findOversized({ path: "a.ts", text: `function fit() {\n${lines(58)}}\n` })).toEqual([]);
-    expect(findOversized({ path: "a.ts", text: `\nfunction long() {\n${lines(59)}}\n` })).toEqual(["a.ts:2: long has 61 lines, at most 60"]);
-    expect(findOversized({ path: "a.ts", text: `const arrow = () => {\n${lines(59)}};\n` })).toEqual(["a.ts:1: arrow has 61 lines, at most 60"]);
-    expect(findOversized({ path: "a.ts", text: `class C {\nmethod() {\n${lines(59)}}\n}\n` })).toEqual(["a.ts:2: method has 61 lines, at most 60"]);
+    expect(findOversized({ path: "a.ts", text: `\nfunction long() {\n${lines(59)}}\n` })).toEqual([
+      "a.ts:2: long has 61 lines, at most 60",
+    ]);
+    expect(findOversized({ path: "a.ts", text: `const arrow = () => {\n${lines(59)}};\n` })).toEqual([
+      "a.ts:1: arrow has 61 lines, at most 60",
+    ]);
+    expect(findOversized({ path: "a.ts", text: `class C {\nmethod() {\n${lines(59)}}\n}\n` })).toEqual([
+      "a.ts:2: method has 61 lines, at most 60",
+    ]);
   });
 
   it("lets a chapter of tests be long, but not one test", () => {
@@ -39,7 +45,8 @@ describe("the size gate", () => {
 
 describe("the throws gate", () => {
   it("names every bare error that is thrown or given to reject", () => {
-    const text = 'throw new Error("a");\nthrow new TypeError("b");\nthrow Error("c");\nreject(new RangeError("d"));\nPromise.reject(new Error("e"));\n';
+    const text =
+      'throw new Error("a");\nthrow new TypeError("b");\nthrow Error("c");\nreject(new RangeError("d"));\nPromise.reject(new Error("e"));\n';
     expect(findBareThrows({ path: "src/x.ts", text })).toHaveLength(5);
   });
 
@@ -112,9 +119,15 @@ describe("the tsdoc gate", () => {
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "heirloom-tsdoc-"));
-    await writeFile(join(folder, "inner.ts"), "/** Says. */\nexport const said = 1;\nexport const silent = 2;\nexport interface Silent { a: number }\n");
+    await writeFile(
+      join(folder, "inner.ts"),
+      "/** Says. */\nexport const said = 1;\nexport const silent = 2;\nexport interface Silent { a: number }\n",
+    );
     await writeFile(join(folder, "made_pb.ts"), "export const generated = 1;\n");
-    await writeFile(join(folder, "index.ts"), 'export { said, silent, type Silent } from "./inner.ts";\nexport { generated } from "./made_pb.ts";\n');
+    await writeFile(
+      join(folder, "index.ts"),
+      'export { said, silent, type Silent } from "./inner.ts";\nexport { generated } from "./made_pb.ts";\n',
+    );
   });
   afterAll(() => rm(folder, { recursive: true }));
 

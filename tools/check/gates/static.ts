@@ -2,10 +2,12 @@
 import { type Gate, type GateResult, localBin } from "../gate.ts";
 import { runCommand } from "../run-command.ts";
 
-/** The last line that looks like a count, for the summary; tools differ in wording. */
+/** The line that counts, for the summary; tools differ in wording. */
 function lastLine(text: string): string {
   const lines = text.trim().split("\n");
-  return lines.findLast((line) => /\d/.test(line))?.trim().slice(0, 100) ?? "";
+  const line =
+    lines.findLast((line) => /\d+ (errors?|violations?)\b|\(\d+\)$/.test(line)) ?? lines.findLast((line) => /\d/.test(line)) ?? "";
+  return line.trim().slice(0, 100);
 }
 
 async function verdict(bin: string, args: readonly string[], passedNote?: string): Promise<GateResult> {

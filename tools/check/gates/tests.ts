@@ -48,5 +48,11 @@ export const TEST_GATES: readonly Gate[] = [
     run: () => runProjects(["unit", "parity"], MAX_TEST_SECONDS),
   },
   { name: "tests-property", says: "property tests pass", alone: true, run: () => runProjects(["property"], Infinity) },
-  { name: "tests-e2e", says: "the built program passes its tests", alone: true, needs: ["build"], run: () => runProjects(["e2e"], Infinity) },
+  {
+    name: "tests-e2e",
+    says: "the built program passes its tests",
+    alone: true,
+    needs: ["build"],
+    run: () => runProjects(["e2e"], Infinity),
+  },
 ];

@@ -45,7 +45,10 @@ export const tsdocGate: Gate = {
   says: "every export of a subpath is documented",
   async run() {
     const doors = Object.values(exportSources(await readPackageJson())).map((path) => join(ROOT, path));
-    const { checked, findings } = findUndocumented(doors.filter((door) => existsSync(door)), ROOT);
+    const { checked, findings } = findUndocumented(
+      doors.filter((door) => existsSync(door)),
+      ROOT,
+    );
     return fromFindings(findings, `${checked} exports`);
   },
 };
