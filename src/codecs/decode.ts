@@ -12,7 +12,7 @@ export function isFloatDtype(dtype: SafetensorsDtype): dtype is FloatDtype {
 
 /** Bytes at an offset that a typed array of `width` bytes can look at; copied only if need be. */
 function aligned(bytes: Uint8Array, width: number): Uint8Array {
-  return bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  return bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
 }
 
 /**

@@ -11,7 +11,7 @@ const F16_NAN = 0x7e00;
 /** 16-bit units of little-endian bytes, copied only if they do not lie at an even offset. */
 function asUint16(bytes: Uint8Array | Uint16Array): Uint16Array {
   if (bytes instanceof Uint16Array) return bytes;
-  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
   return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 1);
 }
 
@@ -21,7 +21,7 @@ export function floatBits(values: Float32Array): Uint32Array {
 }
 
 /** bf16 → fp32, exact. */
-export function bf16ToF32(source: Uint8Array | Uint16Array, out = new Float32Array(asUint16(source).length)): Float32Array {
+export function bf16ToF32(source: Uint8Array | Uint16Array, out: Float32Array = new Float32Array(asUint16(source).length)): Float32Array {
   const units = asUint16(source);
   const bits = floatBits(out);
   for (let i = 0; i < units.length; i++) bits[i] = (units[i] as number) << 16;

@@ -88,7 +88,8 @@ async function readFloats(file: TensorFile, name: string): Promise<Float32Array>
   const { dtype } = requireTensor(file, name);
   if (dtype !== "F32")
     throw new HeirloomError("BNB_INVALID", `${printable(name)}: expected dtype F32, found ${dtype}`, { where: printable(file.name) });
-  return new Float32Array((await file.read(name)).slice().buffer);
+  // Not `slice`, which on a Node Buffer gives a view of the same memory.
+  return new Float32Array(new Uint8Array(await file.read(name)).buffer);
 }
 
 interface QuantState {

@@ -5,7 +5,7 @@ import { parseJson, printable, readJson } from "./index.ts";
 const parse = (text: string): unknown => parseJson(text, "file.json");
 
 describe("parseJson", () => {
-  it.each(['{"a":[1,-2.5e3,true,false,null,"x"],"b":{"c":{}}}', ' [ ] ', '"\\u00e9\\n\\/\\ud83d\\ude00"', "0", "-0", "1E+2", '{"":1}'])(
+  it.each(['{"a":[1,-2.5e3,true,false,null,"x"],"b":{"c":{}}}', " [ ] ", '"\\u00e9\\n\\/\\ud83d\\ude00"', "0", "-0", "1E+2", '{"":1}'])(
     "agrees with JSON.parse on %s",
     (text) => {
       expect(parse(text)).toEqual(JSON.parse(text));
@@ -13,7 +13,10 @@ describe("parseJson", () => {
   );
 
   it("reads NaN and infinities as Python writes them", () => {
-    expect(parse('{"a": NaN, "b": [Infinity, -Infinity]}')).toEqual({ a: Number.NaN, b: [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY] });
+    expect(parse('{"a": NaN, "b": [Infinity, -Infinity]}')).toEqual({
+      a: Number.NaN,
+      b: [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+    });
     expect(() => parseJson("NaN", "x", { nonFinite: false })).toThrow(/expected a JSON value, found "NaN"/);
   });
 
@@ -59,14 +62,20 @@ describe("parseJson", () => {
       parseJson('\u001b[2J"', "evil\u001b]0;x\u0007.json");
       expect.unreachable();
     } catch (error) {
-      expect((error as Error).message).toBe('evil\\u001b]0;x\\u0007.json: line 1, column 1: expected a JSON value, found "\\u001b[2J\\""'.replace('\\"', '"'));
+      expect((error as Error).message).toBe(
+        'evil\\u001b]0;x\\u0007.json: line 1, column 1: expected a JSON value, found "\\u001b[2J\\""'.replace('\\"', '"'),
+      );
     }
   });
 
   it("recognizes a Git LFS pointer and says how to get the file", () => {
     const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"ab".repeat(32)}\nsize 1049\n`;
     expect(() => parse(pointer)).toThrow(
-      expect.objectContaining({ code: "LFS_POINTER", details: { oid: `sha256:${"ab".repeat(32)}`, size: 1049 }, hint: expect.stringContaining("git lfs pull") }),
+      expect.objectContaining({
+        code: "LFS_POINTER",
+        details: { oid: `sha256:${"ab".repeat(32)}`, size: 1049 },
+        hint: expect.stringContaining("git lfs pull"),
+      }),
     );
   });
 });

@@ -27,6 +27,9 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const ESCAPES: Readonly<Record<string, string>> = { '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" };
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+/** Any whole number of so many digits is exact in a double. */
+const SAFE_DIGITS = 15;
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
 const WORDS: readonly (readonly [string, unknown, boolean])[] = [
   ["true", true, false],
   ["false", false, false],
@@ -97,11 +100,9 @@ class JsonReader {
       this.#depth--;
       return value;
     }
-    NUMBER.lastIndex = this.#at;
-    const number = NUMBER.exec(this.#text);
-    if (number !== null) {
-      this.#at = NUMBER.lastIndex;
-      return Number(number[0]);
+    if (code === 0x2d || isDigit(code)) {
+      const number = this.#number();
+      if (number !== undefined) return number;
     }
     for (const [word, value, nonFinite] of WORDS) {
       if ((!nonFinite || this.#nonFinite) && this.#text.startsWith(word, this.#at)) {
@@ -110,6 +111,25 @@ class JsonReader {
       }
     }
     return this.#fail("a JSON value");
+  }
+
+  /** Headers are mostly small whole numbers, which need no pattern. */
+  #number(): number | undefined {
+    const text = this.#text;
+    let at = this.#at;
+    let value = 0;
+    let code = text.charCodeAt(at);
+    for (; isDigit(code) && at - this.#at < SAFE_DIGITS; code = text.charCodeAt(++at)) value = value * 10 + code - 0x30;
+    const isWhole = at > this.#at && code !== 0x2e && (code | 0x20) !== 0x65 && !isDigit(code);
+    if (isWhole && (at === this.#at + 1 || text.charCodeAt(this.#at) !== 0x30)) {
+      this.#at = at;
+      return value;
+    }
+    NUMBER.lastIndex = this.#at;
+    const digits = NUMBER.exec(text)?.[0];
+    if (digits === undefined) return undefined;
+    this.#at += digits.length;
+    return Number(digits);
   }
 
   #object(): Record<string, unknown> {

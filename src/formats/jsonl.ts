@@ -54,8 +54,8 @@ async function* linesOf(chunks: Chunks, where: string): AsyncGenerator<{ row: nu
       from = end + 1;
     }
     if (from === chunk.byteLength) continue;
-    // A copy: a source may reuse its buffer for the next chunk.
-    pending.push(chunk.slice(from));
+    // A copy, since a source may reuse its buffer; not `slice`, which on a Node Buffer is a view.
+    pending.push(new Uint8Array(chunk.subarray(from)));
     pendingBytes += chunk.byteLength - from;
     if (pendingBytes > MAX_ROW_BYTES) throw tooLong(row, where);
   }

@@ -165,16 +165,16 @@ function checkLayout(entries: readonly TensorEntry[], dataStart: number, where: 
  */
 export async function readSafetensorsHeader(source: ByteSource): Promise<SafetensorsHeader> {
   const { json, bytesRead } = await readHeaderBytes(source);
-  const { __metadata__, ...tensors } = parseHeaderJson(json, source);
+  const values = parseHeaderJson(json, source);
   const where = printable(source.name);
-  const names = Object.keys(tensors);
+  const names = Object.keys(values).filter((name) => name !== "__metadata__");
   if (names.length > MAX_TENSORS) throw invalid(source, `expected at most ${MAX_TENSORS} tensors, found ${names.length}`);
   const problems = new ProblemList();
-  const metadata = readMetadata(__metadata__, where, problems);
+  const metadata = readMetadata(values["__metadata__"], where, problems);
   const dataStart = LENGTH_BYTES + json.byteLength;
   const entries: TensorEntry[] = [];
   for (const name of names) {
-    const entry = readEntry(name, tensors[name], dataStart);
+    const entry = readEntry(name, values[name], dataStart);
     if (typeof entry !== "string") entries.push(entry);
     else if (problems.problems.length < MAX_PROBLEMS) problems.add("SAFETENSORS_INVALID", `${printable(name)}: ${entry}`, { where });
   }
@@ -185,5 +185,7 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   if (end > source.size) throw truncated(source, end);
   if (end < source.size)
     throw invalid(source, `expected the file to end with its last tensor at byte ${end}, found ${source.size - end} more bytes`);
-  return { metadata, tensors: new Map(entries.map((entry) => [entry.name, entry])), bytesRead };
+  const tensors = new Map<string, TensorEntry>();
+  for (const entry of entries) tensors.set(entry.name, entry);
+  return { metadata, tensors, bytesRead };
 }

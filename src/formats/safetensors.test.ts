@@ -4,7 +4,8 @@ import { countingSource, hugeSource, joined, safetensorsBytes } from "./fixtures
 import { encodeSafetensors, openSafetensors, planSafetensors, readSafetensorsHeader } from "./index.ts";
 
 const twoTensors = { a: { dtype: "F32", shape: [2, 3], data_offsets: [0, 24] }, b: { dtype: "U8", shape: [], data_offsets: [24, 25] } };
-const read = (header: string | object, dataBytes: number) => readSafetensorsHeader(memorySource(safetensorsBytes(header, new Uint8Array(dataBytes)), "x.safetensors"));
+const read = (header: string | object, dataBytes: number) =>
+  readSafetensorsHeader(memorySource(safetensorsBytes(header, new Uint8Array(dataBytes)), "x.safetensors"));
 
 describe("readSafetensorsHeader", () => {
   it("gives names, dtypes, shapes, absolute offsets and metadata", async () => {
@@ -21,7 +22,9 @@ describe("readSafetensorsHeader", () => {
     const small = countingSource(safetensorsBytes(twoTensors, new Uint8Array(25)));
     await readSafetensorsHeader(small);
     expect(small.reads).toEqual([[0, small.size]]);
-    const many = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`tensor.${i}`, { dtype: "U8", shape: [1], data_offsets: [i, i + 1] }]));
+    const many = Object.fromEntries(
+      Array.from({ length: 2000 }, (_, i) => [`tensor.${i}`, { dtype: "U8", shape: [1], data_offsets: [i, i + 1] }]),
+    );
     const large = countingSource(safetensorsBytes(many, new Uint8Array(2000)));
     const header = await readSafetensorsHeader(large);
     expect(large.reads).toEqual([
@@ -34,7 +37,10 @@ describe("readSafetensorsHeader", () => {
 
   it("accepts what the library accepts: no tensors, zero sizes, sub-byte dtypes, any order in the header", async () => {
     expect((await read("{}      ", 0)).tensors.size).toBe(0);
-    expect((await read({ z: { dtype: "F32", shape: [0, 7], data_offsets: [0, 0] }, a: { dtype: "F4", shape: [3, 2], data_offsets: [0, 3] } }, 3)).tensors.size).toBe(2);
+    expect(
+      (await read({ z: { dtype: "F32", shape: [0, 7], data_offsets: [0, 0] }, a: { dtype: "F4", shape: [3, 2], data_offsets: [0, 3] } }, 3))
+        .tensors.size,
+    ).toBe(2);
     expect([...(await read({ b: twoTensors.b, a: twoTensors.a }, 25)).tensors.keys()]).toEqual(["a", "b"]);
   });
 
@@ -57,7 +63,12 @@ describe("readSafetensorsHeader", () => {
     ["a hole", { a: tensor("U8", [4], [0, 4]).t, b: tensor("U8", [4], [6, 10]).t }, 10, /b: .*hole/],
     ["a hole at the start", tensor("U8", [4], [2, 6]), 6, /hole/],
     ["bytes after the last tensor", tensor("U8", [4], [0, 4]), 5, /found 1 more bytes/],
-    ["duplicate names", '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1, /expected each key once/],
+    [
+      "duplicate names",
+      '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+      1,
+      /expected each key once/,
+    ],
     ["NaN", '{"a":NaN}', 0, /expected a JSON value/],
     ["deep nesting", `{"a":${"[".repeat(5000)}`, 0, /at most 100 levels/],
     ["a header that is no object", '["a"]', 0, /expected the header to begin with "\{"/],
@@ -82,7 +93,9 @@ describe("readSafetensorsHeader", () => {
   });
 
   it("says TRUNCATED for a claimed header within the limit but beyond the file", async () => {
-    await expect(readSafetensorsHeader(memorySource(safetensorsBytes("{", undefined, 99_999_999n)))).rejects.toMatchObject({ code: "SAFETENSORS_TRUNCATED" });
+    await expect(readSafetensorsHeader(memorySource(safetensorsBytes("{", undefined, 99_999_999n)))).rejects.toMatchObject({
+      code: "SAFETENSORS_TRUNCATED",
+    });
   });
 
   it.each([
@@ -100,13 +113,20 @@ describe("readSafetensorsHeader", () => {
   });
 
   it("never prints a tensor's control characters", async () => {
-    await expect(read({ "\u001b[31m": { dtype: "X", shape: [], data_offsets: [0, 0] } }, 0)).rejects.toThrow("\\u001b[31m: expected a dtype");
+    await expect(read({ "\u001b[31m": { dtype: "X", shape: [], data_offsets: [0, 0] } }, 0)).rejects.toThrow(
+      "\\u001b[31m: expected a dtype",
+    );
   });
 });
 
 describe("openSafetensors", () => {
   it("reads only the bytes that were asked for", async () => {
-    const source = countingSource(safetensorsBytes(twoTensors, Uint8Array.from({ length: 25 }, (_, i) => i)));
+    const source = countingSource(
+      safetensorsBytes(
+        twoTensors,
+        Uint8Array.from({ length: 25 }, (_, i) => i),
+      ),
+    );
     const file = await openSafetensors(source);
     const start = source.size - 25;
     expect(await file.read("b")).toEqual(Uint8Array.of(24));
@@ -119,13 +139,20 @@ describe("openSafetensors", () => {
   });
 
   it("names the nearest tensor when one is missing", async () => {
-    const file = await openSafetensors(memorySource(safetensorsBytes({ "lm_head.weight": { dtype: "U8", shape: [1], data_offsets: [0, 1] } }, new Uint8Array(1))));
+    const file = await openSafetensors(
+      memorySource(safetensorsBytes({ "lm_head.weight": { dtype: "U8", shape: [1], data_offsets: [0, 1] } }, new Uint8Array(1))),
+    );
     await expect(file.read("lm_head.wieght")).rejects.toMatchObject({ code: "TENSOR_MISSING", hint: "the nearest name is lm_head.weight" });
   });
 });
 
 describe("encodeSafetensors", () => {
-  const write = (name: string, dtype: "F32" | "BF16" | "I64" | "U8", shape: number[], bytes: Uint8Array) => ({ name, dtype, shape, chunks: () => [bytes] });
+  const write = (name: string, dtype: "F32" | "BF16" | "I64" | "U8", shape: number[], bytes: Uint8Array) => ({
+    name,
+    dtype,
+    shape,
+    chunks: () => [bytes],
+  });
 
   it("orders by dtype, then by name as Rust compares, and pads the header to 8 bytes", async () => {
     const tensors = [
@@ -138,14 +165,20 @@ describe("encodeSafetensors", () => {
     const headerLength = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
     expect(headerLength % 8).toBe(0);
     expect([...bytes.subarray(8 + headerLength)]).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4]);
-    expect(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength))).toMatch(/^\{"__metadata__":\{"z":"1","a":"é\u007f\\n"\},"a":\{"dtype":"I64","shape":\[1\],"data_offsets":\[0,8\]\},"b"/);
+    expect(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength))).toMatch(
+      /^\{"__metadata__":\{"z":"1","a":"é\u007f\\n"\},"a":\{"dtype":"I64","shape":\[1\],"data_offsets":\[0,8\]\},"b"/,
+    );
     expect(planSafetensors(tensors, { z: "1", a: "é\u007f\n" }).bytes).toBe(bytes.byteLength);
     expect((await openSafetensors(memorySource(bytes))).tensors.size).toBe(4);
   });
 
   it("refuses names twice and data of the wrong size as faults of the caller", async () => {
-    expect(() => encodeSafetensors([write("a", "U8", [1], Uint8Array.of(1)), write("a", "U8", [1], Uint8Array.of(1))])).toThrow(InternalError);
+    expect(() => encodeSafetensors([write("a", "U8", [1], Uint8Array.of(1)), write("a", "U8", [1], Uint8Array.of(1))])).toThrow(
+      InternalError,
+    );
     expect(() => encodeSafetensors([write("__metadata__", "U8", [1], Uint8Array.of(1))])).toThrow(InternalError);
-    await expect(joined(encodeSafetensors([write("a", "F32", [2], new Uint8Array(4))]))).rejects.toThrow(/expected 8 bytes to write, got 4/);
+    await expect(joined(encodeSafetensors([write("a", "F32", [2], new Uint8Array(4))]))).rejects.toThrow(
+      /expected 8 bytes to write, got 4/,
+    );
   });
 });

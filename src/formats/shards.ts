@@ -31,26 +31,30 @@ async function readWeightMap(index: ByteSource): Promise<ReadonlyMap<string, str
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
     throw new HeirloomError("SHARD_INDEX_INVALID", `expected an object "weight_map", found ${describeValue(map)}`, { where });
   }
-  const pairs = Object.entries(map);
-  if (pairs.length === 0 || pairs.length > MAX_INDEX_TENSORS) {
-    throw new HeirloomError("SHARD_INDEX_INVALID", `expected 1 to ${MAX_INDEX_TENSORS} tensors in "weight_map", found ${pairs.length}`, {
+  const names = Object.keys(map);
+  if (names.length === 0 || names.length > MAX_INDEX_TENSORS) {
+    throw new HeirloomError("SHARD_INDEX_INVALID", `expected 1 to ${MAX_INDEX_TENSORS} tensors in "weight_map", found ${names.length}`, {
       where,
     });
   }
   const problems = new ProblemList();
-  const faultOfFile = new Map<string, string | undefined>();
-  for (const [tensor, file] of pairs) {
-    const known = typeof file === "string" && faultOfFile.has(file);
-    const fault = typeof file === "string" ? (known ? undefined : refuseName(file)) : "it is not a text";
-    if (typeof file === "string") faultOfFile.set(file, fault);
-    if (fault === undefined || problems.problems.length >= MAX_PROBLEMS) continue;
-    problems.add("SHARD_INDEX_INVALID", `${printable(tensor)}: the shard ${describeValue(file)} is refused: ${fault}`, { where });
+  const fileOf = new Map<string, string>();
+  const accepted = new Set<string>();
+  for (const name of names) {
+    const file: unknown = (map as Readonly<Record<string, unknown>>)[name];
+    const fault = typeof file !== "string" ? "it is not a text" : accepted.has(file) ? undefined : refuseName(file);
+    if (fault === undefined) {
+      accepted.add(file as string);
+      fileOf.set(name, file as string);
+    } else if (problems.problems.length < MAX_PROBLEMS) {
+      problems.add("SHARD_INDEX_INVALID", `${printable(name)}: the shard ${describeValue(file)} is refused: ${fault}`, { where });
+    }
   }
   problems.throwIfAny();
-  if (faultOfFile.size > MAX_SHARDS) {
-    throw new HeirloomError("SHARD_INDEX_INVALID", `expected at most ${MAX_SHARDS} shards, found ${faultOfFile.size}`, { where });
+  if (accepted.size > MAX_SHARDS) {
+    throw new HeirloomError("SHARD_INDEX_INVALID", `expected at most ${MAX_SHARDS} shards, found ${accepted.size}`, { where });
   }
-  return new Map(pairs as [string, string][]);
+  return fileOf;
 }
 
 interface Shard {
@@ -82,26 +86,27 @@ async function openAll(files: readonly string[], openByName: (file: string) => P
 /** Gathers the tensors of all shards and holds them against the index. */
 function gather(shards: readonly Shard[], weightMap: ReadonlyMap<string, string>, where: string): Map<string, StoredTensor> {
   const problems = new ProblemList();
-  const fileOf = new Map<string, string>();
-  const found = new Map<string, StoredTensor>();
+  const hint = "download the index and all its shards again, from one revision";
   const report = (message: string): void => {
-    if (problems.problems.length < MAX_PROBLEMS)
-      problems.add("SHARD_INDEX_INVALID", message, { where, hint: "download the index and all its shards again, from one revision" });
+    if (problems.problems.length < MAX_PROBLEMS) problems.add("SHARD_INDEX_INVALID", message, { where, hint });
   };
+  const tensors = new Map<string, StoredTensor>();
+  const elsewhere = new Map<string, string>();
   for (const { file, source, header } of shards) {
-    for (const [name, entry] of header.tensors) {
-      const before = fileOf.get(name);
-      if (before !== undefined) report(`${printable(name)}: two shards hold it, ${before} and ${file}`);
-      else if (!weightMap.has(name)) report(`${printable(name)}: ${file} holds it, the index does not list it`);
-      fileOf.set(name, file);
-      found.set(name, { ...entry, source });
+    for (const { name, dtype, shape, start, end } of header.tensors.values()) {
+      const listed = weightMap.get(name);
+      if (listed === file) tensors.set(name, { name, dtype, shape, start, end, source });
+      else if (listed === undefined) report(`${printable(name)}: ${file} holds it, the index does not list it`);
+      else elsewhere.set(name, file);
     }
   }
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, file] of weightMap) {
-    const tensor = found.get(name);
-    if (tensor !== undefined && fileOf.get(name) === file) tensors.set(name, tensor);
-    else report(`${printable(name)}: the index says that it is in ${file}, found ${fileOf.get(name) ?? "nowhere"}`);
+  for (const [name, file] of elsewhere) {
+    if (tensors.has(name)) report(`${printable(name)}: two shards hold it, ${weightMap.get(name)} and ${file}`);
+  }
+  if (tensors.size < weightMap.size) {
+    for (const [name, file] of weightMap) {
+      if (!tensors.has(name)) report(`${printable(name)}: the index says that it is in ${file}, found ${elsewhere.get(name) ?? "nowhere"}`);
+    }
   }
   problems.throwIfAny();
   return tensors;
