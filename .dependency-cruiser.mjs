@@ -1,7 +1,8 @@
 // Import rules of src/: layers, doors, and what may touch Node or the heavy runtime.
 import { BROWSER, LAYERS, LIGHT } from "./tools/check/layers.mjs";
 
-const TESTS = "\\.test\\.ts$";
+// Fixtures are what tests import; they do not ship either.
+const TESTS = "\\.test\\.ts$|/fixtures/";
 const any = (names) => `(${names.join("|")})`;
 
 // Tests sit beside their source and may set up a scene from any layer; they still use the doors.

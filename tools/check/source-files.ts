@@ -26,5 +26,5 @@ export async function sourceFiles(wanted: (path: string) => boolean): Promise<So
 /** True for TypeScript of ours, tests included. */
 export const isTypeScript = (path: string): boolean => /^(src|tools|test|bench)\/.*\.ts$|^[^/]+\.config\.ts$/.test(path);
 
-/** True for any kind of test. */
-export const isTest = (path: string): boolean => path.endsWith(".test.ts");
+/** True for any kind of test, and for what only tests import. */
+export const isTest = (path: string): boolean => path.endsWith(".test.ts") || path.includes("/fixtures/");
