@@ -17,7 +17,9 @@ function copyTensor(copy: FullCopy): AdapterTensor {
     module: copy.module,
     role: "full_copy",
     shape: copy.shape,
-    ...(source === undefined ? {} : { aliasOf: copyLiveName({ ...copy, module: source, parameter: copy.parameter.replace(copy.module, source) }) }),
+    ...(source === undefined
+      ? {}
+      : { aliasOf: copyLiveName({ ...copy, module: source, parameter: copy.parameter.replace(copy.module, source) }) }),
   };
 }
 

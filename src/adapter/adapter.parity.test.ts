@@ -2,11 +2,14 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parsePeftConfig } from "../formats/index.ts";
 import { parseModelConfig } from "../model/index.ts";
-import { adapterFromPeft, type AdapterTensor, adapterTensors, peftFromAdapter, resolveTargets, storedAdapter } from "./index.ts";
+import { type AdapterTensor, adapterFromPeft, adapterTensors, peftFromAdapter, resolveTargets, storedAdapter } from "./index.ts";
 
 const vectors = new URL("../../vectors/", import.meta.url);
 const readVector = (path: string) => JSON.parse(readFileSync(new URL(path, vectors), "utf8"));
-const folders = (path: string): string[] => readdirSync(new URL(path, vectors), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name);
+const folders = (path: string): string[] =>
+  readdirSync(new URL(path, vectors), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
 const peftOf = (folder: string) => parsePeftConfig(readVector(`${folder}/adapter_config.json`), folder);
 const specOf = (folder: string) => parseModelConfig(readVector(`${folder}/config.json`), folder);
 
@@ -23,7 +26,8 @@ const REFUSED: Readonly<Record<string, string>> = {
   trainable_tokens: "trainable_token_indices",
 };
 
-const shapes = (tensors: readonly AdapterTensor[], name: "name" | "liveName") => Object.fromEntries(tensors.map((tensor) => [tensor[name], tensor.shape]));
+const shapes = (tensors: readonly AdapterTensor[], name: "name" | "liveName") =>
+  Object.fromEntries(tensors.map((tensor) => [tensor[name], tensor.shape]));
 
 describe("an adapter that PEFT made", () => {
   const cases = folders("peft-banners/").filter((name) => !name.startsWith("base"));
@@ -36,12 +40,19 @@ describe("an adapter that PEFT made", () => {
     expect(tensors.map(({ liveName }) => liveName)).toEqual(Object.keys(record.trainable));
     expect(shapes(tensors, "liveName")).toEqual(record.trainable);
     expect(Object.fromEntries(resolved.lora.map(({ module, scaling }) => [module, scaling]))).toEqual(record.scaling);
-    expect(shapes(tensors, "name")).toEqual(Object.fromEntries(Object.entries(record.saved as Record<string, { shape: number[] }>).map(([key, { shape }]) => [key, shape])));
+    expect(shapes(tensors, "name")).toEqual(
+      Object.fromEntries(Object.entries(record.saved as Record<string, { shape: number[] }>).map(([key, { shape }]) => [key, shape])),
+    );
   });
 
   it.each(Object.entries(REFUSED))("is refused by name where its feature is missing: %s (%s)", (name, feature) => {
     const config = peftOf(`peft-banners/${name}/adapter`);
-    expect(() => adapterFromPeft(config)).toThrow(expect.objectContaining({ code: "ADAPTER_UNSUPPORTED", problems: expect.arrayContaining([expect.objectContaining({ details: expect.objectContaining({ feature }) })]) }));
+    expect(() => adapterFromPeft(config)).toThrow(
+      expect.objectContaining({
+        code: "ADAPTER_UNSUPPORTED",
+        problems: expect.arrayContaining([expect.objectContaining({ details: expect.objectContaining({ feature }) })]),
+      }),
+    );
   });
 
   it("gives the same tensors from the configuration as first given as from the stored one", () => {
@@ -59,7 +70,9 @@ describe("an adapter on each architecture", () => {
 
   it.each(cases)("has PEFT's tensors, in memory and on disk: %s", (name) => {
     const scalars = readVector(`arch-variants/${name}/scalars.json`);
-    const tensors = adapterTensors(resolveTargets(specOf(`arch-variants/${name}/base`), adapterFromPeft(peftOf(`arch-variants/${name}/adapter`))));
+    const tensors = adapterTensors(
+      resolveTargets(specOf(`arch-variants/${name}/base`), adapterFromPeft(peftOf(`arch-variants/${name}/adapter`))),
+    );
     const own = tensors.filter(({ aliasOf }) => aliasOf === undefined);
     expect(own.map(({ liveName }) => liveName)).toEqual(Object.keys(scalars.trainable));
     expect(shapes(own, "liveName")).toEqual(scalars.trainable);
@@ -75,14 +88,21 @@ describe("an adapter on each architecture", () => {
     // The file lists its tensors by name, as safetensors writes those of one dtype.
     expect(tensors.map((tensor) => tensor.name).sort()).toEqual(Object.keys(behaviour.saved_tensors));
     const copies = tensors.filter(({ role }) => role === "full_copy");
-    const groups = copies.filter(({ aliasOf }) => aliasOf === undefined).map(({ liveName }) => [liveName, ...copies.filter(({ aliasOf }) => aliasOf === liveName).map((alias) => alias.liveName)]);
-    const shared = (behaviour.shared_after_peft as string[][]).filter((group) => group.some((tensor) => tensor.includes("modules_to_save")));
+    const groups = copies
+      .filter(({ aliasOf }) => aliasOf === undefined)
+      .map(({ liveName }) => [liveName, ...copies.filter(({ aliasOf }) => aliasOf === liveName).map((alias) => alias.liveName)]);
+    const shared = (behaviour.shared_after_peft as string[][]).filter((group) =>
+      group.some((tensor) => tensor.includes("modules_to_save")),
+    );
     expect(groups).toEqual(shared);
   });
 
   it("resolves what a user first writes for tied embeddings as PEFT does", () => {
     const spec = specOf("arch-variants/llama-tied-save-lmhead-ensured/base");
-    for (const [name, first] of [["llama-tied-save-lmhead-ensured", ["lm_head"]], ["llama-tied-save-both-ensured", ["embed_tokens", "lm_head"]]] as const) {
+    for (const [name, first] of [
+      ["llama-tied-save-lmhead-ensured", ["lm_head"]],
+      ["llama-tied-save-both-ensured", ["embed_tokens", "lm_head"]],
+    ] as const) {
       const stored = adapterFromPeft(peftOf(`arch-variants/${name}/adapter`));
       const given = { ...stored, modulesToSave: first };
       expect(adapterTensors(resolveTargets(spec, given))).toEqual(adapterTensors(resolveTargets(spec, stored)));
@@ -92,7 +112,14 @@ describe("an adapter on each architecture", () => {
 });
 
 describe("peftFromAdapter", () => {
-  it.each(["peft-banners/all7", "peft-banners/layers_to_transform", "peft-banners/regex", "peft-banners/exclude_modules", "arch-variants/llama-tied-save-both-ensured", "llama-tiny"])("gives back the configuration of %s", (folder) => {
+  it.each([
+    "peft-banners/all7",
+    "peft-banners/layers_to_transform",
+    "peft-banners/regex",
+    "peft-banners/exclude_modules",
+    "arch-variants/llama-tied-save-both-ensured",
+    "llama-tiny",
+  ])("gives back the configuration of %s", (folder) => {
     const config = peftOf(folder === "llama-tiny" ? "llama-tiny/adapter-initial" : `${folder}/adapter`);
     const adapter = adapterFromPeft(config);
     expect({ ...peftFromAdapter(adapter), raw: null }).toEqual({ ...config, raw: null });

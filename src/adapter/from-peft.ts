@@ -34,7 +34,11 @@ const UNSUPPORTED: readonly (readonly [key: string, feature: string, on: (config
   // The sequence classification and other heads are trained beside the adapter, without being named in it.
   ["task_type", "a task other than CAUSAL_LM", (c) => c.taskType !== null && c.taskType !== "CAUSAL_LM"],
   // PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change the base weights as well; the adapter is wrong on the plain base.
-  ["init_lora_weights", "an initialization that is tied to changed base weights", (c) => typeof c.initLoraWeights === "string" && c.initLoraWeights !== "gaussian"],
+  [
+    "init_lora_weights",
+    "an initialization that is tied to changed base weights",
+    (c) => typeof c.initLoraWeights === "string" && c.initLoraWeights !== "gaussian",
+  ],
 ];
 
 /**
@@ -46,7 +50,9 @@ const UNSUPPORTED: readonly (readonly [key: string, feature: string, on: (config
 export function adapterFromPeft(config: PeftConfig): AdapterSpec {
   const problems = new ProblemList();
   const refuse = (feature: string, key: string, value: unknown) =>
-    problems.add("ADAPTER_UNSUPPORTED", `${feature} (${key}: ${JSON.stringify(value)}) is not supported`, { details: { feature: key, value } });
+    problems.add("ADAPTER_UNSUPPORTED", `${feature} (${key}: ${JSON.stringify(value)}) is not supported`, {
+      details: { feature: key, value },
+    });
   if (config.kind === "other") {
     throw new HeirloomError("ADAPTER_UNSUPPORTED", `the PEFT type "${config.peftType}" is not supported, only LORA is`, {
       details: { feature: "peft_type", value: config.peftType },
@@ -88,14 +94,18 @@ function isSet(value: unknown): boolean {
 }
 
 function embeddingTargets({ targetModules }: LoraPeftConfig): string[] {
-  return Array.isArray(targetModules) ? [...new Set(targetModules as string[])].filter((name) => EMBEDDING_NAMES.includes(lastPart(name))) : [];
+  return Array.isArray(targetModules)
+    ? [...new Set(targetModules as string[])].filter((name) => EMBEDDING_NAMES.includes(lastPart(name)))
+    : [];
 }
 
 function checkValues(config: LoraPeftConfig, problems: ProblemList): void {
   if (config.r < 1) problems.add("ADAPTER_RANK_INVALID", `the rank (r) must be a whole number of at least 1, found ${config.r}`);
-  if (config.loraDropout < 0 || config.loraDropout >= 1) problems.add("PEFT_CONFIG_INVALID", `lora_dropout must be at least 0 and below 1, found ${config.loraDropout}`);
+  if (config.loraDropout < 0 || config.loraDropout >= 1)
+    problems.add("PEFT_CONFIG_INVALID", `lora_dropout must be at least 0 and below 1, found ${config.loraDropout}`);
   const layers = config.layersToTransform === null ? [] : [config.layersToTransform].flat();
-  if (layers.some((layer) => layer < 0)) problems.add("PEFT_CONFIG_INVALID", `layers_to_transform has a negative layer: ${JSON.stringify(layers)}`);
+  if (layers.some((layer) => layer < 0))
+    problems.add("PEFT_CONFIG_INVALID", `layers_to_transform has a negative layer: ${JSON.stringify(layers)}`);
   if (typeof config.targetModules === "string" && config.layersToTransform !== null) {
     problems.add("PEFT_CONFIG_INVALID", "layers_to_transform cannot stand beside target_modules that are one text (PEFT refuses it too)");
   }

@@ -2,7 +2,11 @@ import { nearestName, type Problem } from "../core/index.ts";
 import type { ModuleSpec } from "../model/index.ts";
 
 /** Message and facts for a module name that the model lacks. */
-export function missingName(what: string, name: string, modules: readonly ModuleSpec[]): { message: string; facts: Omit<Problem, "code" | "message"> } {
+export function missingName(
+  what: string,
+  name: string,
+  modules: readonly ModuleSpec[],
+): { message: string; facts: Omit<Problem, "code" | "message"> } {
   const parts = [...new Set(modules.map(({ path }) => lastPart(path)))];
   const near = nearestName(lastPart(name), parts);
   return {

@@ -7,7 +7,13 @@ const MAX_PATTERN_LENGTH = 20_000;
 const MAX_NESTING = 100;
 
 const NO_FLAGS: PatternFlags = { ignoreCase: false, multiline: false, dotAll: false, verbose: false, ascii: false };
-const FLAG_LETTERS: Readonly<Record<string, keyof PatternFlags>> = { i: "ignoreCase", m: "multiline", s: "dotAll", x: "verbose", a: "ascii" };
+const FLAG_LETTERS: Readonly<Record<string, keyof PatternFlags>> = {
+  i: "ignoreCase",
+  m: "multiline",
+  s: "dotAll",
+  x: "verbose",
+  a: "ascii",
+};
 const CONTROL_ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", f: "\f", v: "\v", a: "\x07" };
 
 /** Parses a pattern in the syntax of Python's `re` module (3.11 and later). */
@@ -71,7 +77,10 @@ export class PatternParser {
 
   #withFlags(on: string, off: string): PatternFlags {
     const flags = { ...this.#flags };
-    for (const [letters, value] of [[on, true], [off, false]] as const) {
+    for (const [letters, value] of [
+      [on, true],
+      [off, false],
+    ] as const) {
       for (const letter of letters) {
         const name = FLAG_LETTERS[letter];
         if (name !== undefined) flags[name] = value;
@@ -182,7 +191,12 @@ export class PatternParser {
     }
     if (this.#take("P=")) this.#fail("it uses a backreference to a named group");
     if (this.#take("(")) this.#fail("it uses a conditional group");
-    for (const [mark, behind, negative] of [["=", false, false], ["!", false, true], ["<=", true, false], ["<!", true, true]] as const) {
+    for (const [mark, behind, negative] of [
+      ["=", false, false],
+      ["!", false, true],
+      ["<=", true, false],
+      ["<!", true, true],
+    ] as const) {
       if (this.#take(mark)) return this.#look(behind, negative);
     }
     return this.#flaggedGroup();
@@ -233,7 +247,8 @@ export class PatternParser {
     const digits = { x: 2, u: 4, U: 8 }[letter];
     if (digits !== undefined) {
       const code = this.#chars.slice(this.#at, this.#at + digits).join("");
-      if (!new RegExp(`^[0-9a-fA-F]{${digits}}$`).test(code) || Number.parseInt(code, 16) > 0x10ffff) this.#fail(`it has the bad escape \\${letter}${code}`);
+      if (!new RegExp(`^[0-9a-fA-F]{${digits}}$`).test(code) || Number.parseInt(code, 16) > 0x10ffff)
+        this.#fail(`it has the bad escape \\${letter}${code}`);
       this.#at += digits;
       return String.fromCodePoint(Number.parseInt(code, 16));
     }

@@ -20,7 +20,7 @@ export class ProgramBuilder {
   readonly #pattern: string;
   /** Shared with the programs inside, so that nesting cannot multiply it. */
   readonly #budget: { left: number };
-  #code: Instruction[] = [];
+  readonly #code: Instruction[] = [];
 
   constructor(pattern: string, budget = { left: MAX_INSTRUCTIONS }) {
     this.#pattern = pattern;
@@ -72,7 +72,12 @@ export class ProgramBuilder {
         this.#emit({ op: "atomic", program: this.#inner(node.item) });
         return;
       case "look":
-        this.#emit({ op: "look", program: this.#inner(node.item), back: node.behind ? (fixedWidth(node.item) ?? 0) : 0, negative: node.negative });
+        this.#emit({
+          op: "look",
+          program: this.#inner(node.item),
+          back: node.behind ? (fixedWidth(node.item) ?? 0) : 0,
+          negative: node.negative,
+        });
         return;
       case "choice":
         this.#choice(node.options);
@@ -84,13 +89,14 @@ export class ProgramBuilder {
 
   #choice(options: readonly PatternNode[]): void {
     const ends: { to: number }[] = [];
-    options.forEach((option, i) => {
-      if (i === options.length - 1) return this.#visit(option);
-      this.#optional(false, () => {
-        this.#visit(option);
-        ends.push(this.#emit({ op: "jump" as const, to: 0 }));
-      });
-    });
+    for (const [i, option] of options.entries()) {
+      if (i === options.length - 1) this.#visit(option);
+      else
+        this.#optional(false, () => {
+          this.#visit(option);
+          ends.push(this.#emit({ op: "jump" as const, to: 0 }));
+        });
+    }
     for (const end of ends) end.to = this.#code.length;
   }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { isHeirloomError } from "../core/index.ts";
 import { loraPeftConfig, parsePeftConfig } from "../formats/index.ts";
 import { parseModelConfig } from "../model/index.ts";
-import { adapterFromPeft, type AdapterSpec, adapterTensors, resolveTargets } from "./index.ts";
+import { type AdapterSpec, adapterFromPeft, adapterTensors, resolveTargets } from "./index.ts";
 
 const base = {
   model_type: "llama",
@@ -28,8 +28,15 @@ function problemsOf(work: () => unknown) {
 
 describe("resolveTargets", () => {
   it("matches list entries as whole last parts or as exact paths, never as mere endings", () => {
-    expect(modulesOf({ targetModules: ["self_attn.q_proj", "model.layers.2.mlp.up_proj"] })).toEqual(["model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj", "model.layers.2.self_attn.q_proj", "model.layers.2.mlp.up_proj"]);
-    expect(problemsOf(() => modulesOf({ targetModules: ["_proj", "q_proj"] }))).toMatchObject([{ code: "ADAPTER_TARGET_MISSING", details: { target: "_proj" } }]);
+    expect(modulesOf({ targetModules: ["self_attn.q_proj", "model.layers.2.mlp.up_proj"] })).toEqual([
+      "model.layers.0.self_attn.q_proj",
+      "model.layers.1.self_attn.q_proj",
+      "model.layers.2.self_attn.q_proj",
+      "model.layers.2.mlp.up_proj",
+    ]);
+    expect(problemsOf(() => modulesOf({ targetModules: ["_proj", "q_proj"] }))).toMatchObject([
+      { code: "ADAPTER_TARGET_MISSING", details: { target: "_proj" } },
+    ]);
   });
 
   it("takes all-linear in any case, without the head", () => {
@@ -38,18 +45,25 @@ describe("resolveTargets", () => {
   });
 
   it("leaves out exclusions first, then what lies under a saved module's name", () => {
-    expect(modulesOf({ targetModules: "all-linear", excludeModules: String.raw`.*\.(mlp\..*|[kvo]_proj)`, layersToTransform: [0] })).toEqual(["model.layers.0.self_attn.q_proj"]);
+    expect(
+      modulesOf({ targetModules: "all-linear", excludeModules: String.raw`.*\.(mlp\..*|[kvo]_proj)`, layersToTransform: [0] }),
+    ).toEqual(["model.layers.0.self_attn.q_proj"]);
     expect(modulesOf({ targetModules: ["q_proj", "v_proj"], modulesToSave: ["v_proj"] })).toHaveLength(3);
   });
 
   it("selects layers for names, but not for exact paths, as PEFT does", () => {
-    expect(modulesOf({ targetModules: ["q_proj", "model.layers.0.mlp.up_proj"], layersToTransform: [2] })).toEqual(["model.layers.0.mlp.up_proj", "model.layers.2.self_attn.q_proj"]);
+    expect(modulesOf({ targetModules: ["q_proj", "model.layers.0.mlp.up_proj"], layersToTransform: [2] })).toEqual([
+      "model.layers.0.mlp.up_proj",
+      "model.layers.2.self_attn.q_proj",
+    ]);
     expect(modulesOf({ layersToTransform: [1], layersPattern: ["blocks", "layers"] })).toHaveLength(2);
     expect(problemsOf(() => modulesOf({ layersToTransform: [1], layersPattern: "h" }))).toMatchObject([{ code: "ADAPTER_TARGET_MISSING" }]);
   });
 
   it("names each target, saved module and layer that matches nothing, with near names, all at once", () => {
-    const problems = problemsOf(() => modulesOf({ targetModules: ["q_prj", "query_key_value", "v_proj"], modulesToSave: ["lm_hed"], layersToTransform: [0, 9] }));
+    const problems = problemsOf(() =>
+      modulesOf({ targetModules: ["q_prj", "query_key_value", "v_proj"], modulesToSave: ["lm_hed"], layersToTransform: [0, 9] }),
+    );
     expect(problems).toMatchObject([
       { code: "ADAPTER_TARGET_MISSING", message: expect.stringContaining('"lm_hed"'), hint: 'did you mean "lm_head"?' },
       { message: expect.stringContaining("layer 9 does not exist") },
@@ -71,8 +85,18 @@ describe("resolveTargets", () => {
     expect(problems[1]?.message).toContain("RMSNorm");
   });
 
+  it("refuses a pattern or name that hits blocks or activations, as PEFT does", () => {
+    expect(problemsOf(() => modulesOf({ targetModules: ".*(self_attn|mlp).*" }))).toMatchObject([
+      { code: "ADAPTER_UNSUPPORTED", message: expect.stringContaining('"model.layers.0.self_attn" and 8 more') },
+    ]);
+    expect(problemsOf(() => modulesOf({ targetModules: ["q_proj", "mlp"] }))).toMatchObject([{ code: "ADAPTER_UNSUPPORTED" }]);
+    expect(problemsOf(() => modulesOf({ targetModules: ".*mlp.*", excludeModules: ["mlp", "act_fn"] }))).toEqual([]);
+  });
+
   it("refuses to save whole blocks, and layers beside a pattern", () => {
-    expect(problemsOf(() => modulesOf({ modulesToSave: ["mlp"] }))).toMatchObject([{ code: "ADAPTER_UNSUPPORTED", message: expect.stringContaining('"mlp"') }]);
+    expect(problemsOf(() => modulesOf({ modulesToSave: ["mlp"] }))).toMatchObject([
+      { code: "ADAPTER_UNSUPPORTED", message: expect.stringContaining('"mlp"') },
+    ]);
     expect(problemsOf(() => modulesOf({ targetModules: ".*q_proj", layersToTransform: [0] }))).toMatchObject([{ code: "CONFIG_INVALID" }]);
   });
 
@@ -84,14 +108,21 @@ describe("resolveTargets", () => {
     const withBias = parseModelConfig({ ...base, attention_bias: true }, "config.json");
     const tensors = adapterTensors(resolveTargets(withBias, { ...plain, modulesToSave: ["0.self_attn.o_proj"] }));
     expect(tensors.filter(({ role }) => role === "full_copy").map(({ liveName, name }) => [liveName, name])).toEqual([
-      ["base_model.model.model.layers.0.self_attn.o_proj.modules_to_save.default.weight", "base_model.model.model.layers.0.self_attn.o_proj.weight"],
-      ["base_model.model.model.layers.0.self_attn.o_proj.modules_to_save.default.bias", "base_model.model.model.layers.0.self_attn.o_proj.bias"],
+      [
+        "base_model.model.model.layers.0.self_attn.o_proj.modules_to_save.default.weight",
+        "base_model.model.model.layers.0.self_attn.o_proj.weight",
+      ],
+      [
+        "base_model.model.model.layers.0.self_attn.o_proj.modules_to_save.default.bias",
+        "base_model.model.model.layers.0.self_attn.o_proj.bias",
+      ],
     ]);
   });
 });
 
 describe("adapterFromPeft", () => {
-  const read = (json: Record<string, unknown>) => adapterFromPeft(parsePeftConfig({ peft_type: "LORA", target_modules: ["q_proj"], ...json }, "adapter_config.json"));
+  const read = (json: Record<string, unknown>) =>
+    adapterFromPeft(parsePeftConfig({ peft_type: "LORA", target_modules: ["q_proj"], ...json }, "adapter_config.json"));
 
   it.each([
     [{ use_rslora: true }, "use_rslora"],
@@ -122,15 +153,33 @@ describe("adapterFromPeft", () => {
   });
 
   it("refuses another PEFT type by name", () => {
-    expect(problemsOf(() => adapterFromPeft(parsePeftConfig({ peft_type: "IA3" }, "adapter_config.json")))).toMatchObject([{ code: "ADAPTER_UNSUPPORTED", message: expect.stringContaining('"IA3"') }]);
+    expect(problemsOf(() => adapterFromPeft(parsePeftConfig({ peft_type: "IA3" }, "adapter_config.json")))).toMatchObject([
+      { code: "ADAPTER_UNSUPPORTED", message: expect.stringContaining('"IA3"') },
+    ]);
   });
 
   it("reports all problems at once", () => {
-    expect(problemsOf(() => read({ r: 0, use_dora: true, use_rslora: true, lora_dropout: 1 })).map(({ code }) => code)).toEqual(["ADAPTER_UNSUPPORTED", "ADAPTER_UNSUPPORTED", "ADAPTER_RANK_INVALID", "PEFT_CONFIG_INVALID"]);
+    expect(problemsOf(() => read({ r: 0, use_dora: true, use_rslora: true, lora_dropout: 1 })).map(({ code }) => code)).toEqual([
+      "ADAPTER_UNSUPPORTED",
+      "ADAPTER_UNSUPPORTED",
+      "ADAPTER_RANK_INVALID",
+      "PEFT_CONFIG_INVALID",
+    ]);
   });
 
   it("accepts what older files and settings without effect say", () => {
-    expect(read({ r: 8, merge_weights: true, enable_lora: null, fan_in_fan_out: true, layers_to_transform: 1, layers_pattern: "", init_lora_weights: null, target_modules: ["q_proj", "q_proj"] })).toMatchObject({
+    expect(
+      read({
+        r: 8,
+        merge_weights: true,
+        enable_lora: null,
+        fan_in_fan_out: true,
+        layers_to_transform: 1,
+        layers_pattern: "",
+        init_lora_weights: null,
+        target_modules: ["q_proj", "q_proj"],
+      }),
+    ).toMatchObject({
       layersToTransform: [1],
       layersPattern: null,
       initLoraWeights: false,

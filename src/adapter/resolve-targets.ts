@@ -1,9 +1,17 @@
 import { HeirloomError, ProblemList } from "../core/index.ts";
-import { INPUT_EMBEDDING, type ModelSpec, type ModuleSpec, modelModules, OUTPUT_EMBEDDING } from "../model/index.ts";
+import {
+  containerModules,
+  INPUT_EMBEDDING,
+  type ModelSpec,
+  type ModuleSpec,
+  modelModules,
+  OUTPUT_EMBEDDING,
+  statelessModules,
+} from "../model/index.ts";
 import { effectiveModulesToSave, resolveFullCopies } from "./full-copies.ts";
 import { missingName } from "./names.ts";
 import { type PythonPattern, translatePythonPattern } from "./python-pattern.ts";
-import type { AdapterSpec, LoraTarget, ResolvedAdapter } from "./types.ts";
+import type { AdapterSpec, FullCopy, LoraTarget, ResolvedAdapter } from "./types.ts";
 
 /** PEFT's word for all Linear modules but the output embedding; in any case. */
 export const ALL_LINEAR = "all-linear";
@@ -35,30 +43,73 @@ export function resolveTargets(spec: ModelSpec, adapter: AdapterSpec): ResolvedA
   const modules = modelModules(spec);
   const fullCopies = resolveFullCopies(spec, adapter, problems);
   const matcher = new TargetMatcher({ ...adapter, modulesToSave: effectiveModulesToSave(spec, adapter) }, modules);
-  const lora: LoraTarget[] = [];
-  for (const module of modules) {
-    if (!matcher.matches(module)) continue;
-    const { path, kind, shape, layer } = module;
-    if (kind !== "Linear" || path === OUTPUT_EMBEDDING) {
-      const what = path === INPUT_EMBEDDING || path === OUTPUT_EMBEDDING ? "LoRA on an embedding" : `LoRA on a module of type ${kind}`;
-      problems.add("ADAPTER_UNSUPPORTED", `${what} is not supported: the targets match "${path}"`, {
-        hint: "leave it out of the targets; list an embedding under modulesToSave to train it in full",
-        details: { feature: "lora_embedding", module: path },
-      });
-      continue;
-    }
-    if (fullCopies.some((copy) => copy.module === path)) {
-      problems.add("ADAPTER_UNSUPPORTED", `"${path}" is both a LoRA target and a full copy`, { details: { module: path } });
-    }
-    const { rank, alpha } = adapter;
-    lora.push({ module: path, inFeatures: shape[1] as number, outFeatures: shape[0] as number, rank, alpha, scaling: alpha / rank, layer });
-  }
-  matcher.reportMissing(problems, spec, lora.length);
+  const found = modules.filter((module) => matcher.matches(module));
+  const blocks = [...containerModules(spec), ...statelessModules(spec)].filter((path) =>
+    matcher.matches({ path, kind: "block", layer: layerOf(path) }),
+  );
+  refuseTargets(found, blocks, fullCopies, problems);
+  const { rank, alpha } = adapter;
+  const lora = found.map(({ path, shape, layer }): LoraTarget => {
+    const [outFeatures, inFeatures] = shape as readonly [number, number]; // refused above unless Linear
+    return { module: path, inFeatures, outFeatures, rank, alpha, scaling: alpha / rank, layer };
+  });
+  matcher.reportMissing(problems, spec, lora.length, blocks);
   problems.throwIfAny();
   return { lora, fullCopies, moduleOrder: modules.map(({ path }) => path) };
 }
 
-/** PEFT's `check_target_module_exists`, with a record of the entries that matched. */
+/** The layer number that PEFT reads off a path: one with a part after it. */
+function layerOf(path: string): number | null {
+  const found = /\.(\d+)\./.exec(path);
+  return found === null ? null : Number(found[1]);
+}
+
+/** Notes the matched modules that cannot take LoRA matrices; PEFT refuses all but the embeddings too. */
+function refuseTargets(
+  found: readonly ModuleSpec[],
+  blocks: readonly string[],
+  fullCopies: readonly FullCopy[],
+  problems: ProblemList,
+): void {
+  const refuse = (message: string, module: string, feature: string, hint: string) =>
+    problems.add("ADAPTER_UNSUPPORTED", message, { hint, details: { feature, module } });
+  for (const { path, kind } of found) {
+    if (path === INPUT_EMBEDDING || path === OUTPUT_EMBEDDING) {
+      refuse(
+        `LoRA on an embedding is not supported: the targets match "${path}"`,
+        path,
+        "lora_embedding",
+        "leave it out of the targets; list it under modulesToSave to train it in full",
+      );
+    } else if (kind !== "Linear") {
+      refuse(
+        `LoRA on a module of type ${kind} is not supported: the targets match "${path}"`,
+        path,
+        "target_modules",
+        "leave it out of the targets",
+      );
+    } else if (fullCopies.some((copy) => copy.module === path)) {
+      refuse(`"${path}" is both a LoRA target and a full copy`, path, "modules_to_save", "name it in one of the two");
+    }
+  }
+  if (blocks[0] === undefined) return;
+  const others = blocks.length === 1 ? "" : ` and ${blocks.length - 1} more like it`;
+  refuse(
+    `the targets match "${blocks[0]}"${others}, which is no linear module (PEFT refuses it too)`,
+    blocks[0],
+    "target_modules",
+    'end the pattern in the names of linear modules, as in ".*(q_proj|v_proj)"',
+  );
+}
+
+/** What matching needs to know of a module. */
+interface Candidate {
+  readonly path: string;
+  readonly kind: ModuleSpec["kind"] | "block";
+  readonly layer: number | null;
+}
+
+/** PEFT's `check_target_module_exists`. */
 class TargetMatcher {
   readonly #adapter: AdapterSpec;
   readonly #modules: readonly ModuleSpec[];
@@ -80,10 +131,12 @@ class TargetMatcher {
     this.#saved = adapter.modulesToSave.map((name) => translatePythonPattern(String.raw`(^|.*\.)${name}($|\..*)`, "match"));
     const patterns = adapter.layersPattern === null ? [] : [adapter.layersPattern].flat();
     // PEFT: re.match(r".*?\.<pattern>\.(\d+)\.", path); the text before the number must match, "any name" without a pattern.
-    this.#layerPatterns = (patterns.length === 0 ? [String.raw`[^.]*`] : patterns).map((p) => translatePythonPattern(String.raw`.*?\.(?:${p})\.`, "fullmatch"));
+    this.#layerPatterns = (patterns.length === 0 ? [String.raw`[^.]*`] : patterns).map((p) =>
+      translatePythonPattern(String.raw`.*?\.(?:${p})\.`, "fullmatch"),
+    );
   }
 
-  matches(module: ModuleSpec): boolean {
+  matches(module: Candidate): boolean {
     const { path, kind } = module;
     if (this.#excluded(path) || this.#saved.some((pattern) => pattern.test(path))) return false;
     if (this.#allLinear) return kind === "Linear" && path !== OUTPUT_EMBEDDING && this.#inLayers(module);
@@ -93,7 +146,7 @@ class TargetMatcher {
     return names.some((name) => path.endsWith(`.${name}`)) && this.#inLayers(module);
   }
 
-  #inLayers({ path, layer }: ModuleSpec): boolean {
+  #inLayers({ path, layer }: Candidate): boolean {
     const layers = this.#adapter.layersToTransform;
     if (layers === null || layers.length === 0) return true;
     if (layer === null || !layers.includes(layer)) return false;
@@ -102,24 +155,27 @@ class TargetMatcher {
     return this.#layerPatterns.some((pattern) => pattern.test(before));
   }
 
-  /** Notes every target and layer that matches nothing at all. */
-  reportMissing(problems: ProblemList, spec: ModelSpec, found: number): void {
+  /** Notes every target and layer that matches nothing at all; what hits `blocks` is refused already. */
+  reportMissing(problems: ProblemList, spec: ModelSpec, found: number, blocks: readonly string[]): void {
     const { targetModules, layersToTransform } = this.#adapter;
     for (const layer of layersToTransform ?? []) {
       if (layer < spec.layerCount) continue;
       missing(problems, `layer ${layer} does not exist: the model has layers 0 to ${spec.layerCount - 1}`, { layer });
     }
     if (typeof targetModules === "string") {
-      if (found === 0 && problems.problems.length === 0) missing(problems, `the target pattern "${targetModules}" matches no module`, { target: targetModules });
+      if (found === 0 && problems.problems.length === 0)
+        missing(problems, `the target pattern "${targetModules}" matches no module`, { target: targetModules });
       return;
     }
     for (const name of new Set(targetModules)) {
-      if (this.#modules.some(({ path }) => path === name || path.endsWith(`.${name}`))) continue;
+      if ([...this.#modules.map(({ path }) => path), ...blocks].some((path) => path === name || path.endsWith(`.${name}`))) continue;
       const { message, facts } = missingName("target module", name, this.#modules);
       problems.add("ADAPTER_TARGET_MISSING", message, facts);
     }
     if (found === 0 && problems.problems.length === 0) {
-      missing(problems, "every target is excluded, saved in full or outside of the chosen layers, so no module gets LoRA matrices", { targets: targetModules });
+      missing(problems, "every target is excluded, saved in full or outside of the chosen layers, so no module gets LoRA matrices", {
+        targets: targetModules,
+      });
     }
   }
 }

@@ -25,7 +25,8 @@ export function compareLedgers(expected: Ledger, actual: Ledger, options: Compar
     if (other === undefined) differences.push({ kind: "missing", name: entry.name, expected: describe(entry), found: null });
     else differences.push(...compareEntries(entry, other, options.dtype ?? true, groups));
   }
-  for (const entry of [...found.values()].flat()) differences.push({ kind: "extra", name: entry.name, expected: null, found: describe(entry) });
+  for (const entry of [...found.values()].flat())
+    differences.push({ kind: "extra", name: entry.name, expected: null, found: describe(entry) });
   return differences;
 }
 
@@ -69,6 +70,15 @@ export function assertSameLedger(expected: Ledger, actual: Ledger, where: string
   if (differences.length === 0) return;
   const named = differences.slice(0, MAX_NAMED).map((difference) => `  ${describeDifference(difference)}`);
   const more = differences.length > MAX_NAMED ? [`  … and ${differences.length - MAX_NAMED} more`] : [];
-  const message = [`the ledger differs in ${differences.length} ${differences.length === 1 ? "place" : "places"} from the ${expected.basis} one:`, ...named, ...more].join("\n");
+  const message = [
+    `the ledger differs in ${differences.length} ${differences.length === 1 ? "place" : "places"} from the ${expected.basis} one:`,
+    ...named,
+    ...more,
+  ].join("\n");
   throw new HeirloomError("LEDGER_MISMATCH", message, { where, details: { differences } });
+}
+
+/** The part of a ledger that an adapter's files hold: all but the base model's own tensors. */
+export function withoutBase(ledger: Ledger): Ledger {
+  return { ...ledger, entries: ledger.entries.filter(({ role }) => role !== "base" && role !== "quantized_base") };
 }

@@ -4,7 +4,8 @@ import type { Ledger, LedgerCounts, LedgerEntry, Role } from "./types.ts";
 
 /** Sums a ledger up, as PEFT counts: a quantized tensor by its values, shared storage once. */
 export function ledgerCounts(ledger: Ledger): LedgerCounts {
-  const sum = (wanted: (entry: LedgerEntry) => boolean) => ledger.entries.reduce((total, entry) => (wanted(entry) ? total + entry.parameters : total), 0);
+  const sum = (wanted: (entry: LedgerEntry) => boolean) =>
+    ledger.entries.reduce((total, entry) => (wanted(entry) ? total + entry.parameters : total), 0);
   const ofRole = (...roles: Role[]) => sum(({ role }) => roles.includes(role));
   const trainable = sum((entry) => entry.trainable);
   const all = sum(() => true);
@@ -18,7 +19,9 @@ export function ledgerCounts(ledger: Ledger): LedgerCounts {
     bias: ofRole("bias"),
     magnitude: ofRole("lora_magnitude"),
     base: ofRole("base", "quantized_base"),
-    embeddings: sum(({ role, module }) => (role === "base" || role === "quantized_base") && (module === INPUT_EMBEDDING || module === OUTPUT_EMBEDDING)),
+    embeddings: sum(
+      ({ role, module }) => (role === "base" || role === "quantized_base") && (module === INPUT_EMBEDDING || module === OUTPUT_EMBEDDING),
+    ),
   };
 }
 

@@ -67,6 +67,11 @@ function emptyGroup(group: GroupRule, names: readonly string[], assigned: Readon
       : `the learning-rate group "${group.name}" matches no trainable tensor: ${group.match.map((pattern) => JSON.stringify(pattern)).join(", ")}`;
   const parts = new Set(names.flatMap((name) => liveNameFacts(name).module.split(".")));
   const near = group.match.map((pattern) => nearestName(pattern, parts)).find((name) => name !== undefined);
-  const hint = taken.length > 0 ? "put the narrower group first" : near === undefined ? "patterns are parts of tensor names, with * for any text" : `did you mean "${near}"?`;
+  const hint =
+    taken.length > 0
+      ? "put the narrower group first"
+      : near === undefined
+        ? "patterns are parts of tensor names, with * for any text"
+        : `did you mean "${near}"?`;
   return { code: "CONFIG_INVALID", message, hint, details: { group: group.name, match: group.match } };
 }

@@ -1,7 +1,7 @@
 // ledger: the exact table of a model's tensors: predicted from configuration, read from
 // file headers, observed live; one comparison, PEFT's counts and banner, learning-rate
 // groups. Knows nothing of values; observing and reading never call the prediction.
-export { type CompareOptions, assertSameLedger, compareLedgers, describeDifference } from "./compare.ts";
+export { assertSameLedger, type CompareOptions, compareLedgers, describeDifference, withoutBase } from "./compare.ts";
 export { ledgerCounts, peftBanner, peftBanners } from "./counts.ts";
 export { DEFAULT_GROUP, matchesTensor, matchGroups } from "./groups.ts";
 export { diskKey } from "./names.ts";

@@ -33,5 +33,8 @@ export function liveNameFacts(name: string): NameFacts {
 
 /** The key under which PEFT stores a live adapter tensor: without wrapper and adapter name. */
 export function diskKey(liveName: string): string {
-  return liveName.replace(/\.modules_to_save\.default\./, ".").replace(/(\.(?:lora_[A-Za-z_]+|trainable_tokens_delta))\.default(?=\.|$)/, "$1").replace(/(\.lora_magnitude_vector)\.weight$/, "$1");
+  return liveName
+    .replace(/\.modules_to_save\.default\./, ".")
+    .replace(/(\.(?:lora_[A-Za-z_]+|trainable_tokens_delta))\.default(?=\.|$)/, "$1")
+    .replace(/(\.lora_magnitude_vector)\.weight$/, "$1");
 }

@@ -1,6 +1,13 @@
-import { type AdapterSpec, type AdapterTensor, adapterTensors, PEFT_PREFIX, type ResolvedAdapter, resolveTargets } from "../adapter/index.ts";
+import {
+  type AdapterSpec,
+  type AdapterTensor,
+  adapterTensors,
+  PEFT_PREFIX,
+  type ResolvedAdapter,
+  resolveTargets,
+} from "../adapter/index.ts";
 import { HeirloomError } from "../core/index.ts";
-import { type ModelSpec, moduleParameters, modelModules, type Nf4Spec, quantizedModules } from "../model/index.ts";
+import { type ModelSpec, modelModules, moduleParameters, type Nf4Spec, quantizedModules } from "../model/index.ts";
 import { bytesOf, entryOf } from "./entry.ts";
 import { matchGroups } from "./groups.ts";
 import type { GroupRule, Ledger, LedgerEntry, Role } from "./types.ts";
@@ -28,7 +35,10 @@ export interface PredictOptions {
 export function predictLedger(spec: ModelSpec, adapter: AdapterSpec | null, groups: readonly GroupRule[], options: PredictOptions): Ledger {
   const fullParameter = options.fullParameter ?? false;
   if (fullParameter && (adapter !== null || options.quantization !== null)) {
-    throw new HeirloomError("CONFIG_INVALID", `full-parameter training cannot go with ${adapter === null ? "a quantized base" : "an adapter"}`);
+    throw new HeirloomError(
+      "CONFIG_INVALID",
+      `full-parameter training cannot go with ${adapter === null ? "a quantized base" : "an adapter"}`,
+    );
   }
   const resolved = adapter === null ? null : resolveTargets(spec, adapter);
   const entries = ledgerEntries(spec, resolved, options);

@@ -1,6 +1,6 @@
 import { PEFT_PREFIX } from "../adapter/index.ts";
 import type { LoraPeftConfig, PeftConfig } from "../formats/index.ts";
-import { type ModelSpec, modelModules, moduleParameters, OUTPUT_EMBEDDING, quantizedModules } from "../model/index.ts";
+import { type ModelSpec, modelModules, moduleParameters, type Nf4Spec, OUTPUT_EMBEDDING, quantizedModules } from "../model/index.ts";
 import { bytesOf, entryOf } from "./entry.ts";
 import { liveNameFacts } from "./names.ts";
 import type { Ledger, LedgerEntry, Role } from "./types.ts";
@@ -21,6 +21,8 @@ export interface AdapterFiles {
   readonly spec?: ModelSpec;
   /** Dtype of the base's dense tensors. @defaultValue "F32" */
   readonly baseDtype?: string;
+  /** How the base is quantized, if not as its own configuration says. */
+  readonly quantization?: Pick<Nf4Spec, "doubleQuant" | "skipModules"> | null;
 }
 
 /**
@@ -30,9 +32,19 @@ export interface AdapterFiles {
  */
 export function readLedger(files: AdapterFiles): Ledger {
   const lora = files.config.kind === "lora" ? files.config : null;
-  const stored = Array.from(files.tensors, (tensor) => storedEntry(tensor, lora)).filter(({ module, role }) => !isTiedHead(module, role, files.spec, lora));
+  const stored = Array.from(files.tensors, (tensor) => storedEntry(tensor, lora)).filter(
+    ({ module, role }) => !isTiedHead(module, role, files.spec, lora),
+  );
   if (files.spec === undefined) return { basis: "recorded", entries: stored };
-  return { basis: "recorded", entries: inModuleOrder(files.spec, stored, files.baseDtype ?? "F32") };
+  return {
+    basis: "recorded",
+    entries: inModuleOrder(
+      files.spec,
+      stored,
+      files.baseDtype ?? "F32",
+      files.quantization === undefined ? files.spec.quantization : files.quantization,
+    ),
+  };
 }
 
 /** The copy of the head that is the embedding's copy: in the file twice, in the model once. */
@@ -47,12 +59,33 @@ function storedEntry({ name, dtype, shape }: StoredEntry, config: LoraPeftConfig
   if (facts.role !== "base") {
     return entryOf({ name: liveAdapterName(name, facts.role), module, role: facts.role, shape, dtype, trainable: true, group: null });
   }
-  if (name.includes(".base_layer.")) return entryOf({ name, module, role: leaf === "bias" && config?.bias !== "none" ? "bias" : "base", shape, dtype, trainable: leaf === "bias" && config?.bias !== "none", group: null });
+  if (name.includes(".base_layer."))
+    return entryOf({
+      name,
+      module,
+      role: leaf === "bias" && config?.bias !== "none" ? "bias" : "base",
+      shape,
+      dtype,
+      trainable: leaf === "bias" && config?.bias !== "none",
+      group: null,
+    });
   // PEFT matches modules_to_save by the plain end of the path.
-  if (config?.modulesToSave?.some((saved) => module.endsWith(saved)) === true || (config?.ensureWeightTying === true && module === OUTPUT_EMBEDDING)) {
-    return entryOf({ name: `${PEFT_PREFIX}${module}.modules_to_save.default.${leaf}`, module, role: "full_copy", shape, dtype, trainable: true, group: null });
+  if (
+    config?.modulesToSave?.some((saved) => module.endsWith(saved)) === true ||
+    (config?.ensureWeightTying === true && module === OUTPUT_EMBEDDING)
+  ) {
+    return entryOf({
+      name: `${PEFT_PREFIX}${module}.modules_to_save.default.${leaf}`,
+      module,
+      role: "full_copy",
+      shape,
+      dtype,
+      trainable: true,
+      group: null,
+    });
   }
-  if (leaf === "bias" && config !== null && config.bias !== "none") return entryOf({ name, module, role: "bias", shape, dtype, trainable: true, group: null });
+  if (leaf === "bias" && config !== null && config.bias !== "none")
+    return entryOf({ name, module, role: "bias", shape, dtype, trainable: true, group: null });
   return entryOf({ name, module, role: "other", shape, dtype, trainable: false, group: null });
 }
 
@@ -62,10 +95,15 @@ function liveAdapterName(key: string, role: Role): string {
   return key.replace(/\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|trainable_tokens_delta)(?=\.|$)/, ".$1.default");
 }
 
-function inModuleOrder(spec: ModelSpec, stored: readonly LedgerEntry[], baseDtype: string): LedgerEntry[] {
+function inModuleOrder(
+  spec: ModelSpec,
+  stored: readonly LedgerEntry[],
+  baseDtype: string,
+  quantization: AdapterFiles["quantization"] & (object | null),
+): LedgerEntry[] {
   const byModule = new Map<string, LedgerEntry[]>();
   for (const entry of stored) byModule.set(entry.module, [...(byModule.get(entry.module) ?? []), entry]);
-  const quantized = new Set(spec.quantization === null ? [] : quantizedModules(spec, spec.quantization).map(({ path }) => path));
+  const quantized = new Set(quantization === null ? [] : quantizedModules(spec, quantization).map(({ path }) => path));
   const ordered: LedgerEntry[] = [];
   for (const module of modelModules(spec)) {
     const own = (byModule.get(module.path) ?? []).sort((a, b) => rank(a) - rank(b));
@@ -77,8 +115,19 @@ function inModuleOrder(spec: ModelSpec, stored: readonly LedgerEntry[], baseDtyp
       if (tiedTo !== undefined || own.some((entry) => entry.name === liveName)) continue;
       const packed = quantized.has(module.path) && name.endsWith(".weight");
       const dtype = packed ? "NF4" : baseDtype;
-      const bytes = bytesOf(dtype, shape, spec.quantization?.doubleQuant ?? false);
-      ordered.push(entryOf({ name: liveName, module: module.path, role: packed ? "quantized_base" : "base", shape, dtype, bytes, trainable: false, group: null }));
+      const bytes = bytesOf(dtype, shape, quantization?.doubleQuant ?? false);
+      ordered.push(
+        entryOf({
+          name: liveName,
+          module: module.path,
+          role: packed ? "quantized_base" : "base",
+          shape,
+          dtype,
+          bytes,
+          trainable: false,
+          group: null,
+        }),
+      );
     }
     ordered.push(...own);
   }
@@ -91,4 +140,3 @@ function rank({ role, name }: LedgerEntry): number {
   const order: Role[] = ["base", "quantized_base", "bias", "lora_A", "lora_B", "lora_magnitude", "other", "full_copy"];
   return 2 * order.indexOf(role) + (name.endsWith(".bias") ? 1 : 0);
 }
-

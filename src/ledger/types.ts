@@ -45,15 +45,7 @@ export interface LedgerCounts {
   readonly embeddings: number;
 }
 
-export type LedgerDifferenceKind =
-  | "missing"
-  | "extra"
-  | "shape"
-  | "dtype"
-  | "role"
-  | "trainable→frozen"
-  | "frozen→trainable"
-  | "group";
+export type LedgerDifferenceKind = "missing" | "extra" | "shape" | "dtype" | "role" | "trainable→frozen" | "frozen→trainable" | "group";
 
 /** One way in which two ledgers differ in one tensor. */
 export interface LedgerDifference {

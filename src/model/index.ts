@@ -11,6 +11,7 @@ export {
   OUTPUT_EMBEDDING,
   parameterCount,
   quantizedModules,
+  statelessModules,
 } from "./modules.ts";
 export { parseModelConfig } from "./parse-config.ts";
 export { ropeAttentionFactor, ropeFrequencies } from "./rope.ts";

@@ -31,6 +31,14 @@ export function containerModules(spec: ModelSpec): string[] {
   return [...paths];
 }
 
+/**
+ * Paths of modules without parameters that are no containers either; PyTorch's
+ * `named_modules()` lists them, so a pattern can hit them.
+ */
+export function statelessModules(spec: ModelSpec): string[] {
+  return [...Array.from({ length: spec.layerCount }, (_, layer) => `model.layers.${layer}.mlp.act_fn`), "model.rotary_emb"];
+}
+
 function weightKind(module: ModuleSpec): ParameterKind {
   if (module.kind === "Embedding") return "embedding";
   if (module.kind === "RMSNorm") return "norm";
@@ -73,6 +81,8 @@ export function quantizedModules(spec: ModelSpec, quantization: Pick<Nf4Spec, "s
   const skips = quantization.skipModules;
   return modelModules(spec).filter(
     ({ kind, path }) =>
-      kind === "Linear" && !(spec.tieWordEmbeddings && path === OUTPUT_EMBEDDING) && !skips.some((skip) => path === skip || path.endsWith(`.${skip}`) || `.${path}.`.includes(`.${skip}.`)),
+      kind === "Linear" &&
+      !(spec.tieWordEmbeddings && path === OUTPUT_EMBEDDING) &&
+      !skips.some((skip) => path === skip || path.endsWith(`.${skip}`) || `.${path}.`.includes(`.${skip}.`)),
   );
 }

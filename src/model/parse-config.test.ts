@@ -26,7 +26,17 @@ function problemsOf(changes: Record<string, unknown>) {
 describe("parseModelConfig", () => {
   it("takes upstream's defaults for absent keys", () => {
     const { num_key_value_heads: _heads, ...rest } = llama;
-    expect(parseModelConfig(rest, "config.json")).toMatchObject({ kvHeadCount: 4, headDim: 16, rmsNormEps: 1e-6, rope: { theta: 10000, scaling: { kind: "none" } }, tieWordEmbeddings: false, maxPositions: 2048, bosTokenId: 1, eosTokenIds: [2], padTokenId: null });
+    expect(parseModelConfig(rest, "config.json")).toMatchObject({
+      kvHeadCount: 4,
+      headDim: 16,
+      rmsNormEps: 1e-6,
+      rope: { theta: 10000, scaling: { kind: "none" } },
+      tieWordEmbeddings: false,
+      maxPositions: 2048,
+      bosTokenId: 1,
+      eosTokenIds: [2],
+      padTokenId: null,
+    });
     expect(parseModelConfig({ ...rest, model_type: "mistral", architectures: undefined, num_attention_heads: 8 }, "c").kvHeadCount).toBe(8);
     expect(parse({ model_type: "mistral", architectures: null }).slidingWindows).toEqual([4096, 4096]);
   });
@@ -36,11 +46,23 @@ describe("parseModelConfig", () => {
   });
 
   it("gives each Qwen2 layer its window, from the layer types or from max_window_layers", () => {
-    const qwen = { model_type: "qwen2", architectures: ["Qwen2ForCausalLM"], use_sliding_window: true, sliding_window: 32, num_hidden_layers: 3 };
+    const qwen = {
+      model_type: "qwen2",
+      architectures: ["Qwen2ForCausalLM"],
+      use_sliding_window: true,
+      sliding_window: 32,
+      num_hidden_layers: 3,
+    };
     expect(parse({ ...qwen, max_window_layers: 1 }).slidingWindows).toEqual([null, 32, 32]);
-    expect(parse({ ...qwen, layer_types: ["sliding_attention", "full_attention", "full_attention"] }).slidingWindows).toEqual([32, null, null]);
+    expect(parse({ ...qwen, layer_types: ["sliding_attention", "full_attention", "full_attention"] }).slidingWindows).toEqual([
+      32,
+      null,
+      null,
+    ]);
     expect(parse({ ...qwen, use_sliding_window: false, max_window_layers: 0 }).slidingWindows).toEqual([null, null, null]);
-    expect(problemsOf({ ...qwen, layer_types: ["linear_attention", "full_attention", "full_attention"] })).toEqual([expect.stringContaining('attention of type "linear_attention" in layer 0')]);
+    expect(problemsOf({ ...qwen, layer_types: ["linear_attention", "full_attention", "full_attention"] })).toEqual([
+      expect.stringContaining('attention of type "linear_attention" in layer 0'),
+    ]);
   });
 
   it.each([
@@ -71,15 +93,36 @@ describe("parseModelConfig", () => {
     const spec = parse({ quantization_config: { load_in_4bit: true, bnb_4bit_quant_type: "nf4", bnb_4bit_use_double_quant: true } });
     expect(spec.quantization).toEqual({ method: "bitsandbytes-nf4", doubleQuant: true, skipModules: ["lm_head"] });
     expect(quantizedModules(spec, { skipModules: ["lm_head", "layers.0.mlp", "k_proj"] }).map(({ path }) => path)).toEqual(
-      modelModules(spec).filter(({ kind, path }) => kind === "Linear" && path !== "lm_head" && !path.includes("layers.0.mlp") && !path.endsWith("k_proj")).map(({ path }) => path),
+      modelModules(spec)
+        .filter(({ kind, path }) => kind === "Linear" && path !== "lm_head" && !path.includes("layers.0.mlp") && !path.endsWith("k_proj"))
+        .map(({ path }) => path),
     );
   });
 
   it("reports all problems of a file at once, what cannot be run first", () => {
-    const problems = problemsOf({ hidden_size: "big", num_hidden_layers: 0, vocab_size: 1e12, tie_word_embeddings: "yes", hidden_act: "relu", rope_scaling: { rope_type: "llama3", factor: 8 }, rms_norm_eps: -1 });
+    const problems = problemsOf({
+      hidden_size: "big",
+      num_hidden_layers: 0,
+      vocab_size: 1e12,
+      tie_word_embeddings: "yes",
+      hidden_act: "relu",
+      rope_scaling: { rope_type: "llama3", factor: 8 },
+      rms_norm_eps: -1,
+    });
     expect(problems[0]).toMatch(/^ARCHITECTURE_UNSUPPORTED the activation "relu"/);
-    for (const key of ["hidden_size", "num_hidden_layers", "vocab_size", "tie_word_embeddings", "rope_scaling.low_freq_factor", "rope_scaling.high_freq_factor", "rms_norm_eps"]) {
-      expect(problems.some((text) => text.startsWith(`MODEL_CONFIG_INVALID ${key}:`)), key).toBe(true);
+    for (const key of [
+      "hidden_size",
+      "num_hidden_layers",
+      "vocab_size",
+      "tie_word_embeddings",
+      "rope_scaling.low_freq_factor",
+      "rope_scaling.high_freq_factor",
+      "rms_norm_eps",
+    ]) {
+      expect(
+        problems.some((text) => text.startsWith(`MODEL_CONFIG_INVALID ${key}:`)),
+        key,
+      ).toBe(true);
     }
   });
 
@@ -88,7 +131,9 @@ describe("parseModelConfig", () => {
   });
 
   it("refuses key heads that do not divide the query heads and an odd head size", () => {
-    expect(problemsOf({ num_key_value_heads: 3 })[0]).toContain("num_key_value_heads: expected a divisor of the 4 attention heads, found 3");
+    expect(problemsOf({ num_key_value_heads: 3 })[0]).toContain(
+      "num_key_value_heads: expected a divisor of the 4 attention heads, found 3",
+    );
     expect(problemsOf({ head_dim: 15 })[0]).toContain("head_dim");
   });
 });
@@ -101,7 +146,13 @@ describe("modelParameters", () => {
   });
 
   it("knows the modules that only hold others", () => {
-    expect(containerModules(parse({ num_hidden_layers: 1 }))).toEqual(["model", "model.layers", "model.layers.0", "model.layers.0.self_attn", "model.layers.0.mlp"]);
+    expect(containerModules(parse({ num_hidden_layers: 1 }))).toEqual([
+      "model",
+      "model.layers",
+      "model.layers.0",
+      "model.layers.0.self_attn",
+      "model.layers.0.mlp",
+    ]);
   });
 });
 
@@ -119,7 +170,13 @@ describe("ropeFrequencies", () => {
   });
 
   it("keeps short waves, stretches long ones and blends between them for llama3", () => {
-    const frequencies = ropeFrequencies(parse({ head_dim: 128, rope_theta: 500000, rope_scaling: { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } }));
+    const frequencies = ropeFrequencies(
+      parse({
+        head_dim: 128,
+        rope_theta: 500000,
+        rope_scaling: { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 },
+      }),
+    );
     frequencies.forEach((frequency, i) => {
       const plain = 500000 ** (-i / 64);
       const turns = (8192 * plain) / (2 * Math.PI);

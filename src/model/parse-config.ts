@@ -23,7 +23,9 @@ const MAX_POSITIONS = 2 ** 31; // 10,485,760, Llama 4 Scout
  */
 export function parseModelConfig(json: unknown, where: string): ModelSpec {
   if (!isRecord(json)) {
-    throw new HeirloomError("MODEL_CONFIG_INVALID", `expected a JSON object, found ${Array.isArray(json) ? "a list" : String(json)}`, { where });
+    throw new HeirloomError("MODEL_CONFIG_INVALID", `expected a JSON object, found ${Array.isArray(json) ? "a list" : String(json)}`, {
+      where,
+    });
   }
   const architecture = architectureOf(json, where);
   const record = ARCHITECTURES[architecture];
@@ -37,7 +39,8 @@ export function parseModelConfig(json: unknown, where: string): ModelSpec {
   const hiddenSize = fields.count("hidden_size", null, MAX_WIDTH);
   const kvHeadCount = fields.count("num_key_value_heads", kvHeadFallback(json, record.defaults.kvHeadCount, headCount), MAX_HEADS);
   const headDim = fields.count("head_dim", record.defaults.headDim ?? Math.floor(hiddenSize / headCount), MAX_WIDTH);
-  if (headCount % kvHeadCount !== 0) fields.invalid("num_key_value_heads", `a divisor of the ${headCount} attention heads`, `${kvHeadCount}`);
+  if (headCount % kvHeadCount !== 0)
+    fields.invalid("num_key_value_heads", `a divisor of the ${headCount} attention heads`, `${kvHeadCount}`);
   if (headDim % 2 !== 0) fields.invalid("head_dim", "an even number (rotary halves)", `${headDim}`);
   const maxPositions = fields.count("max_position_embeddings", record.defaults.maxPositions, MAX_POSITIONS);
 

@@ -33,7 +33,11 @@ function parseScaling(fields: FieldReader, parameters: FieldReader, maxPositions
         originalMaxPositions: parameters.positive("original_max_position_embeddings", fallback),
       };
       if (scaling.highFrequencyFactor <= scaling.lowFrequencyFactor && parameters.values["high_freq_factor"] !== undefined) {
-        parameters.invalid("high_freq_factor", `more than low_freq_factor (${scaling.lowFrequencyFactor})`, `${scaling.highFrequencyFactor}`);
+        parameters.invalid(
+          "high_freq_factor",
+          `more than low_freq_factor (${scaling.lowFrequencyFactor})`,
+          `${scaling.highFrequencyFactor}`,
+        );
       }
       return scaling;
     }

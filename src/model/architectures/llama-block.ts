@@ -13,7 +13,13 @@ export function llamaBlock(spec: ModelSpec, layer: number): ModuleSpec[] {
     bias,
     layer,
   });
-  const norm = (name: string, size: number): ModuleSpec => ({ path: `${prefix}.${name}`, kind: "RMSNorm", shape: [size], bias: false, layer });
+  const norm = (name: string, size: number): ModuleSpec => ({
+    path: `${prefix}.${name}`,
+    kind: "RMSNorm",
+    shape: [size],
+    bias: false,
+    layer,
+  });
   return [
     linear("self_attn.q_proj", queryWidth, H, biases.q),
     linear("self_attn.k_proj", keyWidth, H, biases.k),

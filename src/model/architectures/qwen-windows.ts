@@ -17,7 +17,8 @@ export function qwenWindows(fields: FieldReader, layerCount: number): (number | 
   return types.map((type, layer) => {
     if (type === "full_attention") return null;
     if (type !== "sliding_attention") fields.unsupported(`attention of type "${type}" in layer ${layer}`, { layerType: type });
-    else if (window === null) fields.invalid("layer_types", `no sliding layer, as no sliding window is in use`, `"${type}" in layer ${layer}`);
+    else if (window === null)
+      fields.invalid("layer_types", `no sliding layer, as no sliding window is in use`, `"${type}" in layer ${layer}`);
     return window;
   });
 }
