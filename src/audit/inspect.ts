@@ -1,8 +1,17 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isHeirloomError } from "../core/index.ts";
-import { type LoraPeftConfig, parsePeftConfig, type PeftConfig, type TensorFile } from "../formats/index.ts";
-import { type Ledger, type LedgerBasis, type LedgerCounts, type LedgerEntry, ledgerCounts, peftBanners, readLedger, type Role } from "../ledger/index.ts";
+import { type LoraPeftConfig, type PeftConfig, parsePeftConfig, type TensorFile } from "../formats/index.ts";
+import {
+  type Ledger,
+  type LedgerBasis,
+  type LedgerCounts,
+  type LedgerEntry,
+  ledgerCounts,
+  peftBanners,
+  type Role,
+  readLedger,
+} from "../ledger/index.ts";
 import { type ModelSpec, parseModelConfig } from "../model/index.ts";
 import { modelLedger } from "./model-ledger.ts";
 import { type FoundPath, findPath, OpenFiles, openWeights, type PathKind } from "./open-path.ts";
@@ -35,6 +44,7 @@ export interface InspectedProvenance {
   readonly base: string | null;
 }
 
+/** One tensor of the ledger. */
 export interface InspectedTensor extends Omit<LedgerEntry, "parameters" | "state"> {
   readonly parameters: number;
 }
@@ -52,13 +62,20 @@ export interface InspectResult {
   readonly bannerReason: string | null;
   readonly bytes: { readonly onDisk: number; readonly byRole: Readonly<Partial<Record<Role, number>>> };
   /** Learning-rate groups, where a record tells them. */
-  readonly groups: readonly { readonly name: string; readonly match: readonly string[]; readonly learningRate: number; readonly tensors: number; readonly parameters: number }[];
+  readonly groups: readonly {
+    readonly name: string;
+    readonly match: readonly string[];
+    readonly learningRate: number;
+    readonly tensors: number;
+    readonly parameters: number;
+  }[];
   readonly tensors: readonly InspectedTensor[];
   readonly provenance: InspectedProvenance;
   /** What a reader should know about the figures. */
   readonly notes: readonly string[];
 }
 
+/** What may be given beside the path. */
 export interface InspectOptions {
   /** Folder of the base model, or its config.json. */
   readonly base?: string;
@@ -111,7 +128,19 @@ function scalingOf({ r, loraAlpha, useRslora }: LoraPeftConfig): number | null {
 function adapterOf(config: PeftConfig): InspectedAdapter {
   const variant = variantOf(config);
   if (config.kind === "other") {
-    return { variant, rank: null, alpha: null, scaling: null, dropout: null, targetModules: null, excludeModules: null, layers: null, modulesToSave: null, ensureWeightTying: false, bias: null };
+    return {
+      variant,
+      rank: null,
+      alpha: null,
+      scaling: null,
+      dropout: null,
+      targetModules: null,
+      excludeModules: null,
+      layers: null,
+      modulesToSave: null,
+      ensureWeightTying: false,
+      bias: null,
+    };
   }
   return {
     variant,
@@ -143,13 +172,25 @@ function sizeOf(file: TensorFile): number {
 function ledgerFields(ledger: Ledger): Pick<InspectResult, "counts" | "tensors"> {
   return {
     counts: { basis: ledger.basis, ...ledgerCounts(ledger) },
-    tensors: ledger.entries.map(({ name, module, role, shape, dtype, bytes, parameters, trainable, group }) => ({ name, module, role, shape, dtype, bytes, parameters, trainable, group })),
+    tensors: ledger.entries.map(({ name, module, role, shape, dtype, bytes, parameters, trainable, group }) => ({
+      name,
+      module,
+      role,
+      shape,
+      dtype,
+      bytes,
+      parameters,
+      trainable,
+      group,
+    })),
   };
 }
 
 function strayNotes(ledger: Ledger): string[] {
   const stray = ledger.entries.filter(({ role, trainable }) => role === "other" && !trainable);
-  return stray.length === 0 ? [] : [`${stray.length} tensors in the file are not explained by adapter_config.json, the first of them ${stray[0]?.name ?? ""}`];
+  return stray.length === 0
+    ? []
+    : [`${stray.length} tensors in the file are not explained by adapter_config.json, the first of them ${stray[0]?.name ?? ""}`];
 }
 
 async function inspectAdapter(path: string, found: FoundPath, options: InspectOptions, opened: OpenFiles): Promise<InspectResult> {
@@ -159,7 +200,9 @@ async function inspectAdapter(path: string, found: FoundPath, options: InspectOp
   const base = options.base === undefined ? null : await readBase(options.base, opened);
   const spec = base?.spec ?? null;
   const tensors = weights.tensors.values();
-  const ledger = readLedger(spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: DTYPES[spec.torchDtype ?? ""] ?? "F32" });
+  const ledger = readLedger(
+    spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: DTYPES[spec.torchDtype ?? ""] ?? "F32" },
+  );
   const counts = ledgerCounts(ledger);
   const bannerReason = base === null ? "without --base the number of all parameters is not known" : base.reason;
   return {
@@ -172,7 +215,12 @@ async function inspectAdapter(path: string, found: FoundPath, options: InspectOp
     bannerReason: spec === null ? bannerReason : null,
     bytes: { onDisk: sizeOf(weights), byRole: byRole(readLedger({ tensors: weights.tensors.values(), config })) },
     groups: [],
-    provenance: { baseModel: config.baseModelNameOrPath, revision: config.revision, peftVersion: config.peftVersion, base: base?.path ?? null },
+    provenance: {
+      baseModel: config.baseModelNameOrPath,
+      revision: config.revision,
+      peftVersion: config.peftVersion,
+      base: base?.path ?? null,
+    },
     notes: strayNotes(ledger),
   };
 }

@@ -27,13 +27,18 @@ async function filesIn(folder: string): Promise<Set<string>> {
 
 /** The final adapter of a run, or the last of its checkpoints. */
 async function adapterOfRun(run: string, files: ReadonlySet<string>): Promise<string> {
-  const checkpoints = [...files].filter((name) => CHECKPOINT_NAME.test(name)).sort((a, b) => Number(CHECKPOINT_NAME.exec(b)?.[1]) - Number(CHECKPOINT_NAME.exec(a)?.[1]));
+  const checkpoints = [...files]
+    .filter((name) => CHECKPOINT_NAME.test(name))
+    .sort((a, b) => Number(CHECKPOINT_NAME.exec(b)?.[1]) - Number(CHECKPOINT_NAME.exec(a)?.[1]));
   const candidates = files.has("adapter") ? ["adapter", ...checkpoints] : checkpoints;
   for (const name of candidates) {
     const inside = await filesIn(join(run, name));
     if (inside.has("adapter_config.json")) return join(run, name);
   }
-  throw new HeirloomError("FILE_MISSING", "expected an adapter or a checkpoint in the run, found neither", { where: run, hint: `resume it: heirloom resume ${run}` });
+  throw new HeirloomError("FILE_MISSING", "expected an adapter or a checkpoint in the run, found neither", {
+    where: run,
+    hint: `resume it: heirloom resume ${run}`,
+  });
 }
 
 /**
@@ -44,7 +49,10 @@ export async function findPath(path: string): Promise<FoundPath> {
     throw fileError(error, path);
   });
   if (!info.isDirectory()) {
-    throw new HeirloomError("FILE_UNREADABLE", "expected a folder with an adapter, a checkpoint, a run or a model, found a file", { where: path, hint: "name the folder that the file lies in" });
+    throw new HeirloomError("FILE_UNREADABLE", "expected a folder with an adapter, a checkpoint, a run or a model, found a file", {
+      where: path,
+      hint: "name the folder that the file lies in",
+    });
   }
   const files = await filesIn(path);
   if (files.has("run.json")) {
@@ -53,7 +61,10 @@ export async function findPath(path: string): Promise<FoundPath> {
   }
   if (files.has("adapter_config.json")) return { kind: files.has("trainer_state.json") ? "checkpoint" : "adapter", folder: path, files };
   if (files.has("config.json")) return { kind: "model", folder: path, files };
-  throw new HeirloomError("FILE_MISSING", "expected adapter_config.json, config.json or run.json in the folder, found none of them", { where: path, hint: "name the folder of an adapter, a checkpoint, a run or a model" });
+  throw new HeirloomError("FILE_MISSING", "expected adapter_config.json, config.json or run.json in the folder, found none of them", {
+    where: path,
+    hint: "name the folder of an adapter, a checkpoint, a run or a model",
+  });
 }
 
 /** Files that are open for reading, to be closed together. */
@@ -76,12 +87,19 @@ export class OpenFiles {
 }
 
 /** The weights of a folder, `<stem>.safetensors` or its shards. @throws FILE_MISSING */
-export async function openWeights(folder: string, files: ReadonlySet<string>, stem: "adapter_model" | "model", opened: OpenFiles): Promise<TensorFile> {
+export async function openWeights(
+  folder: string,
+  files: ReadonlySet<string>,
+  stem: "adapter_model" | "model",
+  opened: OpenFiles,
+): Promise<TensorFile> {
   const single = `${stem}.safetensors`;
   const index = `${stem}.safetensors.index.json`;
   if (files.has(single)) return openSafetensors(await opened.open(join(folder, single)));
   if (files.has(index)) return openShards(await opened.open(join(folder, index)), (name) => opened.open(join(folder, name)));
   const pickle = stem === "model" ? "pytorch_model.bin" : "adapter_model.bin";
-  const hint = files.has(pickle) ? `${pickle} is a pickle, which is not read: save it as safetensors` : "check that the download is complete";
+  const hint = files.has(pickle)
+    ? `${pickle} is a pickle, which is not read: save it as safetensors`
+    : "check that the download is complete";
   throw new HeirloomError("FILE_MISSING", `expected ${single} or ${index}, found neither`, { where: folder, hint });
 }

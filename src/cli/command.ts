@@ -1,6 +1,15 @@
 import { buildCommand, type Command, type CommandContext, type FlagParametersForType, type TypedPositionalParameters } from "@stricli/core";
 import { InternalError } from "../core/index.ts";
-import { asHeirloomError, type Paint, paint, type Progress, progressOn, silentProgress, type Terminal, wantsColour } from "./terminal/index.ts";
+import {
+  asHeirloomError,
+  type Paint,
+  type Progress,
+  paint,
+  progressOn,
+  silentProgress,
+  type Terminal,
+  wantsColour,
+} from "./terminal/index.ts";
 
 /** What a command has while it runs. */
 export interface Session {
@@ -98,25 +107,37 @@ async function execute<FLAGS extends object, ARGS extends readonly unknown[], RE
   try {
     // json and quiet are ours; what is left has the type that the command's table gives.
     const flagsOfCommand = own as unknown as FLAGS;
-    const result = await interruptible(terminal, progress, (signal) => spec.run(flagsOfCommand, args, { folder: terminal.folder, signal, progress, json, stream }));
+    const result = await interruptible(terminal, progress, (signal) =>
+      spec.run(flagsOfCommand, args, { folder: terminal.folder, signal, progress, json, stream }),
+    );
     return { kind: "result", result, exitCode: spec.exitCode?.(result) ?? 0, render: (view) => spec.render(result, view, flagsOfCommand) };
   } catch (error) {
     return { kind: "failure", error };
   }
 }
 
-function fullDescription({ brief, description, examples }: Pick<CommandSpec<object, [], object>, "brief" | "description" | "examples">): string {
+function fullDescription({
+  brief,
+  description,
+  examples,
+}: Pick<CommandSpec<object, [], object>, "brief" | "description" | "examples">): string {
   const width = Math.max(...examples.map(({ line }) => line.length));
   const lines = examples.map(({ line, what }) => `  heirloom ${line.padEnd(width)}  # ${what}`);
   return `${description ?? `${brief}.`}\n\nExamples:\n${lines.join("\n")}`;
 }
 
 /** Makes a stricli command of a {@link CommandSpec}; `--json` and `--quiet` come with it. */
-export function defineCommand<FLAGS extends object, ARGS extends readonly unknown[], RESULT extends object>(spec: CommandSpec<FLAGS, ARGS, RESULT>): Command<CliContext> {
+export function defineCommand<FLAGS extends object, ARGS extends readonly unknown[], RESULT extends object>(
+  spec: CommandSpec<FLAGS, ARGS, RESULT>,
+): Command<CliContext> {
   return buildCommand<FLAGS & SharedFlags, ARGS, CliContext>({
     docs: { brief: spec.brief, fullDescription: fullDescription(spec) },
     // The two tables are typed apart; stricli's type of their union cannot be inferred for a generic FLAGS.
-    parameters: { flags: { ...spec.flags, ...SHARED_FLAGS }, positional: spec.positional, ...(spec.aliases === undefined ? {} : { aliases: spec.aliases }) } as never,
+    parameters: {
+      flags: { ...spec.flags, ...SHARED_FLAGS },
+      positional: spec.positional,
+      ...(spec.aliases === undefined ? {} : { aliases: spec.aliases }),
+    } as never,
     async func(this: CliContext, flags, ...args) {
       this.outcome = await execute(spec, this.terminal, flags, args);
     },

@@ -37,5 +37,12 @@ export const configFlags: FlagParametersForType<ConfigFlags, CliContext> = {
   epochs: textFlag("Passes over the data", "number"),
   seed: textFlag("Seed of initialization, order and dropout", "number"),
   threads: textFlag("Threads of the products", "number"),
-  set: { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief: "Any key of the run file, for example --set training.accumulation=8", placeholder: "key=value" },
+  set: {
+    kind: "parsed",
+    parse: (text: string) => text,
+    optional: true,
+    variadic: true,
+    brief: "Any key of the run file, for example --set training.accumulation=8",
+    placeholder: "key=value",
+  },
 };

@@ -14,28 +14,37 @@ async function readText(path: string, shown: string): Promise<string> {
   const bytes = await readFile(path).catch((error: unknown) => {
     throw fileError(error, shown);
   });
-  if (bytes.byteLength > MAX_CONFIG_BYTES) throw new HeirloomError("CONFIG_SYNTAX", `expected a configuration of at most ${MAX_CONFIG_BYTES} bytes, found ${bytes.byteLength}`, { where: shown });
+  if (bytes.byteLength > MAX_CONFIG_BYTES)
+    throw new HeirloomError("CONFIG_SYNTAX", `expected a configuration of at most ${MAX_CONFIG_BYTES} bytes, found ${bytes.byteLength}`, {
+      where: shown,
+    });
   return new TextDecoder().decode(bytes);
 }
 
 /** Names of the presets that come with the package. */
-export async function presetNames(): Promise<string[]> {
+async function presetNames(): Promise<string[]> {
   const files = await readdir(packagePath("presets"));
-  return files.filter((file) => file.endsWith(".yaml")).map((file) => file.slice(0, -".yaml".length)).sort();
+  return files
+    .filter((file) => file.endsWith(".yaml"))
+    .map((file) => file.slice(0, -".yaml".length))
+    .sort();
 }
 
 /** The text of a preset, by name. @throws CONFIG_INVALID if there is none of that name */
-export async function readPreset(name: string): Promise<ConfigText> {
+async function readPreset(name: string): Promise<ConfigText> {
   const names = await presetNames();
   if (!names.includes(name)) {
     const nearest = nearestName(name, names);
-    throw new HeirloomError("CONFIG_INVALID", `there is no preset "${name}"`, { where: "--preset", hint: nearest === undefined ? `presets: ${names.join(", ")}` : `did you mean ${nearest}?` });
+    throw new HeirloomError("CONFIG_INVALID", `there is no preset "${name}"`, {
+      where: "--preset",
+      hint: nearest === undefined ? `presets: ${names.join(", ")}` : `did you mean ${nearest}?`,
+    });
   }
   return { path: `preset ${name}`, text: await readText(packagePath(`presets/${name}.yaml`), `preset ${name}`) };
 }
 
 /** Reads a run file; its path stays as it was given, for messages. */
-export async function readConfigFile(path: string, folder: string): Promise<ConfigText> {
+async function readConfigFile(path: string, folder: string): Promise<ConfigText> {
   const absolute = isAbsolute(path) ? path : join(folder, path);
   return { path: absolute, text: await readText(absolute, path) };
 }

@@ -1,10 +1,17 @@
 import { describe, expect, it, vi } from "vitest";
 import { HeirloomError } from "../core/index.ts";
 import type { TrainingOptions } from "../train/index.ts";
-import { runCli } from "./run.ts";
 import { fakeTerminal } from "./fixtures/fake-terminal.ts";
+import { runCli } from "./run.ts";
 
-const library = vi.hoisted(() => ({ train: vi.fn(), continueTraining: vi.fn(), resume: vi.fn(), evaluate: vi.fn(), runDemo: vi.fn(), generate: vi.fn() }));
+const library = vi.hoisted(() => ({
+  train: vi.fn(),
+  continueTraining: vi.fn(),
+  resume: vi.fn(),
+  evaluate: vi.fn(),
+  runDemo: vi.fn(),
+  generate: vi.fn(),
+}));
 vi.mock("../train/index.ts", () => library);
 vi.mock("../generate/index.ts", () => library);
 
@@ -30,13 +37,16 @@ describe("help", () => {
     expect(terminal.err()).toBe("");
   });
 
-  it.each(["demo", "train", "continue", "resume", "inspect", "eval", "generate"])("of %s has a real example and the shared flags", async (name) => {
-    const terminal = fakeTerminal();
-    expect(await runCli([name, "--help"], terminal)).toBe(0);
-    expect(terminal.out()).toMatch(new RegExp(`Examples:\\n  heirloom ${name} ?`));
-    expect(terminal.out()).toContain("--json");
-    expect(terminal.out()).toContain("--quiet");
-  });
+  it.each(["demo", "train", "continue", "resume", "inspect", "eval", "generate"])(
+    "of %s has a real example and the shared flags",
+    async (name) => {
+      const terminal = fakeTerminal();
+      expect(await runCli([name, "--help"], terminal)).toBe(0);
+      expect(terminal.out()).toMatch(new RegExp(`Examples:\\n  heirloom ${name} ?`));
+      expect(terminal.out()).toContain("--json");
+      expect(terminal.out()).toContain("--quiet");
+    },
+  );
 
   it("of every example parses as it stands", async () => {
     library.train.mockResolvedValue(RESULT);
@@ -91,11 +101,26 @@ describe("usage errors", () => {
   it("are one JSON document on stdout with --json", async () => {
     const terminal = fakeTerminal();
     expect(await runCli(["trian", "--json"], terminal)).toBe(2);
-    expect(JSON.parse(terminal.out())).toEqual({ schemaVersion: 1, error: { code: "USAGE", problems: [{ code: "USAGE", message: 'unknown command "trian"', hint: "did you mean heirloom train?", details: { nearest: "train" } }] } });
+    expect(JSON.parse(terminal.out())).toEqual({
+      schemaVersion: 1,
+      error: {
+        code: "USAGE",
+        problems: [
+          { code: "USAGE", message: 'unknown command "trian"', hint: "did you mean heirloom train?", details: { nearest: "train" } },
+        ],
+      },
+    });
     expect(terminal.err()).toBe("");
   });
 
-  it.each([[["resume"]], [["resume", "a", "b"]], [["train", "-z"]], [["generate", "a", "--prompt", "x", "--max-tokens", "many"]], [["train", "--json=maybe"]], [["generate", "a"]]])("%j exits with 2 and says why", async (inputs) => {
+  it.each([
+    [["resume"]],
+    [["resume", "a", "b"]],
+    [["train", "-z"]],
+    [["generate", "a", "--prompt", "x", "--max-tokens", "many"]],
+    [["train", "--json=maybe"]],
+    [["generate", "a"]],
+  ])("%j exits with 2 and says why", async (inputs) => {
     const terminal = fakeTerminal();
     expect(await runCli(inputs, terminal)).toBe(2);
     expect(terminal.err()).toContain("USAGE, exit 2");
@@ -130,16 +155,29 @@ describe("results", () => {
 
   it("resolve the configuration from flags before anything is trained", async () => {
     library.train.mockResolvedValue(RESULT);
-    await runCli(["train", ...MINIMAL, "--preset", "qlora-embeddings", "--rank", "8", "--learning-rate", "1e-5", "--set", "training.accumulation=2"], fakeTerminal({ folder: "/w" }));
+    await runCli(
+      ["train", ...MINIMAL, "--preset", "qlora-embeddings", "--rank", "8", "--learning-rate", "1e-5", "--set", "training.accumulation=2"],
+      fakeTerminal({ folder: "/w" }),
+    );
     const [config, options] = library.train.mock.lastCall as [Record<string, unknown>, TrainingOptions];
-    expect(config).toMatchObject({ base: "/w/m", adapter: { rank: 8, modulesToSave: ["embed_tokens", "lm_head"] }, training: { learningRate: 1e-5, accumulation: 2 }, data: { train: ["/w/a.jsonl"] } });
+    expect(config).toMatchObject({
+      base: "/w/m",
+      adapter: { rank: 8, modulesToSave: ["embed_tokens", "lm_head"] },
+      training: { learningRate: 1e-5, accumulation: 2 },
+      data: { train: ["/w/a.jsonl"] },
+    });
     expect(options.provenance).toMatchObject({ "adapter.rank": "flag", "adapter.alpha": "preset" });
   });
 
   it("carry the changes that a continuation names", async () => {
     library.continueTraining.mockResolvedValue(RESULT);
-    await runCli(["continue", "a", "--change", "rank=64", "--change", "groups", "--set", "data.train=b.jsonl"], fakeTerminal({ folder: "/w" }));
-    const [request] = library.continueTraining.mock.lastCall as [{ adapter: string; changes: { named: Set<string>; values: object }; sources: { flags: object[] } }];
+    await runCli(
+      ["continue", "a", "--change", "rank=64", "--change", "groups", "--set", "data.train=b.jsonl"],
+      fakeTerminal({ folder: "/w" }),
+    );
+    const [request] = library.continueTraining.mock.lastCall as [
+      { adapter: string; changes: { named: Set<string>; values: object }; sources: { flags: object[] } },
+    ];
     expect(request.adapter).toBe("/w/a");
     expect([...request.changes.named]).toEqual(["rank", "groups"]);
     expect(request.sources.flags).toContainEqual({ key: "adapter.rank", value: 64, flag: "--change rank" });
@@ -159,20 +197,35 @@ describe("results", () => {
 
 describe("errors", () => {
   it("list every problem with its place and what to do, and end with the code's exit", async () => {
-    library.train.mockRejectedValue(HeirloomError.of([
-      { code: "LEDGER_MISMATCH", message: "expected lm_head trainable, found frozen", where: "lm_head.weight", hint: "heirloom verify a" },
-      { code: "LEDGER_MISMATCH", message: "second" },
-    ]));
+    library.train.mockRejectedValue(
+      HeirloomError.of([
+        {
+          code: "LEDGER_MISMATCH",
+          message: "expected lm_head trainable, found frozen",
+          where: "lm_head.weight",
+          hint: "heirloom verify a",
+        },
+        { code: "LEDGER_MISMATCH", message: "second" },
+      ]),
+    );
     const terminal = fakeTerminal();
     expect(await runCli(["train", ...MINIMAL], terminal)).toBe(12);
-    expect(terminal.err()).toBe("error lm_head.weight: expected lm_head trainable, found frozen\n      → heirloom verify a\nerror second\nLEDGER_MISMATCH, exit 12\n");
+    expect(terminal.err()).toBe(
+      "error lm_head.weight: expected lm_head trainable, found frozen\n      → heirloom verify a\nerror second\nLEDGER_MISMATCH, exit 12\n",
+    );
   });
 
   it("report all problems of a configuration at once, exit 10", async () => {
     const terminal = fakeTerminal();
     expect(await runCli(["train", "--json", "--rank", "0", "--set", "adapter.alhpa=1"], terminal)).toBe(10);
     const { error } = JSON.parse(terminal.out()) as { error: { problems: { message: string }[] } };
-    expect(error.problems.map(({ message }) => message)).toEqual(expect.arrayContaining([expect.stringContaining('"base" is missing'), expect.stringContaining("adapter.rank: expected"), expect.stringContaining('unknown key "adapter.alhpa"')]));
+    expect(error.problems.map(({ message }) => message)).toEqual(
+      expect.arrayContaining([
+        expect.stringContaining('"base" is missing'),
+        expect.stringContaining("adapter.rank: expected"),
+        expect.stringContaining('unknown key "adapter.alhpa"'),
+      ]),
+    );
   });
 
   it.each([
@@ -199,11 +252,14 @@ describe("errors", () => {
 describe("Ctrl-C", () => {
   it("first asks for a checkpoint, exits 130 and says how to resume", async () => {
     const terminal = fakeTerminal();
-    library.train.mockImplementation((_config: unknown, { signal }: TrainingOptions) =>
-      new Promise((_resolve, reject) => {
-        signal?.addEventListener("abort", () => reject(new HeirloomError("INTERRUPTED", "stopped after step 7, checkpoint written", { hint: "heirloom resume runs/a" })));
-        terminal.interrupt();
-      }),
+    library.train.mockImplementation(
+      (_config: unknown, { signal }: TrainingOptions) =>
+        new Promise((_resolve, reject) => {
+          signal?.addEventListener("abort", () =>
+            reject(new HeirloomError("INTERRUPTED", "stopped after step 7, checkpoint written", { hint: "heirloom resume runs/a" })),
+          );
+          terminal.interrupt();
+        }),
     );
     expect(await runCli(["train", ...MINIMAL], terminal)).toBe(130);
     expect(terminal.err()).toContain("a checkpoint is written first");

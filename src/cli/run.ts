@@ -29,12 +29,20 @@ function application(complaints: Complaints, colour: boolean): Application<CliCo
       complaints.failure = error;
     },
   );
-  const root = buildRouteMap<keyof typeof COMMANDS, CliContext>({ routes: COMMANDS, docs: { brief: "QLoRA fine-tuning for Node.js", fullDescription: DESCRIPTION } });
+  const root = buildRouteMap<keyof typeof COMMANDS, CliContext>({
+    routes: COMMANDS,
+    docs: { brief: "QLoRA fine-tuning for Node.js", fullDescription: DESCRIPTION },
+  });
   return buildApplication(root, {
     name: "heirloom",
     versionInfo: { getCurrentVersion: packageVersion },
     scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
-    documentation: { caseStyle: "convert-camel-to-kebab", disableAnsiColor: !colour, useAliasInUsageLine: true, onlyRequiredInUsageLine: true },
+    documentation: {
+      caseStyle: "convert-camel-to-kebab",
+      disableAnsiColor: !colour,
+      useAliasInUsageLine: true,
+      onlyRequiredInUsageLine: true,
+    },
     localization: { text },
   });
 }
@@ -51,7 +59,8 @@ function writeError(thrown: unknown, json: boolean, terminal: Terminal): number 
   if (json) terminal.stdout.write(renderJson(errorDocument(error)));
   else terminal.stderr.write(renderError(error, paint(wantsColour(terminal.stderr, terminal.env))));
   const { HEIRLOOM_DEBUG: debug } = terminal.env;
-  if (debug !== undefined && debug !== "") terminal.stderr.write(`${String(error.cause instanceof Error ? error.cause.stack : error.stack)}\n`);
+  if (debug !== undefined && debug !== "")
+    terminal.stderr.write(`${String(error.cause instanceof Error ? error.cause.stack : error.stack)}\n`);
   return error.exitCode;
 }
 

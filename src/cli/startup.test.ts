@@ -11,7 +11,10 @@ function loadedBy(entry: string): Set<string> {
     const source = readFileSync(file, "utf8");
     for (const [, clause = "", from = ""] of source.matchAll(/^(?:import|export) (?!type )([^"']*?)\s*from "([^"]+)";/gms)) {
       const names = /\{([^}]*)\}/s.exec(clause)?.[1];
-      const onlyTypes = names !== undefined && !/^\s*\w+\s*,/.test(clause) && names.split(",").every((name) => name.trim() === "" || name.trim().startsWith("type "));
+      const onlyTypes =
+        names !== undefined &&
+        !/^\s*\w+\s*,/.test(clause) &&
+        names.split(",").every((name) => name.trim() === "" || name.trim().startsWith("type "));
       if (onlyTypes) continue;
       if (from.startsWith(".")) visit(resolve(dirname(file), from));
       else seen.add(from);

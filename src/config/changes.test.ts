@@ -13,7 +13,13 @@ function problemsOf(texts: string[]): readonly unknown[] {
 
 describe("parseChanges", () => {
   it("reads typed values", () => {
-    const { named, values } = parseChanges(["rank=64", "modulesToSave=[embed_tokens, lm_head]", "layers=null", "ensureWeightTying=true", "base=/m"]);
+    const { named, values } = parseChanges([
+      "rank=64",
+      "modulesToSave=[embed_tokens, lm_head]",
+      "layers=null",
+      "ensureWeightTying=true",
+      "base=/m",
+    ]);
     expect(values).toEqual({ rank: 64, modulesToSave: ["embed_tokens", "lm_head"], layers: null, ensureWeightTying: true, base: "/m" });
     expect([...named]).toEqual(["rank", "modulesToSave", "layers", "ensureWeightTying", "base"]);
   });

@@ -13,8 +13,16 @@ interface ChangeRule {
   readonly key: string;
 }
 
-const number = (expected: string, accepts: (value: number) => boolean, key: string): ChangeRule => ({ expected, key, accepts: (value) => typeof value === "number" && accepts(value) });
-const choice = (values: readonly string[], key: string): ChangeRule => ({ expected: `one of ${values.join(", ")}`, key, accepts: (value) => values.includes(value as string) });
+const number = (expected: string, accepts: (value: number) => boolean, key: string): ChangeRule => ({
+  expected,
+  key,
+  accepts: (value) => typeof value === "number" && accepts(value),
+});
+const choice = (values: readonly string[], key: string): ChangeRule => ({
+  expected: `one of ${values.join(", ")}`,
+  key,
+  accepts: (value) => values.includes(value as string),
+});
 const textOrList = (key: string, extra: readonly unknown[] = []): ChangeRule => ({
   expected: "a name, a pattern or a list of names",
   key,
@@ -33,7 +41,9 @@ const CHANGES = {
   layers: {
     expected: "a list of layer numbers, or null for all",
     key: "adapter.layers",
-    accepts: (value) => value === null || (Array.isArray(value) && value.length > 0 && value.every((item) => Number.isInteger(item) && (item as number) >= 0)),
+    accepts: (value) =>
+      value === null ||
+      (Array.isArray(value) && value.length > 0 && value.every((item) => Number.isInteger(item) && (item as number) >= 0)),
   },
   modulesToSave: textOrList("adapter.modulesToSave"),
   ensureWeightTying: { expected: "true or false", key: "adapter.ensureWeightTying", accepts: (value) => typeof value === "boolean" },
@@ -93,7 +103,10 @@ export function parseChanges(texts: readonly string[]): Changes {
     const where = `--change ${text}`;
     if (!isChangeName(name)) {
       const nearest = nearestName(name, CHANGE_NAMES);
-      problems.add("USAGE", `nothing that can be changed is called "${name}"`, { where, hint: nearest === undefined ? `known: ${CHANGE_NAMES.join(", ")}` : `did you mean ${nearest}?` });
+      problems.add("USAGE", `nothing that can be changed is called "${name}"`, {
+        where,
+        hint: nearest === undefined ? `known: ${CHANGE_NAMES.join(", ")}` : `did you mean ${nearest}?`,
+      });
       continue;
     }
     if (named.has(name)) problems.add("USAGE", `"${name}" is named twice`, { where });
@@ -108,7 +121,7 @@ export function parseChanges(texts: readonly string[]): Changes {
     }
   }
   problems.throwIfAny();
-  return { named, values: values as Partial<ChangeValues> };
+  return { named, values };
 }
 
 /** The changes that have a value, as flags for `resolveConfig`. */

@@ -19,7 +19,8 @@ describe("presets", () => {
   });
 
   it("start with the command that uses them", () => {
-    for (const name of presets) expect(readFileSync(`presets/${name}`, "utf8")).toContain(`heirloom train --preset ${name.replace(".yaml", "")} `);
+    for (const name of presets)
+      expect(readFileSync(`presets/${name}`, "utf8")).toContain(`heirloom train --preset ${name.replace(".yaml", "")} `);
   });
 
   it("give the full copies of qlora-embeddings a tenth of the rate", () => {

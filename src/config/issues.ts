@@ -4,9 +4,24 @@ import { type Layer, layerOf } from "./layers.ts";
 import { runSchema } from "./schema.ts";
 
 type Issue = z.core.$ZodIssue;
-type JsonSchema = { readonly properties?: Record<string, JsonSchema>; readonly anyOf?: readonly JsonSchema[]; readonly items?: JsonSchema; readonly prefixItems?: readonly JsonSchema[] };
+type JsonSchema = {
+  readonly properties?: Record<string, JsonSchema>;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly items?: JsonSchema;
+  readonly prefixItems?: readonly JsonSchema[];
+};
 
-const KIND_NAMES: Readonly<Record<string, string>> = { int: "a whole number", number: "a number", string: "text", boolean: "true or false", object: "a table of keys", record: "a table of keys", array: "a list", tuple: "a list", null: "null" };
+const KIND_NAMES: Readonly<Record<string, string>> = {
+  int: "a whole number",
+  number: "a number",
+  string: "text",
+  boolean: "true or false",
+  object: "a table of keys",
+  record: "a table of keys",
+  array: "a list",
+  tuple: "a list",
+  null: "null",
+};
 
 function asText(value: unknown): string {
   if (value === undefined) return "nothing";
@@ -58,16 +73,20 @@ function expectation(issue: Issue): string {
  */
 function flatten(issue: Issue): Issue[] {
   if (issue.code !== "invalid_union") return [issue];
-  const meant = issue.errors.find((branch) => branch.length > 0 && branch.every((inner) => inner.path.length > 0 || !["invalid_type", "invalid_value"].includes(inner.code)));
+  const meant = issue.errors.find(
+    (branch) =>
+      branch.length > 0 && branch.every((inner) => inner.path.length > 0 || !["invalid_type", "invalid_value"].includes(inner.code)),
+  );
   if (meant === undefined) return [issue];
   return meant.flatMap((inner) => flatten({ ...inner, path: [...issue.path, ...inner.path] }));
 }
 
 /** Keys that the schema knows at `path`. */
-export function knownKeys(path: readonly PropertyKey[]): string[] {
+function knownKeys(path: readonly PropertyKey[]): string[] {
   const root = z.toJSONSchema(runSchema, { io: "input" }) as JsonSchema;
   let at: JsonSchema[] = [root];
-  const branches = (schemas: readonly JsonSchema[]): JsonSchema[] => schemas.flatMap((schema) => (schema.anyOf === undefined ? [schema] : branches(schema.anyOf)));
+  const branches = (schemas: readonly JsonSchema[]): JsonSchema[] =>
+    schemas.flatMap((schema) => (schema.anyOf === undefined ? [schema] : branches(schema.anyOf)));
   for (const key of path) {
     at = branches(at).flatMap((schema) => {
       const inner = typeof key === "number" ? (schema.prefixItems?.[key] ?? schema.items) : schema.properties?.[String(key)];
@@ -78,12 +97,18 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
 }
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((at, key) => (typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined), root);
+  return path.reduce<unknown>(
+    (at, key) => (typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined),
+    root,
+  );
 }
 
 /** `training.groups[1].learningRate` */
-export function dottedPath(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`), "");
+function dottedPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`),
+    "",
+  );
 }
 
 function locate(layers: readonly Layer[], path: readonly PropertyKey[]): string {
@@ -114,7 +139,16 @@ export function problemsOf(issues: readonly Issue[], merged: unknown, layers: re
     const key = dottedPath(issue.path);
     const found = valueAt(merged, issue.path);
     const where = locate(layers, issue.path);
-    if (found === undefined) return [{ code: "CONFIG_INVALID", message: `"${key}" is missing; expected ${expectation(issue)}`, where, hint: `add ${key}`, details: { key } }];
+    if (found === undefined)
+      return [
+        {
+          code: "CONFIG_INVALID",
+          message: `"${key}" is missing; expected ${expectation(issue)}`,
+          where,
+          hint: `add ${key}`,
+          details: { key },
+        },
+      ];
     const code = key === "adapter.rank" ? "ADAPTER_RANK_INVALID" : "CONFIG_INVALID";
     return [{ code, message: `${key}: expected ${expectation(issue)}, found ${asText(found)}`, where, details: { key, found } }];
   });

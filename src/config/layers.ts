@@ -12,7 +12,10 @@ export interface Layer {
 }
 
 /** Keys of which one takes the other's place: a flag `steps` displaces a file's `epochs`. */
-const EXCLUSIVE: readonly (readonly [parent: string, keys: readonly string[]])[] = [["training", ["steps", "epochs"]], ["training", ["warmupSteps", "warmupRatio"]]];
+const EXCLUSIVE: readonly (readonly [parent: string, keys: readonly string[]])[] = [
+  ["training", ["steps", "epochs"]],
+  ["training", ["warmupSteps", "warmupRatio"]],
+];
 
 function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -20,7 +23,7 @@ function isTree(value: unknown): value is Tree {
 
 function mergeTree(lower: Tree, upper: Tree, path: string): Tree {
   // No prototype, so that a key `__proto__` is a key like any other (and refused as unknown).
-  const merged: Record<string, unknown> = Object.assign(Object.create(null), lower);
+  const merged: Record<string, unknown> = Object.assign(Object.create(null) as Record<string, unknown>, lower);
   for (const [parent, keys] of EXCLUSIVE) {
     const displaces = parent === path && keys.some((key) => upper[key] !== undefined && upper[key] !== null);
     if (displaces) for (const key of keys) delete merged[key];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isHeirloomError, type Problem } from "../core/index.ts";
-import { learningRateGroups, parseSetFlag, resolveConfig, runJsonSchema, type ConfigSources } from "./index.ts";
+import { type ConfigSources, learningRateGroups, parseSetFlag, resolveConfig, runJsonSchema } from "./index.ts";
 
 const SMALL = "base: model\ndata:\n  train: rows.jsonl\n";
 const fromFile = (text: string, more: Partial<ConfigSources> = {}) => resolveConfig({ file: { path: "/work/run.yaml", text }, ...more });
@@ -21,7 +21,13 @@ describe("resolveConfig", () => {
     expect(config.adapter).toMatchObject({ rank: 16, alpha: 16, dropout: 0, targetModules: "all-linear", modulesToSave: [], layers: null });
     expect(config.quantization).toEqual({ type: "nf4", doubleQuant: true });
     expect(config.training).toMatchObject({ steps: null, epochs: 1, learningRate: 2e-4, schedule: "linear" });
-    expect(provenance).toMatchObject({ base: "file", "data.train": "file", "adapter.rank": "default", "training.epochs": "default", output: "default" });
+    expect(provenance).toMatchObject({
+      base: "file",
+      "data.train": "file",
+      "adapter.rank": "default",
+      "training.epochs": "default",
+      output: "default",
+    });
   });
 
   it("prefers flags over the file over the preset over inherited values over defaults", () => {
@@ -31,7 +37,13 @@ describe("resolveConfig", () => {
       inherited: { name: "adapter /a", values: { adapter: { dropout: 0.5, modulesToSave: ["lm_head"] } } },
     });
     expect(config.adapter).toMatchObject({ rank: 64, alpha: 32, dropout: 0.1, modulesToSave: ["lm_head"] });
-    expect(provenance).toMatchObject({ "adapter.rank": "flag", "adapter.alpha": "file", "adapter.dropout": "preset", "adapter.modulesToSave": "inherited", "adapter.init": "default" });
+    expect(provenance).toMatchObject({
+      "adapter.rank": "flag",
+      "adapter.alpha": "file",
+      "adapter.dropout": "preset",
+      "adapter.modulesToSave": "inherited",
+      "adapter.init": "default",
+    });
   });
 
   it("lets a stronger steps displace a weaker epochs, and a stronger warm-up ratio the steps", () => {
@@ -57,7 +69,11 @@ describe("resolveConfig", () => {
 
   it("resolves paths in a file against the file, and paths in flags against the working folder", () => {
     const text = "base: ../models/m\noutput: runs\ndata:\n  train: [a.jsonl, /abs/b.jsonl]\n  eval: {old: x/../o.jsonl, new: [n.jsonl]}\n";
-    const { config } = resolveConfig({ file: { path: "conf/sub/run.yaml", text }, flags: [{ key: "data.template", value: "t.jinja", flag: "--set" }], folder: "/cwd" });
+    const { config } = resolveConfig({
+      file: { path: "conf/sub/run.yaml", text },
+      flags: [{ key: "data.template", value: "t.jinja", flag: "--set" }],
+      folder: "/cwd",
+    });
     expect(config.base).toBe("conf/models/m");
     expect(config.output).toBe("conf/sub/runs");
     expect(config.data.train).toEqual(["conf/sub/a.jsonl", "/abs/b.jsonl"]);
@@ -71,7 +87,11 @@ describe("resolveConfig", () => {
   });
 
   it("reports all problems at once, each with file, line and column", () => {
-    const problems = problemsOf(() => fromFile("base: model\nadapter:\n  rnak: 8\n  rank: 0\ntraining:\n  learningRate: fast\n  lerningRate: 1\ndata:\n  train: a.jsonl\n  packing: yes\n"));
+    const problems = problemsOf(() =>
+      fromFile(
+        "base: model\nadapter:\n  rnak: 8\n  rank: 0\ntraining:\n  learningRate: fast\n  lerningRate: 1\ndata:\n  train: a.jsonl\n  packing: yes\n",
+      ),
+    );
     expect(problems.map(({ code, where }) => `${code} ${where ?? ""}`).sort()).toEqual([
       "ADAPTER_RANK_INVALID /work/run.yaml:4:3",
       "CONFIG_INVALID /work/run.yaml:10:3",
@@ -88,29 +108,51 @@ describe("resolveConfig", () => {
 
   it("names the keys that are missing", () => {
     const problems = problemsOf(() => resolveConfig({ file: { path: "run.yaml", text: "" } }));
-    expect(problems.map(({ message }) => message)).toEqual(['"base" is missing; expected text', expect.stringContaining('"data.train" is missing; expected text or a list')]);
+    expect(problems.map(({ message }) => message)).toEqual([
+      '"base" is missing; expected text',
+      expect.stringContaining('"data.train" is missing; expected text or a list'),
+    ]);
   });
 
   it("blames a flag or a preset for its own value", () => {
-    expect(problemsOf(() => fromFile(SMALL, { flags: [{ key: "adapter.rank", value: -1, flag: "--rank" }] }))).toMatchObject([{ code: "ADAPTER_RANK_INVALID", where: "--rank", message: "adapter.rank: expected more than 0, found -1" }]);
-    expect(problemsOf(() => fromFile(SMALL, { flags: [parseSetFlag("training.sede=1")] }))).toMatchObject([{ code: "CONFIG_UNKNOWN_KEY", where: "--set training.sede", hint: "did you mean training.seed?" }]);
-    expect(problemsOf(() => fromFile(SMALL, { preset: { path: "preset bad", text: "training: {seed: -1}" } }))).toMatchObject([{ where: "preset bad:1:12" }]);
+    expect(problemsOf(() => fromFile(SMALL, { flags: [{ key: "adapter.rank", value: -1, flag: "--rank" }] }))).toMatchObject([
+      { code: "ADAPTER_RANK_INVALID", where: "--rank", message: "adapter.rank: expected more than 0, found -1" },
+    ]);
+    expect(problemsOf(() => fromFile(SMALL, { flags: [parseSetFlag("training.sede=1")] }))).toMatchObject([
+      { code: "CONFIG_UNKNOWN_KEY", where: "--set training.sede", hint: "did you mean training.seed?" },
+    ]);
+    expect(problemsOf(() => fromFile(SMALL, { preset: { path: "preset bad", text: "training: {seed: -1}" } }))).toMatchObject([
+      { where: "preset bad:1:12" },
+    ]);
   });
 
   it("says what a value of several forms may be, and looks inside the form that was meant", () => {
-    expect(problemsOf(() => fromFile(`${SMALL}quantization: int8\n`))).toMatchObject([{ message: 'quantization: expected nf4, none or a table of keys, found "int8"', where: "/work/run.yaml:4:1" }]);
-    expect(problemsOf(() => fromFile(`${SMALL}quantization: {type: nf4, dobleQuant: true}\n`))).toMatchObject([{ code: "CONFIG_UNKNOWN_KEY", hint: "did you mean quantization.doubleQuant?" }]);
+    expect(problemsOf(() => fromFile(`${SMALL}quantization: int8\n`))).toMatchObject([
+      { message: 'quantization: expected nf4, none or a table of keys, found "int8"', where: "/work/run.yaml:4:1" },
+    ]);
+    expect(problemsOf(() => fromFile(`${SMALL}quantization: {type: nf4, dobleQuant: true}\n`))).toMatchObject([
+      { code: "CONFIG_UNKNOWN_KEY", hint: "did you mean quantization.doubleQuant?" },
+    ]);
   });
 
   it("gives the line of a wrong item in a list", () => {
-    const problems = problemsOf(() => fromFile(`${SMALL}training:\n  groups:\n    - name: embeddings\n      match: [embed_tokens]\n      learningRate: low\n`));
-    expect(problems).toMatchObject([{ where: "/work/run.yaml:8:7", message: 'training.groups[0].learningRate: expected a number, found "low"' }]);
+    const problems = problemsOf(() =>
+      fromFile(`${SMALL}training:\n  groups:\n    - name: embeddings\n      match: [embed_tokens]\n      learningRate: low\n`),
+    );
+    expect(problems).toMatchObject([
+      { where: "/work/run.yaml:8:7", message: 'training.groups[0].learningRate: expected a number, found "low"' },
+    ]);
   });
 
   it("reports broken YAML with its place", () => {
-    expect(problemsOf(() => fromFile("base: [a\nb: 1\n"))[0]).toMatchObject({ code: "CONFIG_SYNTAX", where: expect.stringMatching(/^\/work\/run\.yaml:\d+:\d+$/) });
+    expect(problemsOf(() => fromFile("base: [a\nb: 1\n"))[0]).toMatchObject({
+      code: "CONFIG_SYNTAX",
+      where: expect.stringMatching(/^\/work\/run\.yaml:\d+:\d+$/) as unknown,
+    });
     expect(problemsOf(() => fromFile("base: a\nbase: b\n"))).toMatchObject([{ code: "CONFIG_SYNTAX", where: "/work/run.yaml:2:1" }]);
-    expect(problemsOf(() => fromFile("- a\n"))).toMatchObject([{ code: "CONFIG_SYNTAX", message: "expected a table of keys and values, found a list" }]);
+    expect(problemsOf(() => fromFile("- a\n"))).toMatchObject([
+      { code: "CONFIG_SYNTAX", message: "expected a table of keys and values, found a list" },
+    ]);
   });
 
   it("survives alias bombs, deep nesting and prototype keys with typed errors only", () => {
@@ -138,7 +180,9 @@ describe("resolveConfig", () => {
   });
 
   it("works out the rates of groups", () => {
-    const { config } = fromFile(`${SMALL}training:\n  learningRate: 1e-3\n  groups:\n    - {name: embeddings, match: embed_tokens, learningRateRatio: 0.1}\n    - {name: head, match: [lm_head], learningRate: 5e-5, weightDecay: 0.1}\n`);
+    const { config } = fromFile(
+      `${SMALL}training:\n  learningRate: 1e-3\n  groups:\n    - {name: embeddings, match: embed_tokens, learningRateRatio: 0.1}\n    - {name: head, match: [lm_head], learningRate: 5e-5, weightDecay: 0.1}\n`,
+    );
     expect(learningRateGroups(config.training)).toEqual([
       { name: "embeddings", match: ["embed_tokens"], learningRate: 1e-4, weightDecay: 0 },
       { name: "head", match: ["lm_head"], learningRate: 5e-5, weightDecay: 0.1 },
@@ -148,7 +192,11 @@ describe("resolveConfig", () => {
 
 describe("runJsonSchema", () => {
   it("describes every key, and refuses unknown ones", () => {
-    const schema = runJsonSchema() as { additionalProperties: boolean; required: string[]; properties: Record<string, { properties?: Record<string, { description?: string }> }> };
+    const schema = runJsonSchema() as {
+      additionalProperties: boolean;
+      required: string[];
+      properties: Record<string, { properties?: Record<string, { description?: string }> }>;
+    };
     expect(schema.additionalProperties).toBe(false);
     expect(schema.required).toEqual(["base", "data"]);
     for (const [key, part] of Object.entries(schema.properties)) {

@@ -32,6 +32,7 @@ export interface ConfigSources {
   readonly folder?: string;
 }
 
+/** A configuration in which every key has a value, and where each came from. */
 export interface ResolvedConfig {
   readonly config: RunConfig;
   /** Source of every leaf, by dotted path; a list is one leaf. */
@@ -51,7 +52,11 @@ function flagLayer(flags: readonly FlagValue[], folder: string): Layer {
       at[part] ??= Object.create(null) as Record<string, unknown>;
       const inner = at[part];
       if (typeof inner !== "object" || inner === null || Array.isArray(inner)) {
-        throw new HeirloomError("CONFIG_INVALID", `"${parts.slice(0, index + 1).join(".")}" was given a value already, so nothing can be set inside it`, { where: flag });
+        throw new HeirloomError(
+          "CONFIG_INVALID",
+          `"${parts.slice(0, index + 1).join(".")}" was given a value already, so nothing can be set inside it`,
+          { where: flag },
+        );
       }
       at = inner as Record<string, unknown>;
     }
@@ -107,7 +112,9 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   const parsed = runSchema.safeParse(merged);
   if (!parsed.success) {
     const [first, ...rest] = problemsOf(parsed.error.issues, merged, layers);
-    throw first === undefined ? new InternalError("the schema refused a configuration without saying why") : HeirloomError.of([first, ...rest]);
+    throw first === undefined
+      ? new InternalError("the schema refused a configuration without saying why")
+      : HeirloomError.of([first, ...rest]);
   }
   const config = parsed.data;
   checkRules(config, layers, problems);
@@ -120,7 +127,8 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
 /** Parses the value of `--set key=value` as YAML does: `1e-5` is a number, `[a, b]` a list. */
 export function parseSetFlag(text: string): FlagValue {
   const at = text.indexOf("=");
-  if (at <= 0) throw new HeirloomError("USAGE", `expected --set key=value, found "${text}"`, { hint: "for example --set training.learningRate=1e-4" });
+  if (at <= 0)
+    throw new HeirloomError("USAGE", `expected --set key=value, found "${text}"`, { hint: "for example --set training.learningRate=1e-4" });
   const key = text.slice(0, at);
   return { key, value: parseValue(text.slice(at + 1), `--set ${key}`), flag: `--set ${key}` };
 }

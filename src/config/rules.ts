@@ -6,17 +6,30 @@ type Report = (path: readonly PropertyKey[], message: string, hint?: string) => 
 
 function checkAdapter(config: RunConfig, report: Report): void {
   if (config.adapter === null && !config.fullParameter) {
-    report(["adapter"], "adapter: none leaves nothing to train", "add fullParameter: true to train all weights of the base, or describe an adapter");
+    report(
+      ["adapter"],
+      "adapter: none leaves nothing to train",
+      "add fullParameter: true to train all weights of the base, or describe an adapter",
+    );
   }
   if (config.adapter !== null && config.fullParameter) {
-    report(["fullParameter"], "fullParameter trains the base itself, so there is no place for an adapter", "add adapter: none, or take fullParameter away");
+    report(
+      ["fullParameter"],
+      "fullParameter trains the base itself, so there is no place for an adapter",
+      "add adapter: none, or take fullParameter away",
+    );
   }
   if (config.fullParameter && config.quantization !== null) {
-    report(["fullParameter"], "expected quantization: none with fullParameter: quantized weights cannot be trained", "add quantization: none");
+    report(
+      ["fullParameter"],
+      "expected quantization: none with fullParameter: quantized weights cannot be trained",
+      "add quantization: none",
+    );
   }
   const copies = config.adapter?.modulesToSave ?? [];
   for (const name of new Set(copies)) {
-    if (copies.indexOf(name) !== copies.lastIndexOf(name)) report(["adapter", "modulesToSave"], `adapter.modulesToSave names ${name} twice`);
+    if (copies.indexOf(name) !== copies.lastIndexOf(name))
+      report(["adapter", "modulesToSave"], `adapter.modulesToSave names ${name} twice`);
   }
 }
 
@@ -25,7 +38,10 @@ function checkSchedule({ training }: RunConfig, report: Report): void {
     report(["training", "warmupRatio"], "warmupSteps and warmupRatio both say how long the warm-up is", "keep one of them");
   }
   if (training.steps !== null && training.warmupSteps !== null && training.warmupSteps > training.steps) {
-    report(["training", "warmupSteps"], `a warm-up of ${training.warmupSteps} updates does not end within the ${training.steps} updates of the run`);
+    report(
+      ["training", "warmupSteps"],
+      `a warm-up of ${training.warmupSteps} updates does not end within the ${training.steps} updates of the run`,
+    );
   }
 }
 

@@ -31,18 +31,29 @@ const adapterObject = z
   .strictObject({
     // r = 16, alpha = r, dropout 0: the starting point that Unsloth's notebooks use (PEERS §C).
     rank: positiveCount.default(16).describe("LoRA rank; higher learns more and costs memory and file size in proportion"),
-    alpha: z.number().positive().optional().describe("LoRA alpha; the adapter is scaled by alpha / rank; default: the rank, a scaling of 1"),
+    alpha: z
+      .number()
+      .positive()
+      .optional()
+      .describe("LoRA alpha; the adapter is scaled by alpha / rank; default: the rank, a scaling of 1"),
     dropout: z.number().min(0).lt(1).default(0).describe("share of the adapter's inputs that are dropped while training"),
     targetModules: z
       .union([text, z.array(text).min(1)])
       .default("all-linear")
       .describe("what gets LoRA: all-linear, a list of name endings, or one pattern that must match the whole module name"),
-    excludeModules: z.union([text, z.array(text)]).nullable().default(null).describe("modules taken out of targetModules again"),
+    excludeModules: z
+      .union([text, z.array(text)])
+      .nullable()
+      .default(null)
+      .describe("modules taken out of targetModules again"),
     layers: z.array(wholeNumber.nonnegative()).min(1).nullable().default(null).describe("layer numbers that get LoRA; null: all layers"),
     modulesToSave: textList.default([]).describe("modules trained in full, as copies: embed_tokens, lm_head"),
     ensureWeightTying: z.boolean().default(false).describe("for tied bases: one shared copy of embed_tokens and lm_head instead of two"),
     init: z.enum(["kaiming", "gaussian"]).default("kaiming").describe("how A starts; B starts at zero either way"),
-    fullCopyDtype: z.enum(["fp32", "bf16"]).default("fp32").describe("masters of full copies: fp32, or bf16 with stochastic rounding at half the memory"),
+    fullCopyDtype: z
+      .enum(["fp32", "bf16"])
+      .default("fp32")
+      .describe("masters of full copies: fp32, or bf16 with stochastic rounding at half the memory"),
   })
   .transform((value) => ({ ...value, alpha: value.alpha ?? value.rank }));
 
@@ -51,13 +62,11 @@ const adapter = z
   .transform((value) => (value === "none" ? null : value))
   .describe("the LoRA adapter; none only with fullParameter");
 
-const evalSets = z
-  .union([text, z.array(text), z.record(text, filledTextList)])
-  .transform((value): Record<string, string[]> => {
-    if (typeof value === "string") return { eval: [value] };
-    if (!Array.isArray(value)) return value;
-    return value.length === 0 ? {} : { eval: value };
-  });
+const evalSets = z.union([text, z.array(text), z.record(text, filledTextList)]).transform((value): Record<string, string[]> => {
+  if (typeof value === "string") return { eval: [value] };
+  if (!Array.isArray(value)) return value;
+  return value.length === 0 ? {} : { eval: value };
+});
 
 const data = z.strictObject({
   train: filledTextList.describe("training file or files (JSON Lines)"),
@@ -72,7 +81,9 @@ const rate = z.number().nonnegative();
 
 const group = z.strictObject({
   name: text.describe("what progress and records call it"),
-  match: filledTextList.describe("whole dotted parts of tensor names, with * for any text: lm_head, layers.0, *.lora_B*; the first group that matches wins"),
+  match: filledTextList.describe(
+    "whole dotted parts of tensor names, with * for any text: lm_head, layers.0, *.lora_B*; the first group that matches wins",
+  ),
   learningRate: rate.nullable().default(null).describe("the group's own rate"),
   learningRateRatio: rate.nullable().default(null).describe("or its rate as a multiple of training.learningRate"),
   weightDecay: z.number().nonnegative().nullable().default(null).describe("the group's own weight decay; null: training.weightDecay"),
@@ -90,7 +101,10 @@ const training = z.strictObject({
   warmupRatio: z.number().min(0).max(1).nullable().default(null).describe("the same as a share of all updates"),
   // transformers' TrainingArguments: no decay, AdamW (0.9, 0.999, 1e-8), clipping at 1, seed 42.
   weightDecay: z.number().nonnegative().default(0).describe("AdamW's decoupled weight decay"),
-  betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]).describe("AdamW's moment decay rates"),
+  betas: z
+    .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
+    .default([0.9, 0.999])
+    .describe("AdamW's moment decay rates"),
   epsilon: z.number().positive().default(1e-8).describe("AdamW's epsilon"),
   maxGradNorm: z.number().positive().nullable().default(1).describe("gradients are clipped to this global norm; null: never"),
   lossNormalization: z
@@ -102,20 +116,32 @@ const training = z.strictObject({
 });
 
 const evaluation = z.strictObject({
-  everySteps: positiveCount.nullable().default(null).describe("evaluate every so many updates; always at the start and the end if there are eval data"),
+  everySteps: positiveCount
+    .nullable()
+    .default(null)
+    .describe("evaluate every so many updates; always at the start and the end if there are eval data"),
   batchSize: positiveCount.nullable().default(null).describe("sequences in an evaluation batch; null: training.batchSize"),
   samplePrompts: z.array(text).default([]).describe("prompts that are completed before and after"),
   sampleTokens: positiveCount.default(48).describe("the longest completion of a sample prompt, in tokens"),
 });
 
 const checkpoints = z.strictObject({
-  everySteps: positiveCount.nullable().default(null).describe("write a checkpoint every so many updates; null: at the end and on Ctrl-C only"),
+  everySteps: positiveCount
+    .nullable()
+    .default(null)
+    .describe("write a checkpoint every so many updates; null: at the end and on Ctrl-C only"),
   keepLast: positiveCount.nullable().default(null).describe("older checkpoints are removed; null: keep all"),
 });
 
 const engine = z.strictObject({
-  threads: positiveCount.nullable().default(null).describe("threads of the products; null: one per core; other counts may change the last bits"),
-  activations: z.enum(["keep", "recompute"]).default("keep").describe("keep: 4 FLOPs per weight and token; recompute: 6, with a block's memory instead of all blocks'"),
+  threads: positiveCount
+    .nullable()
+    .default(null)
+    .describe("threads of the products; null: one per core; other counts may change the last bits"),
+  activations: z
+    .enum(["keep", "recompute"])
+    .default("keep")
+    .describe("keep: 4 FLOPs per weight and token; recompute: 6, with a block's memory instead of all blocks'"),
   dequantizedCache: z.enum(["auto", "on", "off"]).default("auto").describe("keep dequantized weights in memory; auto: if they fit"),
 });
 
@@ -137,12 +163,19 @@ export const runSchema = z.strictObject({
 export type RunConfig = z.output<typeof runSchema>;
 /** What run.yaml may hold. */
 export type RunConfigInput = z.input<typeof runSchema>;
+/** The `adapter` table of a run that has one. */
 export type AdapterConfig = NonNullable<RunConfig["adapter"]>;
+/** The `data` table. */
 export type DataConfig = RunConfig["data"];
+/** The `training` table. */
 export type TrainingConfig = RunConfig["training"];
+/** The `evaluation` table. */
 export type EvaluationConfig = RunConfig["evaluation"];
+/** The `checkpoints` table. */
 export type CheckpointConfig = RunConfig["checkpoints"];
+/** The `engine` table. */
 export type EngineConfig = RunConfig["engine"];
+/** How a quantized base is kept. */
 export type QuantizationConfig = NonNullable<RunConfig["quantization"]>;
 
 /** JSON Schema (draft 2020-12) of run.yaml, for editors and the reference page. */

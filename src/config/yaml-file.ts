@@ -50,11 +50,18 @@ export function parseConfigFile(text: string, name: string): ConfigFile {
   } catch (error) {
     if (error instanceof HeirloomError) throw error;
     // The parser's own limits: alias expansion, nesting deeper than the stack.
-    throw new HeirloomError("CONFIG_SYNTAX", `could not be parsed (${error instanceof Error ? error.message : String(error)})`, { where: name, cause: error });
+    throw new HeirloomError("CONFIG_SYNTAX", `could not be parsed (${error instanceof Error ? error.message : String(error)})`, {
+      where: name,
+      cause: error,
+    });
   }
   values ??= {};
   if (typeof values !== "object" || Array.isArray(values)) {
-    throw new HeirloomError("CONFIG_SYNTAX", `expected a table of keys and values, found ${Array.isArray(values) ? "a list" : `the value ${JSON.stringify(values)}`}`, { where: name });
+    throw new HeirloomError(
+      "CONFIG_SYNTAX",
+      `expected a table of keys and values, found ${Array.isArray(values) ? "a list" : `the value ${JSON.stringify(values)}`}`,
+      { where: name },
+    );
   }
   return {
     name,

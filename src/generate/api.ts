@@ -11,10 +11,12 @@ export interface GenerationRequest {
   readonly chat: boolean;
 }
 
+/** How a caller stops generating. */
 export interface GenerationOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A prompt and what came after it. */
 export interface Completion {
   readonly prompt: string;
   readonly text: string;
@@ -23,6 +25,7 @@ export interface Completion {
   readonly stop: "end" | "length";
 }
 
+/** All completions of a request, in its order. */
 export interface GenerationResult {
   readonly path: string;
   readonly completions: readonly Completion[];

@@ -44,6 +44,7 @@ export interface ContinueRequest {
   readonly changes: Changes;
 }
 
+/** What to evaluate, and on what. */
 export interface EvaluationRequest {
   /** Folder of an adapter, checkpoint, run or model. */
   readonly path: string;
@@ -55,9 +56,15 @@ export interface EvaluationRequest {
   readonly batchSize?: number;
 }
 
+/** Losses per held-out set. */
 export interface EvaluationResult {
   readonly path: string;
-  readonly evaluations: readonly { readonly dataset: string; readonly loss: number; readonly perplexity: number; readonly tokens: number }[];
+  readonly evaluations: readonly {
+    readonly dataset: string;
+    readonly loss: number;
+    readonly perplexity: number;
+    readonly tokens: number;
+  }[];
 }
 
 /** One stage of the demo's story. */
@@ -75,6 +82,7 @@ export interface DemoStage {
   readonly code: string | null;
 }
 
+/** The demo as a whole: `ok` if the story held. */
 export interface DemoResult {
   readonly ok: boolean;
   readonly stages: readonly DemoStage[];

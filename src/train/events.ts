@@ -43,6 +43,7 @@ export interface StepEvent {
   readonly rssBytes: number;
 }
 
+/** A held-out set was evaluated. */
 export interface EvaluationEvent {
   readonly type: "evaluation";
   /** Updates made before it. */
@@ -54,6 +55,7 @@ export interface EvaluationEvent {
   readonly tokens: number;
 }
 
+/** A whole checkpoint is on disk. */
 export interface CheckpointEvent {
   readonly type: "checkpoint";
   readonly step: number;
@@ -75,6 +77,7 @@ export interface NoteEvent {
   readonly message: string;
 }
 
+/** A sample prompt was completed. */
 export interface SampleEvent {
   readonly type: "sample";
   readonly prompt: string;

@@ -12,7 +12,9 @@ interface Ended {
 
 function heirloom(...inputs: string[]): Promise<Ended> {
   return new Promise((done) => {
-    execFile(process.execPath, [MAIN, ...inputs], (error, out, err) => done({ code: typeof error?.code === "number" ? error.code : 0, out, err }));
+    execFile(process.execPath, [MAIN, ...inputs], (error, out, err) =>
+      done({ code: typeof error?.code === "number" ? error.code : 0, out, err }),
+    );
   });
 }
 
@@ -39,8 +41,15 @@ describe.skipIf(!existsSync(MAIN))("the built program", () => {
   });
 
   it("names the nearest command and flag, exit 2", async () => {
-    expect(await heirloom("inspct", "a")).toMatchObject({ code: 2, out: "", err: expect.stringContaining("did you mean heirloom inspect?") });
-    expect(await heirloom("inspect", "a", "--bse", "b")).toMatchObject({ code: 2, err: expect.stringContaining("did you mean --base?") });
+    expect(await heirloom("inspct", "a")).toMatchObject({
+      code: 2,
+      out: "",
+      err: expect.stringContaining("did you mean heirloom inspect?") as unknown,
+    });
+    expect(await heirloom("inspect", "a", "--bse", "b")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("did you mean --base?") as unknown,
+    });
   });
 
   it("reports every fault of a configuration with its line, exit 10", async () => {
@@ -53,14 +62,18 @@ describe.skipIf(!existsSync(MAIN))("the built program", () => {
 
   it("finds the presets of its package from any folder", async () => {
     const { code, err } = await new Promise<Ended>((done) => {
-      execFile(process.execPath, [`${process.cwd()}/${MAIN}`, "train", "--preset", "qlra"], { cwd: "/" }, (error, out, text) => done({ code: typeof error?.code === "number" ? error.code : 0, out, err: text }));
+      execFile(process.execPath, [`${process.cwd()}/${MAIN}`, "train", "--preset", "qlra"], { cwd: "/" }, (error, out, text) =>
+        done({ code: typeof error?.code === "number" ? error.code : 0, out, err: text }),
+      );
     });
     expect(code).toBe(10);
     expect(err).toContain("did you mean qlora?");
   });
 
   it("ends in silence when the reader of its output goes away", async () => {
-    const child = spawn(process.execPath, [MAIN, "inspect", "vectors/llama-tiny-qlora/base-4bit", "--tensors", "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [MAIN, "inspect", "vectors/llama-tiny-qlora/base-4bit", "--tensors", "--json"], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let err = "";
     child.stderr.on("data", (chunk: Buffer) => {
       err += chunk.toString();

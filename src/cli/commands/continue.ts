@@ -19,16 +19,33 @@ export const continueCommand = defineCommand<Flags, [adapter: string], TrainingR
   ],
   flags: {
     ...configFlags,
-    change: { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief: "What may differ from the adapter: rank=64, or just its name to take the file's value", placeholder: "name[=value]" },
+    change: {
+      kind: "parsed",
+      parse: (text: string) => text,
+      optional: true,
+      variadic: true,
+      brief: "What may differ from the adapter: rank=64, or just its name to take the file's value",
+      placeholder: "name[=value]",
+    },
   },
   aliases: { c: "config", p: "preset", o: "output", s: "set" },
-  positional: { kind: "tuple", parameters: [{ brief: "Folder of an adapter, a checkpoint or a run", placeholder: "adapter", parse: (text: string) => text }] },
+  positional: {
+    kind: "tuple",
+    parameters: [{ brief: "Folder of an adapter, a checkpoint or a run", placeholder: "adapter", parse: (text: string) => text }],
+  },
   async run({ change, ...flags }, [adapter], { folder, signal, progress }) {
-    const [{ changeFlags, parseChanges }, { configSources }] = await Promise.all([import("../../config/index.ts"), import("../load-config.ts")]);
+    const [{ changeFlags, parseChanges }, { configSources }] = await Promise.all([
+      import("../../config/index.ts"),
+      import("../load-config.ts"),
+    ]);
     const changes = parseChanges(change ?? []);
     const sources = await configSources(flags, folder);
     const library = await import("../../train/index.ts");
-    const request = { adapter: pathFrom(folder, adapter), changes, sources: { ...sources, flags: [...(sources.flags ?? []), ...changeFlags(changes)] } };
+    const request = {
+      adapter: pathFrom(folder, adapter),
+      changes,
+      sources: { ...sources, flags: [...(sources.flags ?? []), ...changeFlags(changes)] },
+    };
     return library.continueTraining(request, { onEvent: progress.event, signal });
   },
   render: trainingView,

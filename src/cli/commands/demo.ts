@@ -4,7 +4,8 @@ import { demoView } from "../views/demo.ts";
 
 export const demo = defineCommand<object, [], DemoResult>({
   brief: "Train, continue and refuse a frozen continuation, on the bundled model",
-  description: "The main job on the bundled base model, offline, in under three minutes on two cores: train an adapter with full embedding copies, continue it with the same ledger, then load it the way that freezes the copies, and see that refused.",
+  description:
+    "The main job on the bundled base model, offline, in under three minutes on two cores: train an adapter with full embedding copies, continue it with the same ledger, then load it the way that freezes the copies, and see that refused.",
   examples: [
     { line: "demo", what: "watch it" },
     { line: "demo --json --quiet", what: "the figures alone" },

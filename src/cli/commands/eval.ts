@@ -20,15 +20,28 @@ export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult
   ],
   flags: {
     base: textFlag("Base model, if the record names none or another is meant", "path"),
-    data: { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief: "Data file; may be given several times", placeholder: "file" },
+    data: {
+      kind: "parsed",
+      parse: (text: string) => text,
+      optional: true,
+      variadic: true,
+      brief: "Data file; may be given several times",
+      placeholder: "file",
+    },
     maxLength: { kind: "parsed", parse: wholeNumber, optional: true, brief: "Longest row in tokens", placeholder: "tokens" },
     batchSize: { kind: "parsed", parse: wholeNumber, optional: true, brief: "Sequences in a batch", placeholder: "count" },
   },
-  positional: { kind: "tuple", parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }] },
+  positional: {
+    kind: "tuple",
+    parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }],
+  },
   async run({ base, data, ...sizes }, [path], { folder, signal, progress }) {
     const library = await import("../../train/index.ts");
     const sets = data === undefined ? {} : { data: data.map((file) => pathFrom(folder, file)) };
-    return library.evaluate({ path: pathFrom(folder, path), ...optionalPaths(folder, { base }), ...sets, ...sizes }, { onEvent: progress.event, signal });
+    return library.evaluate(
+      { path: pathFrom(folder, path), ...optionalPaths(folder, { base }), ...sets, ...sizes },
+      { onEvent: progress.event, signal },
+    );
   },
   render: evaluationView,
 });

@@ -10,7 +10,8 @@ interface Flags {
 
 export const inspect = defineCommand<Flags, [path: string], InspectResult>({
   brief: "What an adapter, checkpoint, run or model is, from its file headers",
-  description: "What an adapter, checkpoint, run or model is, from configuration and file headers alone: every tensor with its role, shape and size, and with --base what PEFT would print for it. Reads no weights.",
+  description:
+    "What an adapter, checkpoint, run or model is, from configuration and file headers alone: every tensor with its role, shape and size, and with --base what PEFT would print for it. Reads no weights.",
   examples: [
     { line: "inspect runs/a/adapter --base models/m", what: "the ledger and PEFT's banner" },
     { line: "inspect models/m", what: "a model folder" },
@@ -20,7 +21,10 @@ export const inspect = defineCommand<Flags, [path: string], InspectResult>({
     base: textFlag("Base model of the adapter: its config.json is enough", "path"),
     tensors: { kind: "boolean", optional: true, withNegated: false, brief: "List every tensor, not just kinds of modules" },
   },
-  positional: { kind: "tuple", parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }] },
+  positional: {
+    kind: "tuple",
+    parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }],
+  },
   async run({ base }, [path], { folder }) {
     const { inspectPath } = await import("../../audit/index.ts");
     return inspectPath(pathFrom(folder, path), optionalPaths(folder, { base }));

@@ -5,7 +5,8 @@ import { trainingView } from "../views/training.ts";
 
 export const train = defineCommand<ConfigFlags, [], TrainingResult>({
   brief: "Train a new adapter",
-  description: "Train a new adapter. Flags override the file, which overrides the preset, which overrides the defaults. Ctrl-C writes a checkpoint and says how to resume.",
+  description:
+    "Train a new adapter. Flags override the file, which overrides the preset, which overrides the defaults. Ctrl-C writes a checkpoint and says how to resume.",
   examples: [
     { line: "train -c run.yaml", what: "everything from a file" },
     { line: "train -c run.yaml --rank 32 --learning-rate 1e-4", what: "some of it overridden" },

@@ -1,10 +1,10 @@
 // cli/terminal: how results, errors and progress look, for people and as JSON.
 // Knows no command and computes nothing.
 export { escapeName, escapeText } from "./escape.ts";
-export { renderJson, SCHEMA_VERSION } from "./json.ts";
+export { renderJson } from "./json.ts";
 export { renderLedgerRows } from "./ledger-table.ts";
 export { type Output, type Terminal, wantsColour } from "./output.ts";
 export { type Paint, paint } from "./paint.ts";
 export { asHeirloomError, errorDocument, renderError } from "./problems.ts";
 export { type Progress, progressOn, silentProgress } from "./progress.ts";
-export { type Cell, type Column, renderFacts, renderTable } from "./table.ts";
+export { type Cell, renderFacts, renderTable } from "./table.ts";

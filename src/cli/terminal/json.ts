@@ -1,5 +1,5 @@
 /** Version of every JSON document that the commands print; rises when a field changes its meaning or goes away. */
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 
 /** Legal inside JSON strings, but not to be shown raw on a terminal. */
 const UNSHOWABLE = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;

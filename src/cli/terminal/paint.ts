@@ -6,6 +6,8 @@ export type Paint = Readonly<Record<keyof typeof EFFECTS, (text: string) => stri
 
 /** A {@link Paint} for a stream that takes colour, or for one that does not. */
 export function paint(colour: boolean): Paint {
-  const entries = Object.entries(EFFECTS).map(([name, [start, end]]) => [name, (text: string) => (colour && text !== "" ? `\u001b[${start}m${text}\u001b[${end}m` : text)] as const);
+  const entries = Object.entries(EFFECTS).map(
+    ([name, [start, end]]) => [name, (text: string) => (colour && text !== "" ? `\u001b[${start}m${text}\u001b[${end}m` : text)] as const,
+  );
   return Object.fromEntries(entries) as unknown as Paint;
 }

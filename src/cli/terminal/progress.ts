@@ -1,5 +1,13 @@
 import { formatBytes, formatCount, formatSeconds } from "../../core/index.ts";
-import type { EvaluationEvent, FinishedEvent, LedgerEvent, LivenessEvent, StartedEvent, StepEvent, TrainingEvent } from "../../train/index.ts";
+import type {
+  EvaluationEvent,
+  FinishedEvent,
+  LedgerEvent,
+  LivenessEvent,
+  StartedEvent,
+  StepEvent,
+  TrainingEvent,
+} from "../../train/index.ts";
 import { escapeName, escapeText } from "./escape.ts";
 import { renderLedgerRows } from "./ledger-table.ts";
 import { type Output, type Terminal, wantsColour } from "./output.ts";
@@ -34,7 +42,7 @@ function formatRates(rates: StepEvent["learningRates"]): string {
 }
 
 /** `step 12/100  loss 2.3456  lr 2e-4  grad 0.52  412 tokens/s  1m 2s, 3m 4s left  1.20 GiB` */
-export function stepLine(event: StepEvent): string {
+function stepLine(event: StepEvent): string {
   return [
     `step ${event.step}/${event.steps}`,
     `loss ${event.loss.toFixed(4)}`,
@@ -61,7 +69,8 @@ function evaluationText({ step, dataset, loss, perplexity, tokens }: EvaluationE
 }
 
 function livenessText({ step, ok, tensors }: LivenessEvent, style: Paint): string {
-  if (ok) return `${style.green("alive")} after step ${step}: all ${formatCount(tensors.length)} trainable tensors got a gradient and moved, and no other did`;
+  if (ok)
+    return `${style.green("alive")} after step ${step}: all ${formatCount(tensors.length)} trainable tensors got a gradient and moved, and no other did`;
   const named = tensors.slice(0, MAX_NAMED_TENSORS).map(escapeName);
   const left = tensors.length - named.length;
   return `${style.red("not alive")} after step ${step}: ${named.join(", ")}${left > 0 ? ` and ${left} more` : ""}`;

@@ -11,7 +11,8 @@ export interface Column {
 export type Cell = string | { readonly text: string; readonly effect: keyof Paint };
 
 // Wide forms of East Asian scripts and emoji take two places; marks take none.
-const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
 const MARK = /\p{M}/u;
 
 /** Places that a text takes on a terminal. */
@@ -29,7 +30,9 @@ function pad(text: string, width: number, align: Column["align"]): string {
 /** A table for people; every cell is escaped, lines do not end in spaces. */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly Cell[])[], paint: Paint): string {
   const plain = rows.map((row) => row.map((cell) => escapeName(typeof cell === "string" ? cell : cell.text)));
-  const widths = columns.map(({ title }, index) => plain.reduce((widest, row) => Math.max(widest, displayWidth(row[index] ?? "")), displayWidth(title)));
+  const widths = columns.map(({ title }, index) =>
+    plain.reduce((widest, row) => Math.max(widest, displayWidth(row[index] ?? "")), displayWidth(title)),
+  );
   const line = (texts: readonly string[], effect: (text: string, index: number) => string): string =>
     columns
       .map(({ align }, index) => {
@@ -39,7 +42,10 @@ export function renderTable(columns: readonly Column[], rows: readonly (readonly
       })
       .join("  ")
       .trimEnd();
-  const heading = line(columns.map(({ title }) => title), (text) => paint.dim(text));
+  const heading = line(
+    columns.map(({ title }) => title),
+    (text) => paint.dim(text),
+  );
   const body = rows.map((row, at) =>
     line(plain[at] ?? [], (text, index) => {
       const cell = row[index];

@@ -4,7 +4,6 @@ import type { StepEvent, TrainingEvent } from "../../train/index.ts";
 import { fakeTerminal } from "../fixtures/fake-terminal.ts";
 import { escapeName, paint, progressOn, renderError, renderJson, renderTable } from "./index.ts";
 
-// eslint-disable-next-line no-control-regex -- finding control characters is the purpose
 const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 const plain = paint(false);
 
@@ -30,7 +29,14 @@ describe("escapeName", () => {
 
 describe("renderTable and renderJson", () => {
   it("puts numbers to the right, and wide characters under each other", () => {
-    const table = renderTable([{ title: "name" }, { title: "count", align: "right" }], [["日本", "1"], ["plain", "1,000"]], plain);
+    const table = renderTable(
+      [{ title: "name" }, { title: "count", align: "right" }],
+      [
+        ["日本", "1"],
+        ["plain", "1,000"],
+      ],
+      plain,
+    );
     expect(table).toBe("name   count\n日本       1\nplain  1,000");
   });
 
@@ -62,7 +68,9 @@ describe("progressOn", () => {
   it("writes plain lines without a terminal, at most one a second for steps", () => {
     const text = lines([step(1, 0.1), step(2, 0.4), step(3, 1.2), step(100, 1.3)], false);
     expect(text.split("\n").map((line) => line.split("  ")[0])).toEqual(["step 1/100", "step 3/100", "step 100/100", ""]);
-    expect(text.split("\n")[0]).toBe("step 1/100  loss 2.3457  lr default 2e-4, embeddings 2e-5  grad 0.523  1,412 tokens/s  0.1s, 1m 15s left  1.00 GiB");
+    expect(text.split("\n")[0]).toBe(
+      "step 1/100  loss 2.3457  lr default 2e-4, embeddings 2e-5  grad 0.523  1,412 tokens/s  0.1s, 1m 15s left  1.00 GiB",
+    );
     expect(text).not.toMatch(CONTROL);
   });
 
@@ -81,7 +89,23 @@ describe("progressOn", () => {
     const text = lines(
       [
         { type: "started", kind: "resume", run: "runs/a\u0007", base: "m", steps: 100, fromStep: 40 },
-        { type: "ledger", banner: "trainable params: 1 || all params: 2 || trainable%: 50.0000", counts, rows: [{ role: "lora_A", kind: "q_proj\u001b[0m", dtype: "F32", tensors: 2, parameters: 1024, bytes: 4096, trainable: true, group: "default" }] },
+        {
+          type: "ledger",
+          banner: "trainable params: 1 || all params: 2 || trainable%: 50.0000",
+          counts,
+          rows: [
+            {
+              role: "lora_A",
+              kind: "q_proj\u001b[0m",
+              dtype: "F32",
+              tensors: 2,
+              parameters: 1024,
+              bytes: 4096,
+              trainable: true,
+              group: "default",
+            },
+          ],
+        },
         { type: "evaluation", step: 0, dataset: "old\u0007", loss: 2, perplexity: 7.389, tokens: 1234 },
         { type: "liveness", step: 3, ok: true, tensors: ["a", "b"] },
         { type: "liveness", step: 3, ok: false, tensors: ["a\u0007", "b", "c", "d", "e", "f", "g"] },

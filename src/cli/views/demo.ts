@@ -22,7 +22,16 @@ export function demoView({ ok, stages }: DemoResult, { paint }: View): string {
     ],
     stages.map((stage) => {
       const outcome: Cell = stage.refused ? { text: `refused: ${stage.code ?? ""}`, effect: "yellow" } : { text: "done", effect: "green" };
-      return [stage.name, formatCount(stage.trainable), formatCount(stage.all), stage.percent.toFixed(4), loss(stage.evalLossBefore), loss(stage.evalLossAfter), formatSeconds(stage.seconds), outcome];
+      return [
+        stage.name,
+        formatCount(stage.trainable),
+        formatCount(stage.all),
+        stage.percent.toFixed(4),
+        loss(stage.evalLossBefore),
+        loss(stage.evalLossAfter),
+        formatSeconds(stage.seconds),
+        outcome,
+      ];
     }),
     paint,
   );

@@ -6,7 +6,12 @@ import { renderTable } from "../terminal/index.ts";
 /** A line per held-out set. */
 export function evaluationView({ evaluations }: EvaluationResult, { paint }: View): string {
   return renderTable(
-    [{ title: "held-out set" }, { title: "loss", align: "right" }, { title: "perplexity", align: "right" }, { title: "label tokens", align: "right" }],
+    [
+      { title: "held-out set" },
+      { title: "loss", align: "right" },
+      { title: "perplexity", align: "right" },
+      { title: "label tokens", align: "right" },
+    ],
     evaluations.map(({ dataset, loss, perplexity, tokens }) => [dataset, loss.toFixed(4), perplexity.toFixed(2), formatCount(tokens)]),
     paint,
   );

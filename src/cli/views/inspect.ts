@@ -12,16 +12,24 @@ function listed(value: readonly string[] | string | null): string {
 function adapterFacts({ adapter }: InspectResult): [string, string][] {
   if (adapter === null) return [];
   const { variant, rank, alpha, scaling, targetModules, layers, modulesToSave } = adapter;
-  const facts: [string, string][] = [["adapter", rank === null ? variant : `${variant}, rank ${rank}, alpha ${alpha ?? "?"}, scaling ${scaling ?? "?"}`]];
+  const facts: [string, string][] = [
+    ["adapter", rank === null ? variant : `${variant}, rank ${rank}, alpha ${alpha ?? "?"}, scaling ${scaling ?? "?"}`],
+  ];
   if (rank !== null) {
-    facts.push(["targets", listed(targetModules)], ["layers", layers === null ? "all" : layers.join(", ")], ["full copies", listed(modulesToSave)]);
+    facts.push(
+      ["targets", listed(targetModules)],
+      ["layers", layers === null ? "all" : layers.join(", ")],
+      ["full copies", listed(modulesToSave)],
+    );
   }
   return facts;
 }
 
 function facts(result: InspectResult): [string, string][] {
   const { kind, path, architecture, counts, bytes, provenance } = result;
-  const origin = [provenance.baseModel, provenance.peftVersion === null ? null : `PEFT ${provenance.peftVersion}`].filter((part) => part !== null);
+  const origin = [provenance.baseModel, provenance.peftVersion === null ? null : `PEFT ${provenance.peftVersion}`].filter(
+    (part) => part !== null,
+  );
   return [
     [kind, path],
     ...(architecture === null ? [] : [["architecture", architecture] as [string, string]]),
@@ -35,21 +43,43 @@ function facts(result: InspectResult): [string, string][] {
 function bannerText({ banner, bannerReason }: InspectResult, { paint }: View): string {
   if (banner === null) return bannerReason === null ? "" : paint.dim(`no banner: ${escapeText(bannerReason)}`);
   const { fresh, reloadedFrozen, reloadedTrainable } = banner.peft;
-  const lines: [string, string][] = [["PEFT, new", fresh], ["reloaded, is_trainable=True", reloadedTrainable], ["reloaded, default", reloadedFrozen], ["Unsloth", banner.unsloth]];
+  const lines: [string, string][] = [
+    ["PEFT, new", fresh],
+    ["reloaded, is_trainable=True", reloadedTrainable],
+    ["reloaded, default", reloadedFrozen],
+    ["Unsloth", banner.unsloth],
+  ];
   return renderFacts(lines, paint);
 }
 
 function tensorTable(tensors: readonly InspectedTensor[], { paint }: View): string {
   return renderTable(
-    [{ title: "tensor" }, { title: "role" }, { title: "shape" }, { title: "dtype" }, { title: "bytes", align: "right" }, { title: "state" }],
-    tensors.map(({ name, role, shape, dtype, bytes, trainable }) => [name, role, shape.join(" × "), dtype, formatCount(bytes), trainable ? { text: "trained", effect: "green" as const } : { text: "frozen", effect: "dim" as const }]),
+    [
+      { title: "tensor" },
+      { title: "role" },
+      { title: "shape" },
+      { title: "dtype" },
+      { title: "bytes", align: "right" },
+      { title: "state" },
+    ],
+    tensors.map(({ name, role, shape, dtype, bytes, trainable }) => [
+      name,
+      role,
+      shape.join(" × "),
+      dtype,
+      formatCount(bytes),
+      trainable ? { text: "trained", effect: "green" as const } : { text: "frozen", effect: "dim" as const },
+    ]),
     paint,
   );
 }
 
 /** What inspect prints: facts, the ledger by kind of module or tensor by tensor, banners, notes. */
 export function inspectView(result: InspectResult, view: View, listTensors: boolean): string {
-  const rows = ledgerTable({ basis: result.counts.basis, entries: result.tensors.map((tensor) => ({ ...tensor, state: "present" as const })) });
+  const rows = ledgerTable({
+    basis: result.counts.basis,
+    entries: result.tensors.map((tensor) => ({ ...tensor, state: "present" as const })),
+  });
   const table = listTensors ? tensorTable(result.tensors, view) : renderLedgerRows(rows, view.paint);
   const notes = result.notes.map((note) => `${view.paint.yellow("note")} ${escapeText(note)}`).join("\n");
   return [renderFacts(facts(result), view.paint), table, bannerText(result, view), notes].filter((part) => part !== "").join("\n\n");

@@ -10,16 +10,29 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
       ["run", result.run],
       ["adapter", result.adapter ?? "none (all weights were trained)"],
       ["trained", result.banner],
-      ["updates", `${formatCount(result.steps)} over ${formatCount(result.tokens)} tokens in ${formatSeconds(result.seconds)}; last loss ${result.loss.toFixed(4)}`],
+      [
+        "updates",
+        `${formatCount(result.steps)} over ${formatCount(result.tokens)} tokens in ${formatSeconds(result.seconds)}; last loss ${result.loss.toFixed(4)}`,
+      ],
     ],
     paint,
   );
   if (result.evaluations.length === 0) return facts;
   const table = renderTable(
-    [{ title: "held-out set" }, { title: "loss before", align: "right" }, { title: "after", align: "right" }, { title: "change", align: "right" }],
+    [
+      { title: "held-out set" },
+      { title: "loss before", align: "right" },
+      { title: "after", align: "right" },
+      { title: "change", align: "right" },
+    ],
     result.evaluations.map(({ dataset, before, after }) => {
       const change = before === 0 ? 0 : (100 * (after - before)) / before;
-      return [dataset, before.toFixed(4), after.toFixed(4), { text: `${change > 0 ? "+" : ""}${change.toFixed(1)} %`, effect: change > 0 ? ("yellow" as const) : ("green" as const) }];
+      return [
+        dataset,
+        before.toFixed(4),
+        after.toFixed(4),
+        { text: `${change > 0 ? "+" : ""}${change.toFixed(1)} %`, effect: change > 0 ? ("yellow" as const) : ("green" as const) },
+      ];
     }),
     paint,
   );
