@@ -1,11 +1,18 @@
 // generate: completing text with a model and an adapter. Knows the engine, not
 // training.
-import { InternalError } from "../core/index.ts";
+import { runJob } from "../core/node/index.ts";
 import type { GenerationOptions, GenerationRequest, GenerationResult } from "./api.ts";
+import { generateJob } from "./generate-worker.ts";
 
 export type * from "./api.ts";
+export { completeText } from "./greedy.ts";
+export { type LoadedModel, loadModel } from "./load-model.ts";
 
-/** Completes prompts, greedily. */
-export function generate(_request: GenerationRequest, _options: GenerationOptions = {}): Promise<GenerationResult> {
-  return Promise.reject(new InternalError("generating is not part of this build"));
+/**
+ * Completes prompts greedily, in a worker thread.
+ *
+ * @throws what opening the model throws; CHAT_TEMPLATE_INVALID
+ */
+export function generate(request: GenerationRequest, options: GenerationOptions = {}): Promise<GenerationResult> {
+  return runJob(generateJob, request, options.signal === undefined ? {} : { signal: options.signal });
 }

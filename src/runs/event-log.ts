@@ -27,7 +27,7 @@ export class EventLog {
   }
 
   /** Appends an event with the time it happened. */
-  async append(event: { readonly type: string }, time: Date): Promise<void> {
+  async append<Event extends { readonly type: string }>(event: Event, time: Date): Promise<void> {
     this.#lines.push(`${JSON.stringify({ time: time.toISOString(), ...event })}\n`);
     if (this.#lines.length >= BUFFERED_EVENTS) await this.#write();
   }

@@ -67,7 +67,7 @@ export interface RunRecord {
   /** What was taken for granted because no record said it. */
   readonly assumptions: readonly string[];
   readonly environment: Readonly<Record<string, string | number>>;
-  readonly parent: { readonly adapter: string; readonly run: string | null; readonly step: number | null; readonly adapterHash: string } | null;
+  readonly parent: { readonly adapter: string; readonly run: string | null; readonly step: number | null } | null;
 }
 
 /** SHA-256 of a configuration, independent of the order of its keys. */

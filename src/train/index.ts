@@ -1,37 +1,23 @@
 // train: the loop, schedules, optimizers, liveness, checkpoints and resume.
 // Knows engine and ledger; prints nothing (it emits typed events).
-import { InternalError } from "../core/index.ts";
-import type { RunConfig } from "../config/index.ts";
-import type { ContinueRequest, DemoResult, EvaluationRequest, EvaluationResult, TrainingOptions, TrainingResult } from "./api.ts";
+import { runJob } from "../core/node/index.ts";
+import type { EvaluationRequest, EvaluationResult, TrainingOptions } from "./api.ts";
+import { evaluateJob } from "./evaluate-worker.ts";
 
 export type * from "./api.ts";
+export { runDemo } from "./demo.ts";
 export type * from "./events.ts";
+export { observeSession } from "./observe.ts";
+export { type SchedulePlan, scheduleFactor } from "./schedule.ts";
+export { type SessionPlan, TrainingSession, type UpdateOutcome } from "./session.ts";
+export { continueTraining, resume, train } from "./train.ts";
 
-function missing(what: string): Promise<never> {
-  return Promise.reject(new InternalError(`${what} is not part of this build`));
-}
-
-/** Trains what `config` describes. */
-export function train(_config: RunConfig, _options: TrainingOptions = {}): Promise<TrainingResult> {
-  return missing("training");
-}
-
-/** Continues an adapter as what it is. */
-export function continueTraining(_request: ContinueRequest, _options: TrainingOptions = {}): Promise<TrainingResult> {
-  return missing("continuing");
-}
-
-/** Goes on with an interrupted run. @param path folder of a run or of a checkpoint */
-export function resume(_path: string, _options: TrainingOptions = {}): Promise<TrainingResult> {
-  return missing("resuming");
-}
-
-/** Loss and perplexity on held-out data. */
-export function evaluate(_request: EvaluationRequest, _options: TrainingOptions = {}): Promise<EvaluationResult> {
-  return missing("evaluating");
-}
-
-/** The main job on the bundled base model. */
-export function runDemo(_options: TrainingOptions = {}): Promise<DemoResult> {
-  return missing("the demo");
+/**
+ * Loss and perplexity on held-out data, in a worker thread.
+ *
+ * @throws DATA_EMPTY if no data are named anywhere, and what opening the model throws
+ */
+export function evaluate(request: EvaluationRequest, options: TrainingOptions = {}): Promise<EvaluationResult> {
+  const { onEvent, signal } = options;
+  return runJob(evaluateJob, request, { ...(onEvent === undefined ? {} : { onEvent }), ...(signal === undefined ? {} : { signal }) });
 }

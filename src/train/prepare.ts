@@ -78,6 +78,17 @@ function requireRows(tokenizer: Tokenizer, spec: ModelSpec): void {
   });
 }
 
+/** Puts the masters of a full-parameter checkpoint into the parameters. */
+async function readModelCheckpoint(checkpoint: string, parameters: readonly Parameter[]): Promise<void> {
+  const model = await openModelFolder(checkpoint);
+  try {
+    const stored = await loadModelFolder(model, { quantization: null, cache: "off" });
+    for (const { name, values } of parameters) values.set(stored.values(name));
+  } finally {
+    await model.folder.close();
+  }
+}
+
 async function makeParameters(config: RunConfig, spec: ModelSpec, weights: BaseWeights, saved: SavedAdapter | null): Promise<{ adapter: LiveAdapter | null; parameters: Parameter[] }> {
   if (config.adapter === null) return { adapter: null, parameters: baseParameters(spec, (name) => weights.values(name), "F32") };
   const wanted = adapterFromConfig(config.adapter, config.base);
@@ -109,8 +120,9 @@ async function hashFile(path: string): Promise<string> {
  * the data before the weights.
  *
  * @param saved the adapter to start from; null for a new one
+ * @param checkpoint of a run that is resumed; null otherwise
  */
-export async function prepareRun(config: RunConfig, saved: SavedAdapter | null): Promise<Prepared> {
+export async function prepareRun(config: RunConfig, saved: SavedAdapter | null, checkpoint: string | null): Promise<Prepared> {
   const model: ModelFolder = await openModelFolder(config.base);
   try {
     const { spec } = model;
@@ -121,6 +133,7 @@ export async function prepareRun(config: RunConfig, saved: SavedAdapter | null):
     const fingerprint = await fingerprintModel(model.folder);
     const weights = await loadModelFolder(model, { quantization: config.quantization, cache: config.engine.dequantizedCache });
     const made = await makeParameters(config, spec, weights, saved);
+    if (made.adapter === null && checkpoint !== null) await readModelCheckpoint(checkpoint, made.parameters);
     return {
       config,
       base: { folder: config.base, spec, weights, fingerprint },

@@ -14,7 +14,11 @@ export interface FileSource extends ByteSource {
 export function fileError(error: unknown, path: string): HeirloomError {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "ENOENT" || code === "ENOTDIR") {
-    return new HeirloomError("FILE_MISSING", "no such file or folder", { where: path, hint: "check the path for a typing error", cause: error });
+    return new HeirloomError("FILE_MISSING", "no such file or folder", {
+      where: path,
+      hint: "check the path for a typing error",
+      cause: error,
+    });
   }
   return new HeirloomError("FILE_UNREADABLE", `could not be read (${code || String(error)})`, { where: path, cause: error });
 }
@@ -24,7 +28,11 @@ async function readFully(handle: FileHandle, path: string, target: Uint8Array, s
   while (done < target.byteLength) {
     const { bytesRead } = await handle.read(target, done, target.byteLength - done, start + done);
     if (bytesRead === 0) {
-      throw new HeirloomError("FILE_UNREADABLE", `the file ended at byte ${start + done} while bytes up to ${start + target.byteLength} were read`, { where: path });
+      throw new HeirloomError(
+        "FILE_UNREADABLE",
+        `the file ended at byte ${start + done} while bytes up to ${start + target.byteLength} were read`,
+        { where: path },
+      );
     }
     done += bytesRead;
   }
@@ -44,7 +52,11 @@ export async function openFile(path: string): Promise<FileSource> {
   const stat = await handle.stat();
   if (!stat.isFile()) {
     await handle.close();
-    throw new HeirloomError("FILE_UNREADABLE", `expected a regular file, found a ${stat.isDirectory() ? "folder" : "device, pipe or socket"}`, { where: path });
+    throw new HeirloomError(
+      "FILE_UNREADABLE",
+      `expected a regular file, found a ${stat.isDirectory() ? "folder" : "device, pipe or socket"}`,
+      { where: path },
+    );
   }
   return {
     name: path,

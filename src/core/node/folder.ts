@@ -35,7 +35,9 @@ export async function openFolder(path: string, options: { readonly followLinks?:
     async open(file) {
       const target = join(path, file);
       if (file.includes("/") || file.includes("\\") || file === ".." || file.includes("\0")) {
-        throw new HeirloomError("FILE_UNREADABLE", `expected the name of a file inside the folder, found ${JSON.stringify(file)}`, { where: path });
+        throw new HeirloomError("FILE_UNREADABLE", `expected the name of a file inside the folder, found ${JSON.stringify(file)}`, {
+          where: path,
+        });
       }
       const resolved = await realpath(target).catch((error: unknown) => {
         throw fileError(error, target);

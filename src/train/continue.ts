@@ -1,0 +1,147 @@
+import { type AdapterSpec, adapterTensors, resolveTargets } from "../adapter/index.ts";
+import { type ChangeName, changeKey, type Changes, type FlagValue, resolveConfig, type ResolvedConfig, type RunConfig } from "../config/index.ts";
+import { HeirloomError, ProblemList } from "../core/index.ts";
+import { type AdapterFolder, locateModel, openAdapterFolder, openModelFolder, requireGrowth } from "../engine/index.ts";
+import type { ModelSpec } from "../model/index.ts";
+import type { ContinueRequest } from "./api.ts";
+import { adapterFromConfig } from "./prepare.ts";
+
+/** A continuation with nothing left open. */
+export interface ResolvedContinuation extends ResolvedConfig {
+  /** Folder of the adapter itself. */
+  readonly adapter: string;
+  readonly assumptions: readonly string[];
+}
+
+type Values = Record<string, unknown>;
+
+/** The adapter section of a configuration, as the adapter's own files have it. */
+function adapterValues(spec: AdapterSpec, fullCopyDtype: "fp32" | "bf16"): Values {
+  return {
+    rank: spec.rank,
+    alpha: spec.alpha,
+    dropout: spec.dropout,
+    targetModules: spec.targetModules,
+    excludeModules: spec.excludeModules,
+    layers: spec.layersToTransform,
+    modulesToSave: spec.modulesToSave,
+    ensureWeightTying: spec.ensureWeightTying,
+    init: spec.initLoraWeights === "gaussian" ? "gaussian" : "kaiming",
+    fullCopyDtype,
+  };
+}
+
+/** Precision of the stored full copies; what is not there is fp32. */
+function storedCopyDtype({ tensors }: AdapterFolder): "fp32" | "bf16" {
+  const copies = [...tensors.tensors.values()].filter(({ name }) => !name.includes(".lora_"));
+  return copies.length > 0 && copies.every(({ dtype }) => dtype === "BF16") ? "bf16" : "fp32";
+}
+
+/** What a continuation takes over, and what had to be assumed because no record says it. */
+function inheritedValues(opened: AdapterFolder): { values: Values; assumptions: string[] } {
+  const { spec, record } = opened;
+  if (record !== null) {
+    const { base, quantization, training, data, engine } = record.config;
+    const { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization, schedule, batchSize, accumulation, seed, groups } = training;
+    const { maxLength, packing, template, onTooLong } = data;
+    const values = {
+      base,
+      quantization: quantization ?? "none",
+      adapter: adapterValues(spec, record.config.adapter?.fullCopyDtype ?? storedCopyDtype(opened)),
+      training: { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization, schedule, batchSize, accumulation, seed, groups },
+      data: { maxLength, packing, template, onTooLong },
+      engine,
+    };
+    return { values, assumptions: [] };
+  }
+  const values: Values = { adapter: adapterValues(spec, storedCopyDtype(opened)) };
+  if (spec.baseModel !== null && spec.baseModel !== "") values["base"] = spec.baseModel;
+  return {
+    values,
+    assumptions: [
+      "the adapter has no record of its training, so these were assumed:",
+      `the base model is the one given (the adapter says ${JSON.stringify(spec.baseModel)}; it cannot be checked)`,
+      "the base was quantized as configured here",
+      "no learning-rate groups but those configured here",
+      `full copies are trained from ${storedCopyDtype(opened) === "bf16" ? "bf16 masters, as they are stored" : "fp32 masters"}`,
+    ],
+  };
+}
+
+function sameValue(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function at(values: unknown, path: string): unknown {
+  return path.split(".").reduce<unknown>((value, key) => (typeof value === "object" && value !== null ? (value as Values)[key] : undefined), values);
+}
+
+/** Settings that choose tensors; other words for the same tensors are no change. */
+const SELECTIONS: readonly ChangeName[] = ["targetModules", "excludeModules", "layers", "modulesToSave", "ensureWeightTying"];
+/** Settings that are compared as they are. `base` is compared by its content later. */
+const SETTINGS: readonly ChangeName[] = ["rank", "alpha", "dropout", "fullCopyDtype", "quantization", "groups"];
+
+function selectsSame(spec: ModelSpec, before: AdapterSpec, after: AdapterSpec): boolean {
+  const tensors = (adapter: AdapterSpec): string => adapterTensors(resolveTargets(spec, adapter)).map(({ name, aliasOf }) => `${name}=${aliasOf ?? ""}`).join();
+  return tensors(before) === tensors({ ...after, rank: before.rank });
+}
+
+/** Everything in which the resolved configuration differs from what is inherited, without being named. */
+function unnamedChanges(inherited: Values, config: RunConfig, named: ReadonlySet<ChangeName>, sameSelection: boolean): ProblemList {
+  const problems = new ProblemList();
+  const names = [...SETTINGS, ...(sameSelection ? [] : SELECTIONS)];
+  for (const name of names) {
+    const expected = at(inherited, changeKey(name));
+    const found = at(config, changeKey(name));
+    // A setting that nothing is known of was listed among the assumptions.
+    if (named.has(name) || expected === undefined || sameValue(normal(expected), normal(found))) continue;
+    problems.add("CONTINUE_CHANGED", `expected ${JSON.stringify(expected)} as in the adapter, found ${JSON.stringify(found)}`, {
+      where: changeKey(name),
+      hint: `leave it out to inherit it, or say that it is meant: --change ${name}`,
+      details: { setting: changeKey(name), expected, found },
+    });
+  }
+  return problems;
+}
+
+/** `none` and null mean the same quantization; a group without a rate of its own may leave the key out. */
+function normal(value: unknown): unknown {
+  return value === "none" ? null : value;
+}
+
+/** With a new rank alone, alpha follows so that alpha / rank stays, and with it what the adapter computes. */
+function alphaFlag(changes: Changes, spec: AdapterSpec): FlagValue[] {
+  const rank = changes.values.rank;
+  if (rank === undefined || changes.named.has("alpha")) return [];
+  requireGrowth(spec.rank, rank);
+  return [{ key: "adapter.alpha", value: (spec.alpha * rank) / spec.rank, flag: "--change rank" }];
+}
+
+/**
+ * Works out what continuing an adapter means, and refuses every difference that
+ * no change names, all at once.
+ *
+ * @throws CONTINUE_CHANGED, CONTINUE_CHANGE_INVALID, and what reading adapter and configuration throws
+ */
+export async function resolveContinuation({ adapter, sources, changes }: ContinueRequest): Promise<ResolvedContinuation> {
+  const located = await locateModel(adapter);
+  if (located.kind === "model") {
+    throw new HeirloomError("CONTINUE_CHANGE_INVALID", "expected an adapter, found a model", { where: adapter, hint: "train a new adapter on it: heirloom train --base …" });
+  }
+  const opened = await openAdapterFolder(located.path);
+  try {
+    const { values, assumptions } = inheritedValues(opened);
+    const flags = [...(sources.flags ?? []), ...alphaFlag(changes, opened.spec)];
+    const resolved = resolveConfig({ ...sources, flags, inherited: { name: located.path, values } });
+    const { config } = resolved;
+    if (config.adapter === null) throw new HeirloomError("CONTINUE_CHANGED", "expected an adapter to continue, found adapter: none", { where: "adapter" });
+    const model = await openModelFolder(config.base);
+    await model.folder.close();
+    const named = new Set<ChangeName>([...changes.named, ...(changes.values.rank === undefined ? [] : (["alpha"] as const))]);
+    const sameSelection = selectsSame(model.spec, opened.spec, adapterFromConfig(config.adapter, config.base));
+    unnamedChanges(values, config, named, sameSelection).throwIfAny();
+    return { ...resolved, adapter: located.path, assumptions };
+  } finally {
+    await opened.folder.close();
+  }
+}

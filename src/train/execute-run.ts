@@ -1,0 +1,186 @@
+import { join } from "node:path";
+import { loadRuntime, type Runtime } from "../compute/index.ts";
+import { formatCount } from "../core/index.ts";
+import { BatchSource, type Dataset } from "../data/index.ts";
+import { CausalModel, loraPlans, openAdapterFolder } from "../engine/index.ts";
+import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } from "../ledger/index.ts";
+import { type AdapterRecord, configHash, EventLog, readRunRecord, RUN_FILES, writeRunRecord } from "../runs/index.ts";
+import type { TrainingResult } from "./api.ts";
+import { readOptimizerState, readTrainerState, type TrainerState } from "./checkpoint.ts";
+import type { TrainingEvent } from "./events.ts";
+import { Keeper } from "./keeper.ts";
+import { Liveness } from "./liveness.ts";
+import { type LiveRun, type LoopContext, type LoopOutcome, runLoop } from "./loop.ts";
+import { observeSession } from "./observe.ts";
+import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
+import { type ParentRecord, requireSameBase, requireSameRun, runRecord } from "./record.ts";
+import type { RunRequest } from "./run-request.ts";
+import { warmupLength } from "./schedule.ts";
+import { TrainingSession } from "./session.ts";
+import { countUpdates } from "./updates.ts";
+
+const EMBEDDING_KEY = "model.embed_tokens.weight";
+
+/** What the job's body is given besides the request. */
+export interface RunContext {
+  emit(event: TrainingEvent): void;
+  stopRequested(): boolean;
+}
+
+function batchSource({ config, train, tokenizer }: Prepared): BatchSource {
+  const { training, data } = config;
+  const options = { batchSize: training.batchSize, maxLength: data.maxLength, packing: data.packing, seed: training.seed, padId: tokenizer.padId ?? 0 };
+  return new BatchSource(train.examples, options);
+}
+
+function buildModel(prepared: Prepared, runtime: Runtime): CausalModel {
+  const { base, adapter, parameters, config } = prepared;
+  return new CausalModel({
+    runtime,
+    spec: base.spec,
+    base: base.weights,
+    parameters,
+    lora: adapter === null ? new Map() : loraPlans(adapter.resolved),
+    dropout: adapter?.spec.dropout ?? 0,
+    activations: config.engine.activations,
+    threads: config.engine.threads,
+  });
+}
+
+function buildSession(prepared: Prepared, model: CausalModel, steps: number): TrainingSession {
+  const { training } = prepared.config;
+  return new TrainingSession(model, {
+    groups: prepared.groups,
+    learningRate: training.learningRate,
+    schedule: { name: training.schedule, steps, warmupSteps: warmupLength(steps, training) },
+    training,
+  });
+}
+
+interface StartingAdapter {
+  readonly saved: SavedAdapter | null;
+  readonly record: AdapterRecord | null;
+  readonly parent: ParentRecord | null;
+  readonly close: () => Promise<void>;
+}
+
+/** The adapter that a run starts from: that of the parent, or of the checkpoint. */
+async function startingAdapter(request: RunRequest): Promise<StartingAdapter> {
+  const path = request.kind === "continue" ? request.adapter : request.kind === "resume" ? request.checkpoint : null;
+  if (path === null || request.config.adapter === null) return { saved: null, record: null, parent: null, close: () => Promise.resolve() };
+  const opened = await openAdapterFolder(path);
+  const { spec, tensors, record, folder } = opened;
+  const parent = request.kind === "continue" ? { adapter: path, run: record?.run ?? null, step: record?.step ?? null } : null;
+  return { saved: { spec, tensors }, record, parent, close: () => folder.close() };
+}
+
+/** The ledger of what the graphs for the run's first batch and the optimizer's slots really train. */
+async function observe(session: TrainingSession, source: BatchSource): Promise<Ledger> {
+  const { batch, sequence } = source.next();
+  source.position = { epoch: 0, index: 0 };
+  return observeSession(session.model, session.optimizer, batch, sequence);
+}
+
+interface Assembled {
+  readonly run: LiveRun;
+  readonly observed: Ledger;
+  readonly state: TrainerState | null;
+}
+
+/** Model, optimizer and data of the run, at the position where it starts. */
+async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtime): Promise<Assembled> {
+  const source = batchSource(prepared);
+  const steps = countUpdates(source, prepared.config.training);
+  const model = buildModel(prepared, runtime);
+  model.weights.freeze(request.faults?.freeze ?? []);
+  const session = buildSession(prepared, model, steps);
+  const observed = await observe(session, source);
+  const state = request.kind === "resume" ? await readTrainerState(request.checkpoint) : null;
+  if (state !== null && request.kind === "resume") {
+    await readOptimizerState(request.checkpoint, session.optimizer, state.optimizer_step);
+    source.position = state.data;
+  }
+  const seenTokens = new Set<number>();
+  const liveness = new Liveness({
+    expected: new Set(prepared.ledger.entries.filter((entry) => entry.trainable).map(({ name }) => name)),
+    parameters: model.weights.parameters,
+    seenRows: (parameter) => (parameter.keys.includes(EMBEDDING_KEY) ? [...seenTokens] : null),
+  });
+  const keeper = new Keeper({ id: request.id, folder: request.run }, prepared, session, observed, configHash(prepared.config));
+  const run = { prepared, session, source, keeper, liveness, seenTokens, steps, fromStep: state?.global_step ?? 0, tokensBefore: state?.num_input_tokens_seen ?? 0 };
+  return { run, observed, state };
+}
+
+/** What a run says of itself before anything is checked or written. */
+function openingEvents(request: RunRequest, { run, observed }: Assembled): TrainingEvent[] {
+  const counts = ledgerCounts(observed);
+  return [
+    { type: "started", kind: request.kind, run: request.run, base: request.config.base, steps: run.steps, fromStep: run.fromStep },
+    { type: "ledger", banner: peftBanner(counts), counts, rows: ledgerTable(observed) },
+    ...request.assumptions.map((message) => ({ type: "note" as const, message })),
+    ...leftOut(run.prepared.train).map((message) => ({ type: "note" as const, message })),
+  ];
+}
+
+/** Rows of a data set that are not trained on as they are. */
+function leftOut({ report }: Dataset): string[] {
+  const counts: readonly (readonly [number, string])[] = [
+    [report.droppedTooLong, "rows longer than the limit were dropped"],
+    [report.truncated, "rows longer than the limit were cut"],
+    [report.unlabelled, "rows have no token to learn and were left out"],
+  ];
+  return counts.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`);
+}
+
+function resultOf(request: RunRequest, { run, observed }: Assembled, outcome: LoopOutcome, folder: string, seconds: number): TrainingResult {
+  const evaluations = outcome.last.map((last, i) => ({ dataset: last.dataset, before: outcome.first[i]?.loss ?? last.loss, after: last.loss }));
+  const counts = ledgerCounts(observed);
+  const adapter = run.prepared.adapter === null ? null : folder;
+  return { run: request.run, adapter, banner: peftBanner(counts), counts, steps: run.steps, tokens: outcome.tokens, seconds, loss: outcome.loss, evaluations };
+}
+
+/**
+ * Executes a run: prepares it, proves its ledger, records it, makes its updates
+ * and writes what comes of it. The body of the training job.
+ */
+export async function executeRun(request: RunRequest, { emit, stopRequested }: RunContext): Promise<TrainingResult> {
+  const began = performance.now();
+  const start = await startingAdapter(request);
+  const prepared = await prepareRun(request.config, start.saved, request.kind === "resume" ? request.checkpoint : null).finally(start.close);
+  const runtime = await loadRuntime();
+  if (request.kind === "continue" && !request.baseChanged) requireSameBase(start.record, prepared);
+  if (request.kind === "resume") requireSameRun(await readRunRecord(request.run), prepared);
+  const assembled = await assemble(request, prepared, runtime);
+  const opening = openingEvents(request, assembled);
+  try {
+    for (const event of opening) emit(event);
+    if (request.faults?.ledgerCheck !== false) assertSameLedger(prepared.ledger, assembled.observed, "the live model");
+    if (request.kind !== "resume") await writeRunRecord(request.run, runRecord(request, prepared, assembled.observed, runtime, start.parent));
+    return await makeUpdates(request, assembled, opening, { emit, stopRequested }, began);
+  } finally {
+    await assembled.run.session.model.dispose();
+  }
+}
+
+async function makeUpdates(request: RunRequest, assembled: Assembled, opening: readonly TrainingEvent[], { emit, stopRequested }: RunContext, began: number): Promise<TrainingResult> {
+  const log = await EventLog.open(join(request.run, RUN_FILES.events));
+  const context: LoopContext = {
+    stopRequested,
+    async report(event) {
+      emit(event);
+      await log.append(event, new Date());
+      if (event.type === "checkpoint") await log.flush();
+    },
+  };
+  try {
+    if (request.kind === "resume") await log.append({ type: "resumed", fromStep: assembled.run.fromStep }, new Date());
+    for (const event of opening) await log.append(event, new Date());
+    const outcome = await runLoop(assembled.run, context);
+    const folder = await assembled.run.keeper.final(assembled.run.steps, outcome.last);
+    const result = resultOf(request, assembled, outcome, folder, (performance.now() - began) / 1000);
+    await context.report({ type: "finished", step: result.steps, steps: result.steps, seconds: result.seconds, tokens: result.tokens, run: result.run, adapter: result.adapter });
+    return result;
+  } finally {
+    await log.close();
+  }
+}

@@ -1,0 +1,29 @@
+import type { RunConfig } from "../config/index.ts";
+
+/**
+ * A disturbance of the live trainable set, to show what the checks are for: what
+ * other loaders do to a saved adapter without saying so. The demo and tests use it.
+ */
+export interface Faults {
+  /** Live names to freeze after loading. */
+  readonly freeze: readonly string[];
+  /** False: the ledger comparison is left out, so that liveness has to notice. */
+  readonly ledgerCheck: boolean;
+}
+
+interface CommonRequest {
+  readonly id: string;
+  /** Path of the run folder. */
+  readonly run: string;
+  readonly config: RunConfig;
+  readonly provenance: Readonly<Record<string, string>>;
+  /** What had to be taken for granted, to be told and recorded. */
+  readonly assumptions: readonly string[];
+  readonly faults?: Faults;
+}
+
+/** What the training job is asked to do; structured-cloneable. */
+export type RunRequest =
+  | (CommonRequest & { readonly kind: "train" })
+  | (CommonRequest & { readonly kind: "continue"; /** Adapter folder. */ readonly adapter: string; /** Whether another base than the recorded one was asked for by name. */ readonly baseChanged: boolean })
+  | (CommonRequest & { readonly kind: "resume"; /** Checkpoint folder. */ readonly checkpoint: string });

@@ -1,0 +1,74 @@
+import { stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { RunConfig } from "../config/index.ts";
+import { HeirloomError } from "../core/index.ts";
+import { runJob } from "../core/node/index.ts";
+import { checkpointStep, listCheckpoints, newRunId, readRunRecord } from "../runs/index.ts";
+import type { ContinueRequest, TrainingOptions, TrainingResult } from "./api.ts";
+import { resolveContinuation } from "./continue.ts";
+import type { Faults, RunRequest } from "./run-request.ts";
+import { trainJob } from "./train-worker.ts";
+
+/** For the demo and tests only: {@link TrainingOptions} with a disturbance of the live model. */
+export interface DisturbedOptions extends TrainingOptions {
+  readonly faults?: Faults;
+}
+
+function start(request: RunRequest, options: DisturbedOptions): Promise<TrainingResult> {
+  const { onEvent, signal, faults } = options;
+  return runJob(trainJob, faults === undefined ? request : { ...request, faults }, {
+    ...(onEvent === undefined ? {} : { onEvent }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/**
+ * Trains what `config` describes (see `resolveConfig`) in a worker thread.
+ *
+ * @returns the run folder, its final adapter, counts, and held-out losses before and after
+ * @throws every code of configuration, files and data; LEDGER_MISMATCH, LIVENESS_FAILED, LOSS_NOT_FINITE, INTERRUPTED
+ */
+export function train(config: RunConfig, options: DisturbedOptions = {}): Promise<TrainingResult> {
+  const id = newRunId(new Date());
+  return start({ kind: "train", id, run: join(config.output, id), config, provenance: options.provenance ?? {}, assumptions: [] }, options);
+}
+
+/**
+ * Continues an adapter as exactly what it is: rank, alpha, targets, layers, full
+ * copies, dtypes and groups are inherited, and a difference that no change names is refused.
+ *
+ * @throws CONTINUE_CHANGED, CONTINUE_CHANGE_INVALID, BASE_MISMATCH, ADAPTER_UNSUPPORTED, and what {@link train} throws
+ */
+export async function continueTraining(request: ContinueRequest, options: DisturbedOptions = {}): Promise<TrainingResult> {
+  const { config, provenance, adapter, assumptions } = await resolveContinuation(request);
+  const id = newRunId(new Date());
+  const baseChanged = request.changes.named.has("base");
+  return start({ kind: "continue", id, run: join(config.output, id), config, provenance, assumptions, adapter, baseChanged }, options);
+}
+
+/** The run and checkpoint that a path names: a checkpoint, or a run's last one. */
+async function locateCheckpoint(path: string): Promise<{ run: string; checkpoint: string }> {
+  const exists = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) throw new HeirloomError("FILE_MISSING", "no such run or checkpoint", { where: path, hint: "run folders are under the configuration's output, `runs` by default" });
+  if (checkpointStep(path) !== null) return { run: dirname(path), checkpoint: path };
+  const last = (await listCheckpoints(path)).at(-1);
+  if (last === undefined) {
+    throw new HeirloomError("CHECKPOINT_INVALID", "expected a run with at least one checkpoint, found none", { where: path, hint: "start the run again with `heirloom train`" });
+  }
+  return { run: path, checkpoint: last.path };
+}
+
+/**
+ * Goes on with an interrupted run from its last whole checkpoint, or the one named.
+ *
+ * @param path folder of a run or of one of its checkpoints
+ * @throws RESUME_CHANGED if base, tokenizer or data are not those of the record; CHECKPOINT_INVALID
+ */
+export async function resume(path: string, options: DisturbedOptions = {}): Promise<TrainingResult> {
+  const { run, checkpoint } = await locateCheckpoint(path);
+  const record = await readRunRecord(run);
+  return start({ kind: "resume", id: record.id, run, config: record.config, provenance: record.provenance, assumptions: [], checkpoint }, options);
+}
