@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { buildBlock } from "./fixtures/block.ts";
-import type { Feed } from "./fixtures/op-cases.ts";
+import { buildBlock } from "./graph/fixtures/block.ts";
+import type { Feed } from "./graph/fixtures/op-cases.ts";
 import {
   allocateTensor,
   evaluateReference,

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Feed, OP_CASES, type OpCase } from "./fixtures/op-cases.ts";
+import { type Feed, OP_CASES, type OpCase } from "./graph/fixtures/op-cases.ts";
 import {
   allocateTensor,
   evaluateReference,

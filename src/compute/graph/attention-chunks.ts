@@ -104,13 +104,15 @@ export function emitProbabilities(
   const queries = chunk.end - chunk.start;
   const keys = chunk.end - chunk.firstKey;
   const scores = write.reshape(write.product(q, k, { transB: true, alpha: attributes.scale }), [sizes.batch, sizes.heads, queries, keys]);
-  const allowed = emitSeen(segments, chunk, sizes, attributes.window, emit);
-  const mask = write.one("Where", [allowed, emit.constant([0], [], "float32"), emit.constant([UNSEEN], [], "float32")]);
+  const mask = emitMask(segments, chunk, sizes, attributes.window, emit);
   return write.one("Softmax", [write.one("Add", [scores, mask])], { axis: { int: -1 } });
 }
 
-/** Emits which keys are seen, bool [B,1,n,k]. */
-function emitSeen(segments: string, chunk: Chunk, { batch }: AttentionSizes, window: number | null, emit: OnnxEmitter): string {
+/**
+ * Emits what is added to scores, [B,1,n,k]: 0 for a key that is seen, else UNSEEN. The part that is the same for every
+ * batch depends on constants alone; the runtime computes it once, when the graph is loaded.
+ */
+function emitMask(segments: string, chunk: Chunk, { batch }: AttentionSizes, window: number | null, emit: OnnxEmitter): string {
   const write = writer(emit);
   const { start, end, firstKey } = chunk;
   const range = (from: number, shape: readonly number[]): string =>
@@ -119,14 +121,13 @@ function emitSeen(segments: string, chunk: Chunk, { batch }: AttentionSizes, win
       shape,
       "int32",
     );
-  const ofQueries = write.reshape(write.slice(segments, 1, start, end), [batch, 1, end - start, 1]);
-  const ofKeys = write.reshape(write.slice(segments, 1, firstKey, end), [batch, 1, 1, end - firstKey]);
+  const unseen = emit.constant([UNSEEN], [], "float32");
   const keys = range(firstKey, [1, end - firstKey]);
   const queries = range(start, [end - start, 1]);
-  const causal = write.one("LessOrEqual", [keys, queries]);
-  const near =
-    window === null
-      ? causal
-      : write.one("And", [causal, write.one("Less", [write.one("Sub", [queries, keys]), emit.constant([window], [], "int32")])]);
-  return write.one("And", [write.one("Equal", [ofQueries, ofKeys]), near]);
+  const causal = write.one("Where", [write.one("LessOrEqual", [keys, queries]), emit.constant([0], [], "float32"), unseen]);
+  const isNear = (limit: number): string => write.one("Less", [write.one("Sub", [queries, keys]), emit.constant([limit], [], "int32")]);
+  const near = window === null ? causal : write.one("Where", [isNear(window), causal, unseen]);
+  const ofQueries = write.reshape(write.slice(segments, 1, start, end), [batch, 1, end - start, 1]);
+  const ofKeys = write.reshape(write.slice(segments, 1, firstKey, end), [batch, 1, 1, end - firstKey]);
+  return write.one("Where", [write.one("Equal", [ofQueries, ofKeys]), near, unseen]);
 }

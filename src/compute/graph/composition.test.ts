@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { OP_CASES, type OpCase } from "../fixtures/op-cases.ts";
 import { evaluateReference } from "../reference/index.ts";
+import { OP_CASES, type OpCase } from "./fixtures/op-cases.ts";
 import * as g from "./index.ts";
 
 /** float64 rounding of sums of a few hundred terms of order 1. */

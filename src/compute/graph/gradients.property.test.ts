@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { RandomStream } from "../../core/index.ts";
-import { OP_CASES, type OpCase } from "../fixtures/op-cases.ts";
 import { evaluateReference } from "../reference/index.ts";
+import { OP_CASES, type OpCase } from "./fixtures/op-cases.ts";
 import { add, constant, gradients, graph, input, mul, OPS, type OpName, reduceSum, type Value } from "./index.ts";
 
 /** Step of the central difference: its error is of order h² = 1e-10, rounding's of order 1e-16 / h. */

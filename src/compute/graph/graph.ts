@@ -3,7 +3,7 @@ import { OPS } from "./ops/index.ts";
 import type { Attributes, AttributeValue, Graph, Node, Value } from "./types.ts";
 
 /** The order of creation, in which a node comes after all that it is computed from. */
-export const nodeOrder = (node: Node): number => at(node.outputs, 0).id;
+const nodeOrder = (node: Node): number => at(node.outputs, 0).id;
 
 /** The nodes that `values` are computed from, their own included, in topological order. */
 export function ancestors(values: readonly Value[]): readonly Node[] {

@@ -31,14 +31,17 @@ export function addAt(list: Float64Array, index: number, value: number): void {
   list[index] = at(list, index) + value;
 }
 
+/** How many elements a tensor of `shape` has. */
 export function elementCount(shape: Shape): number {
   return shape.reduce((product, length) => product * length, 1);
 }
 
+/** Whether two shapes are equal. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((length, axis) => length === b[axis]);
 }
 
+/** A shape as text: `[2,3]`. */
 export function showShape(shape: Shape): string {
   return `[${shape.join(",")}]`;
 }

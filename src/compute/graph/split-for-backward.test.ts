@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { type Block, type BlockOptions, buildBlock } from "../fixtures/block.ts";
-import type { Feed } from "../fixtures/op-cases.ts";
 import { evaluateReference, type ReferenceFeed } from "../reference/index.ts";
+import { type Block, type BlockOptions, buildBlock } from "./fixtures/block.ts";
+import type { Feed } from "./fixtures/op-cases.ts";
 import * as g from "./index.ts";
 
 const PLAIN: BlockOptions = { headNorms: false, dropout: false, bias: false };

@@ -6,6 +6,7 @@ import { input } from "./ops/input.ts";
 import { rewrite } from "./rewrite.ts";
 import type { Dtype, Graph, RecomputePolicy, Value } from "./types.ts";
 
+/** A computation as two graphs, the second giving its gradients. */
 export interface ForwardAndBackward {
   /** The forward outputs and, under the names in `kept`, what the backward graph is to be given. */
   readonly forward: Graph;

@@ -1,8 +1,10 @@
 /** Element types that a graph's values can have. */
 export type Dtype = "float32" | "int32" | "int64" | "bool" | "uint8";
 
+/** Lengths of the axes, slowest first; none for a scalar. */
 export type Shape = readonly number[];
 
+/** Shape and element type of a tensor. */
 export interface TensorType {
   readonly shape: Shape;
   readonly dtype: Dtype;
@@ -41,7 +43,9 @@ export type OpName =
   | "crossEntropy"
   | "crossEntropyGrad";
 
+/** A constant of a node. */
 export type AttributeValue = number | boolean | string | null | readonly number[];
+/** A node's constants by name. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** One application of an op; frozen. */
@@ -80,6 +84,7 @@ export type OnnxAttribute =
   | { readonly float: number }
   | { readonly ints: readonly number[] }
   | { readonly string: string };
+/** The attributes of an ONNX node by name. */
 export type OnnxAttributes = Readonly<Record<string, OnnxAttribute>>;
 /** The standard domain is the empty string. */
 export type OnnxDomain = "" | "com.microsoft";

@@ -58,6 +58,7 @@ export const gemmOp: Op<GemmAttributes> = Object.freeze<Op<GemmAttributes>>({
   },
 });
 
+/** How {@link gemm} reads its operands and what it adds. */
 export interface GemmOptions {
   /** @defaultValue false */
   readonly transA?: boolean;

@@ -56,6 +56,7 @@ export const matmulOp: Op<MatmulAttributes> = Object.freeze<Op<MatmulAttributes>
   },
 });
 
+/** How {@link matmul} reads its operands. */
 export interface MatmulOptions {
   /** @defaultValue false */
   readonly transA?: boolean;
