@@ -1,6 +1,6 @@
 /**
  * Tokenization rate of one core over text like the training data, ours beside @huggingface/tokenizers by itself.
- * Usage: node --experimental-strip-types bench/kernels/tokenize.ts [MODEL_FOLDER] [TEXT_FILE] [--json]
+ * Usage: node --import ./tools/register-typescript.mjs bench/kernels/tokenize.ts [MODEL_FOLDER] [TEXT_FILE] [--json]
  */
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";

@@ -146,7 +146,11 @@ async function readTemplate(options: DatasetOptions, tokenizer: Tokenizer): Prom
   let source = tokenizer.chatTemplate;
   if (path !== null) {
     const file = await openFile(path);
-    source = await readText(file).finally(() => file.close());
+    try {
+      source = await readText(file);
+    } finally {
+      await file.close();
+    }
   }
   const name = path ?? `the chat template of ${tokenizer.name}`;
   let compiled: ChatTemplate | undefined;

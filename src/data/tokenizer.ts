@@ -6,12 +6,15 @@ import { isObject, repairTokenizerJson } from "./tokenizer-repairs.ts";
 /** What is used of @huggingface/tokenizers; its own type declarations do not resolve under Node's module rules. */
 interface LibraryTokenizer {
   readonly decoder: object | null;
+  model: LibraryModel;
   encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: number[] };
   decode(ids: readonly number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
 }
+type LibraryModel = (pieces: readonly string[]) => string[];
 interface LibraryModule {
+  readonly ByteLevelPreTokenizer: new (config: object) => { pre_tokenize(pieces: string[]): string[] };
   readonly Tokenizer: new (tokenizer: object, config: object) => LibraryTokenizer;
   readonly ByteFallbackDecoder: new () => { text_decoder: { decode(bytes: Uint8Array): string } };
   readonly SequenceDecoder: new () => { readonly decoders: readonly (object | null)[] };
@@ -133,18 +136,52 @@ function mendDecoder(decoder: object | null): void {
   if (decoder instanceof library.SequenceDecoder) for (const part of decoder.decoders) mendDecoder(part);
 }
 
-function usesByteLevel(preTokenizer: unknown): boolean {
-  if (!isObject(preTokenizer)) return false;
-  if (preTokenizer["type"] === "ByteLevel") return true;
+/** Pieces kept; English prose has some 50,000 different ones, and an entry takes about 150 bytes. */
+const MAX_CACHED_PIECES = 65_536;
+/** Longer pieces hardly ever come again. */
+const MAX_CACHED_LENGTH = 64;
+
+/**
+ * Remembers the tokens of pieces before they are written as bytes: the library's own cache comes after that step, which
+ * takes half of its time. Calling the model piece by piece also keeps unknown tokens of neighbours apart, as in the original.
+ */
+function cachePieces(built: LibraryTokenizer, byteLevel: boolean): void {
+  const inner = built.model;
+  const bytes = new library.ByteLevelPreTokenizer({ add_prefix_space: false, use_regex: false });
+  const cache = new Map<string, string[]>();
+  const tokensOf = (piece: string): string[] => {
+    const known = cache.get(piece);
+    if (known !== undefined) return known;
+    const tokens = inner(byteLevel ? bytes.pre_tokenize([piece]) : [piece]);
+    if (piece.length <= MAX_CACHED_LENGTH) {
+      if (cache.size >= MAX_CACHED_PIECES) cache.clear();
+      cache.set(piece, tokens);
+    }
+    return tokens;
+  };
+  const cached = (pieces: readonly string[]): string[] => pieces.flatMap(tokensOf);
+  // The library reads the vocabulary off the model.
+  built.model = Object.setPrototypeOf(cached, inner) as LibraryModel;
+}
+
+/** The steps of a pre-tokenizer, sequences within sequences laid flat. */
+function flatten(preTokenizer: unknown): JsonObject[] {
+  if (!isObject(preTokenizer)) return [];
   const parts = preTokenizer["pretokenizers"];
-  return Array.isArray(parts) && parts.some(usesByteLevel);
+  return preTokenizer["type"] === "Sequence" && Array.isArray(parts) ? parts.flatMap(flatten) : [preTokenizer];
 }
 
 function buildLibrary(json: JsonObject, name: string): LibraryTokenizer {
+  const steps = flatten(json["pre_tokenizer"]);
+  const last = steps.at(-1);
+  const endsInBytes = last?.["type"] === "ByteLevel" && last["use_regex"] === false && last["add_prefix_space"] !== true;
+  const pretokenizers = endsInBytes ? steps.slice(0, -1) : steps;
+  const split = { ...json, pre_tokenizer: pretokenizers.length === 0 ? null : { type: "Sequence", pretokenizers } };
   try {
     // An empty configuration: what the library would take from it (removing spaces, lower case) the Rust original does not do.
-    const built = new library.Tokenizer(json, {});
+    const built = new library.Tokenizer(split, {});
     mendDecoder(built.decoder);
+    cachePieces(built, endsInBytes);
     return built;
   } catch (cause) {
     throw new HeirloomError("TOKENIZER_INVALID", `could not be used: ${cause instanceof Error ? cause.message : String(cause)}`, {
@@ -208,7 +245,11 @@ export function createTokenizer(files: TokenizerFiles, name: string): Tokenizer 
   const built = buildLibrary({ ...repaired, added_tokens: addedJson }, name);
   return {
     name,
-    ...wrapLibrary(built, added, usesByteLevel(repaired["pre_tokenizer"])),
+    ...wrapLibrary(
+      built,
+      added,
+      flatten(repaired["pre_tokenizer"]).some((step) => step["type"] === "ByteLevel"),
+    ),
     vocabSize: ids.size,
     maxId,
     bosId: idOfNamed("bos_token"),
