@@ -63,6 +63,35 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe("inspectPath", () => {
+  it("tells the learning-rate groups that a record gives, and where record and file part ways", async () => {
+    const adapter = join(folder, "recorded");
+    await mkdir(adapter);
+    await writeFile(join(adapter, "adapter_config.json"), serializePeftConfig(peftFromAdapter({ ...ADAPTER, modulesToSave: ["lm_head"] })));
+    const prefix = "base_model.model.";
+    await writeSparse(join(adapter, "adapter_model.safetensors"), [
+      { name: `${prefix}lm_head.weight`, shape: [8, 4], dtype: "F32" },
+      { name: `${prefix}model.layers.0.mlp.up_proj.lora_A.weight`, shape: [2, 4], dtype: "F32" },
+    ]);
+    const training = { groups: [{ name: "head", match: ["lm_head"], learningRateRatio: 0.1 }], learningRate: 1e-3, weightDecay: 0 };
+    const trainable = [
+      { name: `${prefix}lm_head.modules_to_save.default.weight`, group: "head" },
+      { name: `${prefix}model.layers.0.mlp.up_proj.lora_A.default.weight`, group: "default" },
+      { name: `${prefix}model.layers.0.mlp.up_proj.lora_B.default.weight`, group: "default" },
+    ];
+    await writeFile(
+      join(adapter, "heirloom.json"),
+      JSON.stringify({ schemaVersion: 1, run: "r", step: 7, base: {}, config: { training }, trainable, evaluations: [] }),
+    );
+    const result = await inspectPath(adapter);
+    expect(result.groups).toEqual([
+      { name: "head", match: ["lm_head"], learningRate: 1e-4, tensors: 1, parameters: 32 },
+      { name: "default", match: [], learningRate: 1e-3, tensors: 1, parameters: 8 },
+    ]);
+    expect(result.tensors.map(({ group }) => group)).toEqual(["head", "default"]);
+    expect(result.provenance).toMatchObject({ run: "r", step: 7 });
+    expect(result.notes).toEqual([expect.stringContaining("1 tensors that the record says were trained are not in the file")]);
+  });
+
   it("counts the 8B adapter with full copies to the digit, from headers and the base's config alone", async () => {
     const result = await inspectPath(join(folder, "adapter"), { base: "vectors/configs/llama-3.1-8b.json" });
     expect(result).toMatchObject({
@@ -90,7 +119,8 @@ describe("inspectPath", () => {
       provenance: { baseModel: "meta-llama/Llama-3.1-8B", peftVersion: "0.21.0" },
       notes: [],
     });
-    expect(result.bytes.byRole).toEqual({ lora_A: 127_926_272, lora_B: 207_618_048, full_copy: 2_101_346_304 });
+    // 4 bytes × rank 32 × 32 layers × (A: 6 × 4096 + 14336 | B: 3 × 4096 + 2 × 1024 + 2 × 14336)
+    expect(result.bytes.byRole).toEqual({ lora_A: 159_383_552, lora_B: 176_160_768, full_copy: 2_101_346_304 });
     expect(Object.values(result.bytes.byRole).reduce((sum, bytes) => sum + bytes, 0)).toBe(2_436_890_624);
     expect(result.bytes.onDisk).toBeGreaterThan(2_436_890_624);
   });

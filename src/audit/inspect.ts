@@ -13,8 +13,10 @@ import {
   readLedger,
 } from "../ledger/index.ts";
 import { type ModelSpec, parseModelConfig } from "../model/index.ts";
+import { readAdapterRecord } from "../runs/index.ts";
 import { modelLedger } from "./model-ledger.ts";
 import { type FoundPath, findPath, OpenFiles, openWeights, type PathKind } from "./open-path.ts";
+import { type RecordedGroup, recordedGroups, recordNotes, withRecordedGroups } from "./recorded-groups.ts";
 import { unsloth } from "./unsloth-banner.ts";
 
 /** What an adapter's configuration says of it; null where its PEFT type has no such thing. */
@@ -42,6 +44,9 @@ export interface InspectedProvenance {
   readonly peftVersion: string | null;
   /** Base folder that was given for the counts. */
   readonly base: string | null;
+  /** Run and update that it was saved in, where a record tells. */
+  readonly run: string | null;
+  readonly step: number | null;
 }
 
 /** One tensor of the ledger. */
@@ -62,13 +67,7 @@ export interface InspectResult {
   readonly bannerReason: string | null;
   readonly bytes: { readonly onDisk: number; readonly byRole: Readonly<Partial<Record<Role, number>>> };
   /** Learning-rate groups, where a record tells them. */
-  readonly groups: readonly {
-    readonly name: string;
-    readonly match: readonly string[];
-    readonly learningRate: number;
-    readonly tensors: number;
-    readonly parameters: number;
-  }[];
+  readonly groups: readonly RecordedGroup[];
   readonly tensors: readonly InspectedTensor[];
   readonly provenance: InspectedProvenance;
   /** What a reader should know about the figures. */
@@ -199,10 +198,12 @@ async function inspectAdapter(path: string, found: FoundPath, options: InspectOp
   const weights = await openWeights(found.folder, found.files, "adapter_model", opened);
   const base = options.base === undefined ? null : await readBase(options.base, opened);
   const spec = base?.spec ?? null;
+  const record = await readAdapterRecord(found.folder);
   const tensors = weights.tensors.values();
-  const ledger = readLedger(
+  const read = readLedger(
     spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: DTYPES[spec.torchDtype ?? ""] ?? "F32" },
   );
+  const ledger = withRecordedGroups(read, record);
   const counts = ledgerCounts(ledger);
   const bannerReason = base === null ? "without --base the number of all parameters is not known" : base.reason;
   return {
@@ -214,14 +215,16 @@ async function inspectAdapter(path: string, found: FoundPath, options: InspectOp
     banner: spec === null ? null : { peft: peftBanners(counts), unsloth: unsloth(counts) },
     bannerReason: spec === null ? bannerReason : null,
     bytes: { onDisk: sizeOf(weights), byRole: byRole(readLedger({ tensors: weights.tensors.values(), config })) },
-    groups: [],
+    groups: await recordedGroups(ledger, record),
     provenance: {
       baseModel: config.baseModelNameOrPath,
       revision: config.revision,
       peftVersion: config.peftVersion,
       base: base?.path ?? null,
+      run: record?.run ?? null,
+      step: record?.step ?? null,
     },
-    notes: strayNotes(ledger),
+    notes: [...strayNotes(ledger), ...recordNotes(ledger, record)],
   };
 }
 
@@ -230,7 +233,7 @@ async function inspectModel(path: string, found: FoundPath, opened: OpenFiles): 
   const weights = await openWeights(found.folder, found.files, "model", opened);
   const ledger = modelLedger(weights, base.spec);
   return {
-    kind: "model",
+    kind: found.kind,
     path,
     architecture: base.architecture,
     adapter: null,
@@ -239,7 +242,7 @@ async function inspectModel(path: string, found: FoundPath, opened: OpenFiles): 
     bannerReason: "a model without an adapter has no banner",
     bytes: { onDisk: sizeOf(weights), byRole: byRole(ledger) },
     groups: [],
-    provenance: { baseModel: null, revision: null, peftVersion: null, base: null },
+    provenance: { baseModel: null, revision: null, peftVersion: null, base: null, run: null, step: null },
     notes: base.reason === null ? [] : [base.reason],
   };
 }
@@ -257,7 +260,7 @@ export async function inspectPath(path: string, options: InspectOptions = {}): P
   const found = await findPath(path);
   const opened = new OpenFiles();
   try {
-    return await (found.kind === "model" ? inspectModel(path, found, opened) : inspectAdapter(path, found, options, opened));
+    return await (found.holds === "model" ? inspectModel(path, found, opened) : inspectAdapter(path, found, options, opened));
   } finally {
     await opened.close();
   }

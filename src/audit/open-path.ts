@@ -3,19 +3,20 @@ import { join } from "node:path";
 import { type ByteSource, HeirloomError } from "../core/index.ts";
 import { type FileSource, fileError, openFile } from "../core/node/index.ts";
 import { openSafetensors, openShards, readJson, type TensorFile } from "../formats/index.ts";
+import { listCheckpoints, RUN_FILES } from "../runs/index.ts";
 
-/** What a path turned out to be. A checkpoint is an adapter with the state of a trainer beside it. */
+/** What a path turned out to be. A checkpoint has the state of a trainer beside its weights. */
 export type PathKind = "adapter" | "model" | "checkpoint" | "run";
 
 /** A folder whose files tell what is in it. */
 export interface FoundPath {
   readonly kind: PathKind;
+  /** What its weights are. */
+  readonly holds: "adapter" | "model";
   /** Folder that the weights lie in: a run's adapter lies in a folder of it. */
   readonly folder: string;
   readonly files: ReadonlySet<string>;
 }
-
-const CHECKPOINT_NAME = /^checkpoint-(\d+)$/;
 
 async function filesIn(folder: string): Promise<Set<string>> {
   try {
@@ -25,17 +26,16 @@ async function filesIn(folder: string): Promise<Set<string>> {
   }
 }
 
-/** The final adapter of a run, or the last of its checkpoints. */
-async function adapterOfRun(run: string, files: ReadonlySet<string>): Promise<string> {
-  const checkpoints = [...files]
-    .filter((name) => CHECKPOINT_NAME.test(name))
-    .sort((a, b) => Number(CHECKPOINT_NAME.exec(b)?.[1]) - Number(CHECKPOINT_NAME.exec(a)?.[1]));
-  const candidates = files.has("adapter") ? ["adapter", ...checkpoints] : checkpoints;
-  for (const name of candidates) {
-    const inside = await filesIn(join(run, name));
-    if (inside.has("adapter_config.json")) return join(run, name);
+/** The final adapter or model of a run, else the last of its checkpoints. */
+async function contentOfRun(run: string, files: ReadonlySet<string>): Promise<FoundPath> {
+  const finals = [RUN_FILES.adapter, RUN_FILES.model].filter((name) => files.has(name)).map((name) => join(run, name));
+  const checkpoints = (await listCheckpoints(run)).map(({ path }) => path).reverse();
+  for (const folder of [...finals, ...checkpoints]) {
+    const inside = await filesIn(folder);
+    if (inside.has("adapter_config.json")) return { kind: "run", holds: "adapter", folder, files: inside };
+    if (inside.has("config.json")) return { kind: "run", holds: "model", folder, files: inside };
   }
-  throw new HeirloomError("FILE_MISSING", "expected an adapter or a checkpoint in the run, found neither", {
+  throw new HeirloomError("FILE_MISSING", "expected an adapter, a model or a checkpoint in the run, found none", {
     where: run,
     hint: `resume it: heirloom resume ${run}`,
   });
@@ -55,12 +55,10 @@ export async function findPath(path: string): Promise<FoundPath> {
     });
   }
   const files = await filesIn(path);
-  if (files.has("run.json")) {
-    const folder = await adapterOfRun(path, files);
-    return { kind: "run", folder, files: await filesIn(folder) };
-  }
-  if (files.has("adapter_config.json")) return { kind: files.has("trainer_state.json") ? "checkpoint" : "adapter", folder: path, files };
-  if (files.has("config.json")) return { kind: "model", folder: path, files };
+  if (files.has(RUN_FILES.record)) return contentOfRun(path, files);
+  const isCheckpoint = files.has("trainer_state.json");
+  if (files.has("adapter_config.json")) return { kind: isCheckpoint ? "checkpoint" : "adapter", holds: "adapter", folder: path, files };
+  if (files.has("config.json")) return { kind: isCheckpoint ? "checkpoint" : "model", holds: "model", folder: path, files };
   throw new HeirloomError("FILE_MISSING", "expected adapter_config.json, config.json or run.json in the folder, found none of them", {
     where: path,
     hint: "name the folder of an adapter, a checkpoint, a run or a model",

@@ -35,6 +35,7 @@ function facts(result: InspectResult): [string, string][] {
     ...(architecture === null ? [] : [["architecture", architecture] as [string, string]]),
     ...adapterFacts(result),
     ...(origin.length === 0 ? [] : [["made from", origin.join(", ")] as [string, string]]),
+    ...(provenance.step === null ? [] : [["saved", `after update ${provenance.step} of run ${provenance.run ?? "?"}`] as [string, string]]),
     ["size", `${formatBytes(bytes.onDisk)} on disk`],
     ["parameters", `${formatCount(counts.all)}, of which trained ${formatCount(counts.trainable)} (${counts.basis} in the files)`],
   ];
