@@ -14,7 +14,7 @@ import { type PythonPattern, translatePythonPattern } from "./python-pattern.ts"
 import type { AdapterSpec, FullCopy, LoraTarget, ResolvedAdapter } from "./types.ts";
 
 /** PEFT's word for all Linear modules but the output embedding; in any case. */
-export const ALL_LINEAR = "all-linear";
+const ALL_LINEAR = "all-linear";
 
 /** True if the targets are written as `all-linear`. */
 export function targetsAllLinear(adapter: Pick<AdapterSpec, "targetModules">): boolean {
@@ -131,7 +131,7 @@ class TargetMatcher {
     this.#saved = adapter.modulesToSave.map((name) => translatePythonPattern(String.raw`(^|.*\.)${name}($|\..*)`, "match"));
     const patterns = adapter.layersPattern === null ? [] : [adapter.layersPattern].flat();
     // PEFT: re.match(r".*?\.<pattern>\.(\d+)\.", path); the text before the number must match, "any name" without a pattern.
-    this.#layerPatterns = (patterns.length === 0 ? [String.raw`[^.]*`] : patterns).map((p) =>
+    this.#layerPatterns = (patterns.length === 0 ? ["[^.]*"] : patterns).map((p) =>
       translatePythonPattern(String.raw`.*?\.(?:${p})\.`, "fullmatch"),
     );
   }

@@ -54,6 +54,7 @@ export interface ResolvedAdapter {
   readonly moduleOrder: readonly string[];
 }
 
+/** What a tensor of an adapter is. */
 export type AdapterRole = "lora_A" | "lora_B" | "full_copy";
 
 /** One tensor of an adapter. */

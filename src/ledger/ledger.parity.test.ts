@@ -110,7 +110,7 @@ describe("trainerParameterIndex", () => {
     const { parameters, param_groups: groups } = readVector("hf-trainer-checkpoint/optimizer-10.json");
     const adapter = adapterFromPeft(peftOf("hf-trainer-checkpoint/adapter-initial"));
     const index = trainerParameterIndex(predictLedger(specOf("hf-trainer-checkpoint/base"), adapter, [], dense));
-    expect({ ...index.byIndex }).toEqual(parameters);
+    expect(Object.fromEntries(index.byIndex.entries())).toEqual(parameters);
     expect([index.decay.length, index.noDecay.length]).toEqual(groups.map(({ params }: { params: number[] }) => params.length));
   });
 

@@ -45,6 +45,7 @@ export interface LedgerCounts {
   readonly embeddings: number;
 }
 
+/** How a tensor differs between two ledgers. */
 export type LedgerDifferenceKind = "missing" | "extra" | "shape" | "dtype" | "role" | "trainable→frozen" | "frozen→trainable" | "group";
 
 /** One way in which two ledgers differ in one tensor. */

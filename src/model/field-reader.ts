@@ -98,8 +98,8 @@ export class FieldReader {
   /** Token ids: a number, a list of them or nothing; negative ones mean none. */
   tokenIds(key: string, fallback: number | null): number[] {
     const value = this.values[key] === undefined ? fallback : this.values[key];
-    const ids = value === null ? [] : Array.isArray(value) ? value : [value];
-    if (ids.every((id) => typeof id === "number" && Number.isInteger(id))) return ids.filter((id) => id >= 0);
+    const ids: readonly unknown[] = value === null ? [] : Array.isArray(value) ? value : [value];
+    if (ids.every((id): id is number => typeof id === "number" && Number.isInteger(id))) return ids.filter((id) => id >= 0);
     this.invalid(key, "a token id, a list of them or null", shown(value));
     return [];
   }

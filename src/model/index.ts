@@ -2,6 +2,7 @@
 // parameter names and shapes, rotary frequencies, one record per architecture.
 // Knows nothing of files, adapters or training.
 export type { Architecture } from "./architectures/index.ts";
+export type { ModelSpec } from "./model-spec.ts";
 export {
   containerModules,
   INPUT_EMBEDDING,
@@ -15,4 +16,4 @@ export {
 } from "./modules.ts";
 export { parseModelConfig } from "./parse-config.ts";
 export { ropeAttentionFactor, ropeFrequencies } from "./rope.ts";
-export type { BiasSpec, ModelSpec, ModuleSpec, Nf4Spec, ParameterKind, ParameterSpec, RopeScaling, RopeSpec } from "./types.ts";
+export type { BiasSpec, ModuleSpec, Nf4Spec, ParameterKind, ParameterSpec, RopeScaling, RopeSpec } from "./types.ts";

@@ -1,5 +1,6 @@
 import { ARCHITECTURES } from "./architectures/index.ts";
-import type { ModelSpec, ModuleSpec, Nf4Spec, ParameterKind, ParameterSpec } from "./types.ts";
+import type { ModelSpec } from "./model-spec.ts";
+import type { ModuleSpec, Nf4Spec, ParameterKind, ParameterSpec } from "./types.ts";
 
 /** Path of the input embedding in every architecture of the family. */
 export const INPUT_EMBEDDING = "model.embed_tokens";

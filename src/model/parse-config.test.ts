@@ -72,6 +72,7 @@ describe("parseModelConfig", () => {
     [{ hidden_act: "gelu" }, 'the activation "gelu"'],
     [{ rope_scaling: { type: "yarn", factor: 4 } }, 'rotary scaling of type "yarn"'],
     [{ rope_parameters: { rope_type: "longrope", rope_theta: 1e4 } }, 'rotary scaling of type "longrope"'],
+    [{ rope_parameters: { full_attention: { rope_type: "default", rope_theta: 1e4 } } }, "differs by layer type"],
     [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor of 0.5"],
   ])("refuses %j by name", (changes, text) => {
     expect(problemsOf(changes)).toEqual([expect.stringMatching(/^ARCHITECTURE_UNSUPPORTED /)]);

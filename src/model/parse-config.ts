@@ -1,9 +1,9 @@
 import { HeirloomError, nearestName, type ProblemList } from "../core/index.ts";
 import { ARCHITECTURES, type Architecture, isArchitecture } from "./architectures/index.ts";
 import { FieldReader, isRecord } from "./field-reader.ts";
+import type { ModelSpec } from "./model-spec.ts";
 import { parseQuantization } from "./quantization.ts";
 import { parseRope } from "./rope-config.ts";
-import type { ModelSpec } from "./types.ts";
 
 // Limits against absurd files; the largest real values are beside them.
 const MAX_LAYERS = 1024; // 126, Llama 3.1 405B

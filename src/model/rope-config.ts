@@ -1,4 +1,4 @@
-import type { FieldReader } from "./field-reader.ts";
+import { type FieldReader, isRecord } from "./field-reader.ts";
 import type { RopeScaling, RopeSpec } from "./types.ts";
 
 /**
@@ -7,6 +7,9 @@ import type { RopeScaling, RopeSpec } from "./types.ts";
  */
 export function parseRope(fields: FieldReader, maxPositions: number): RopeSpec {
   const parameters = fields.object("rope_parameters") ?? fields.object("rope_scaling");
+  if (Object.values(parameters?.values ?? {}).some(isRecord)) {
+    fields.unsupported("a rotation that differs by layer type", { ropeParameters: parameters?.values });
+  }
   const thetaHolder = parameters?.values["rope_theta"] === undefined ? fields : parameters;
   const theta = thetaHolder.positive("rope_theta", 10000);
   for (const holder of parameters === null ? [fields] : [fields, parameters]) {

@@ -1,4 +1,4 @@
-import type { ModelSpec } from "./types.ts";
+import type { ModelSpec } from "./model-spec.ts";
 
 const f32 = Math.fround;
 

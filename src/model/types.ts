@@ -1,5 +1,3 @@
-import type { Architecture } from "./architectures/index.ts";
-
 /** Rotary position embedding: the base of the frequencies and how they are stretched. */
 export interface RopeSpec {
   readonly theta: number;
@@ -35,9 +33,8 @@ export interface Nf4Spec {
   readonly skipModules: readonly string[];
 }
 
-/** A causal language model of the LLaMA family, as its config.json describes it. */
-export interface ModelSpec {
-  readonly architecture: Architecture;
+/** All of a {@link ModelSpec} but the name of its architecture: what an architecture's record works with. */
+export interface ModelShape {
   readonly hiddenSize: number;
   readonly intermediateSize: number;
   readonly layerCount: number;
@@ -77,6 +74,7 @@ export interface ModuleSpec {
   readonly layer: number | null;
 }
 
+/** What a parameter of the base model is. */
 export type ParameterKind = "embedding" | "linear" | "bias" | "norm" | "head";
 
 /** One tensor of the base model. */

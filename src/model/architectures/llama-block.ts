@@ -1,7 +1,7 @@
-import type { ModelSpec, ModuleSpec } from "../types.ts";
+import type { ModelShape, ModuleSpec } from "../types.ts";
 
 /** The modules of a Llama decoder layer, with optional biases and query/key norms. */
-export function llamaBlock(spec: ModelSpec, layer: number): ModuleSpec[] {
+export function llamaBlock(spec: ModelShape, layer: number): ModuleSpec[] {
   const { hiddenSize: H, intermediateSize: M, headDim, biases } = spec;
   const queryWidth = spec.headCount * headDim;
   const keyWidth = spec.kvHeadCount * headDim;

@@ -1,5 +1,5 @@
 import type { FieldReader } from "../field-reader.ts";
-import type { BiasSpec, ModelSpec, ModuleSpec } from "../types.ts";
+import type { BiasSpec, ModelShape, ModuleSpec } from "../types.ts";
 
 /** What is special about one architecture; everything else is common to the family. */
 export interface ArchitectureRecord {
@@ -22,5 +22,5 @@ export interface ArchitectureRecord {
   /** One entry per layer. */
   slidingWindows(fields: FieldReader, layerCount: number): (number | null)[];
   /** Modules of one layer that own parameters, in PyTorch's registration order. */
-  blockModules(spec: ModelSpec, layer: number): ModuleSpec[];
+  blockModules(spec: ModelShape, layer: number): ModuleSpec[];
 }
