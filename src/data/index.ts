@@ -30,4 +30,11 @@ export {
 export { loadTokenizer } from "./load-tokenizer.ts";
 export { type MicroBatch, sequenceBuckets } from "./micro-batch.ts";
 export type { Row, RowForm } from "./row-forms.ts";
-export { createTokenizer, type DecodeOptions, type EncodeOptions, type Tokenizer, type TokenizerFiles } from "./tokenizer.ts";
+export {
+  createTokenizer,
+  type DecodeOptions,
+  type EncodeOptions,
+  requireEmbeddingRows,
+  type Tokenizer,
+  type TokenizerFiles,
+} from "./tokenizer.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { isHeirloomError } from "../core/index.ts";
 import { loadTokenizer } from "./load-tokenizer.ts";
-import { createTokenizer } from "./tokenizer.ts";
+import { createTokenizer, requireEmbeddingRows } from "./tokenizer.ts";
 
 type Json = Record<string, unknown>;
 const llama3 = readFileSync(new URL("../../vectors/tokenizers/llama3.tokenizer.json", import.meta.url), "utf8");
@@ -51,6 +51,14 @@ describe("a tokenizer", () => {
     expect([tokenizer.maxId, tokenizer.vocabSize]).toEqual([900, 701]);
     expect(tokenizer.encode("a<|new|>", { addSpecialTokens: false }).at(-1)).toBe(900);
     expect(tokenizer.decode([900])).toBe("<|new|>");
+  });
+
+  test("is refused for an embedding that its largest id does not fit", () => {
+    const tokenizer = create(changed(() => undefined));
+    expect(() => requireEmbeddingRows(tokenizer, 699)).toThrow(
+      expect.objectContaining({ code: "TOKENIZER_TOO_LARGE", details: { maxId: 699, rows: 699 } }),
+    );
+    expect(() => requireEmbeddingRows(tokenizer, 700)).not.toThrow();
   });
 
   test("matches named tokens that are plain entries of the vocabulary whole, as transformers does", () => {

@@ -269,6 +269,24 @@ function throwAt(problems: ProblemList, name: string): void {
   named.throwIfAny();
 }
 
+/**
+ * Checks that each id of the tokenizer has a row in the embedding.
+ * @param rows the base's vocabulary size
+ * @throws TOKENIZER_TOO_LARGE if the largest id has none.
+ */
+export function requireEmbeddingRows(tokenizer: Tokenizer, rows: number): void {
+  if (tokenizer.maxId < rows) return;
+  throw new HeirloomError(
+    "TOKENIZER_TOO_LARGE",
+    `expected ids below ${rows}, the rows of the embedding, found ids up to ${tokenizer.maxId}`,
+    {
+      where: tokenizer.name,
+      hint: "use the tokenizer that belongs to the base; tokens that were added to it need an embedding that was resized with it",
+      details: { maxId: tokenizer.maxId, rows },
+    },
+  );
+}
+
 /** Whether `error` says that a file is not there. */
 export function isMissing(error: unknown): boolean {
   return isHeirloomError(error) && error.code === "FILE_MISSING";
