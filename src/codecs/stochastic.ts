@@ -10,11 +10,23 @@ export interface RoundingKey {
   readonly step: number;
 }
 
+/** Keeps these draws apart from others of the same seed, step and name ("bf16" in ASCII). */
+const STREAM = 0x62663136;
+
 /** Finalizer with the lowest known bias of two multiplications (C. Wellons, "lowbias32"); a bijection on 32 bits. */
 function mix(x: number): number {
   x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
   x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
   return x ^ (x >>> 16);
+}
+
+/** One value's bits, rounded up if the 16 that are cut off and 16 random ones carry. */
+function roundBits(u: number, random: number): number {
+  const size = u & 0x7fffffff;
+  if (size >= 0x7f800000) return size > 0x7f800000 ? 0x7fc0 : u >>> 16;
+  const rounded = (u + random) >>> 16;
+  // Beyond the largest bf16 the only neighbour above is infinity.
+  return (rounded & 0x7fff) === 0x7f80 ? u >>> 16 : rounded;
 }
 
 /**
@@ -23,41 +35,25 @@ function mix(x: number): number {
  * bf16 step are not lost on average. Values that bf16 holds stay; a finite value
  * never becomes infinite; NaN becomes 0x7fc0.
  *
- * The result depends only on key, index and value: chunks of a tensor may be
- * rounded in any order. The key goes through Philox once per call; the words per
- * element come from two rounds of a 32-bit finalizer, since Philox for each
- * pair of elements would cost more than the optimizer's own update.
+ * The result depends only on key, index (modulo 2^33) and value: chunks of a
+ * tensor may be rounded in any order. The key goes through Philox once per call;
+ * the words per pair of elements come from two rounds of a 32-bit finalizer,
+ * since Philox for each pair would cost more than the optimizer's own update.
  *
  * @param firstIndex index of `values[0]` in the whole tensor
  */
 export function f32ToBf16Stochastic(values: Float32Array, out: Uint16Array, key: RoundingKey, firstIndex = 0): Uint16Array {
   const words = new Uint32Array(4);
-  philox(
-    key.step >>> 0,
-    Math.floor(key.step / 2 ** 32),
-    nameKey(key.stream),
-    Math.floor(firstIndex / 2 ** 33),
-    key.seed >>> 0,
-    0x62663136,
-    words,
-  );
-  const [key0, key1] = words as unknown as [number, number];
+  philox(key.step >>> 0, Math.floor(key.step / 2 ** 32), nameKey(key.stream), STREAM, key.seed >>> 0, 0, words);
+  const key0 = words[0] as number;
+  const key1 = words[1] as number;
   const bits = floatBits(values);
-  for (let i = 0; i < bits.length; i++) {
-    const u = bits[i] as number;
-    const index = firstIndex + i;
-    const size = u & 0x7fffffff;
-    if (size >= 0x7f800000) {
-      out[i] = size > 0x7f800000 ? 0x7fc0 : u >>> 16;
-      continue;
-    }
-    // One 32-bit word serves two neighbours: the upper half the odd one.
-    const pair = Math.floor(index / 2) >>> 0;
-    const word = mix(mix(pair ^ key0) + key1);
-    const random = index % 2 === 0 ? word & 0xffff : word >>> 16;
-    const rounded = (u + random) >>> 16;
-    // Beyond the largest bf16 the only neighbour above is infinity.
-    out[i] = (rounded & 0x7fff) === 0x7f80 ? u >>> 16 : rounded;
+  // One word serves two neighbours: its lower half the even index, its upper half the odd one.
+  let pair = Math.floor(firstIndex / 2) | 0;
+  for (let i = -(firstIndex % 2); i < bits.length; i += 2, pair = (pair + 1) | 0) {
+    const word = mix((mix(pair ^ key0) + key1) | 0);
+    if (i >= 0) out[i] = roundBits(bits[i] as number, word & 0xffff);
+    if (i + 1 < bits.length) out[i + 1] = roundBits(bits[i + 1] as number, word >>> 16);
   }
   return out;
 }
