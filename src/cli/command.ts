@@ -59,6 +59,8 @@ export interface CommandSpec<FLAGS extends object, ARGS extends readonly unknown
   run(flags: FLAGS, args: ARGS, session: Session): Promise<RESULT>;
   /** The result for people; an empty text prints nothing. A view that needs more than this folder is imported when it is called. */
   render(result: RESULT, view: View, flags: FLAGS): string | Promise<string>;
+  /** True if Ctrl-C makes it write a checkpoint before it stops. @defaultValue false */
+  readonly writesCheckpoint?: boolean;
   /** @defaultValue 0 */
   exitCode?(result: RESULT): number;
 }
@@ -73,10 +75,16 @@ const SHARED_FLAGS = {
   quiet: { kind: "boolean", brief: "Show no progress", optional: true, withNegated: false },
 } as const;
 
-const INTERRUPT_NOTE = "stopping after this update; a checkpoint is written first. Ctrl-C again ends at once, without it";
+const STOP_NOTE = "stopping; Ctrl-C again ends at once";
+const CHECKPOINT_NOTE = "stopping after this update; a checkpoint is written first. Ctrl-C again ends at once, without it";
 
 /** Runs `work` with a signal that the first Ctrl-C sets off; the second one ends the process. */
-async function interruptible<T>(terminal: Terminal, progress: Progress, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function interruptible<T>(
+  terminal: Terminal,
+  progress: Progress,
+  note: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
   const release = terminal.onInterrupt(() => {
     if (controller.signal.aborted) {
@@ -84,7 +92,7 @@ async function interruptible<T>(terminal: Terminal, progress: Progress, work: (s
       terminal.exit(130);
       return;
     }
-    progress.note(INTERRUPT_NOTE);
+    progress.note(note);
     controller.abort();
   });
   try {
@@ -107,7 +115,7 @@ async function execute<FLAGS extends object, ARGS extends readonly unknown[], RE
   try {
     // json and quiet are ours; what is left has the type that the command's table gives.
     const flagsOfCommand = own as unknown as FLAGS;
-    const result = await interruptible(terminal, progress, (signal) =>
+    const result = await interruptible(terminal, progress, spec.writesCheckpoint === true ? CHECKPOINT_NOTE : STOP_NOTE, (signal) =>
       spec.run(flagsOfCommand, args, { folder: terminal.folder, signal, progress, json, stream }),
     );
     return { kind: "result", result, exitCode: spec.exitCode?.(result) ?? 0, render: (view) => spec.render(result, view, flagsOfCommand) };

@@ -49,4 +49,5 @@ export const continueCommand = defineCommand<Flags, [adapter: string], TrainingR
     return library.continueTraining(request, { onEvent: progress.event, signal });
   },
   render: trainingView,
+  writesCheckpoint: true,
 });

@@ -21,4 +21,5 @@ export const resume = defineCommand<object, [run: string], TrainingResult>({
     return library.resume(pathFrom(folder, run), { onEvent: progress.event, signal });
   },
   render: trainingView,
+  writesCheckpoint: true,
 });

@@ -22,4 +22,5 @@ export const train = defineCommand<ConfigFlags, [], TrainingResult>({
     return library.train(config, { onEvent: progress.event, signal, provenance });
   },
   render: trainingView,
+  writesCheckpoint: true,
 });
