@@ -18,7 +18,8 @@ function pythonString(text: string): string {
 function write(value: unknown, indent: string, asFloat: boolean): string {
   if (typeof value === "number") return asFloat || !Number.isInteger(value) ? pythonFloat(value) : String(value);
   if (typeof value === "string") return pythonString(value);
-  if (typeof value !== "object" || value === null) return value === undefined ? "null" : String(value);
+  if (typeof value === "boolean") return String(value);
+  if (typeof value !== "object" || value === null) return "null";
   const inner = `${indent}  `;
   const open = Array.isArray(value) ? "[" : "{";
   const close = Array.isArray(value) ? "]" : "}";

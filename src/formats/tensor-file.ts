@@ -48,7 +48,7 @@ export function tensorFile(
     // async, so that a missing tensor rejects instead of throwing at the call
     async read(tensorName) {
       const tensor = requireTensor(file, tensorName);
-      return await tensor.source.read(tensor.start, tensor.end);
+      return tensor.source.read(tensor.start, tensor.end);
     },
     async readRange(tensorName, start, end) {
       const tensor = requireTensor(file, tensorName);
@@ -57,7 +57,7 @@ export function tensorFile(
           where: printable(tensorName),
         });
       }
-      return await tensor.source.read(tensor.start + start, tensor.start + end);
+      return tensor.source.read(tensor.start + start, tensor.start + end);
     },
   };
   return file;
