@@ -37,7 +37,9 @@ export function memorySource(bytes: Uint8Array, name = "memory"): ByteSource {
     size: bytes.byteLength,
     read(start, end) {
       if (start < 0 || end < start || end > bytes.byteLength) {
-        return Promise.reject(new HeirloomError("FILE_UNREADABLE", `bytes ${start} to ${end} were asked of ${bytes.byteLength}`, { where: name }));
+        return Promise.reject(
+          new HeirloomError("FILE_UNREADABLE", `bytes ${start} to ${end} were asked of ${bytes.byteLength}`, { where: name }),
+        );
       }
       return Promise.resolve(bytes.subarray(start, end));
     },

@@ -30,7 +30,10 @@ export class HeirloomError extends Error {
   readonly problems: readonly [Problem, ...Problem[]];
 
   constructor(code: ErrorCode, message: string, options: HeirloomErrorOptions = {}) {
-    super(options.where === undefined ? message : `${options.where}: ${message}`, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      options.where === undefined ? message : `${options.where}: ${message}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     const { cause: _cause, ...facts } = options;
     this.code = code;
     this.problems = [{ code, message, ...facts }];
@@ -67,7 +70,10 @@ export class InternalError extends HeirloomError {
   override readonly name = "InternalError";
 
   constructor(message: string, options: HeirloomErrorOptions = {}) {
-    super("INTERNAL", `internal error: ${message}`, { hint: "this is a fault of heirloom; please report it with the command that you ran", ...options });
+    super("INTERNAL", `internal error: ${message}`, {
+      hint: "this is a fault of heirloom; please report it with the command that you ran",
+      ...options,
+    });
   }
 }
 

@@ -87,16 +87,23 @@ export async function readAdapterParameters(file: TensorFile, options: AdapterPa
   const tensors = adapterTensors(options.resolved);
   const expected = new Set(tensors.map((tensor) => tensor.name));
   for (const name of file.tensors.keys()) {
-    if (!expected.has(name)) problems.add("ADAPTER_INCOMPATIBLE", "the adapter has a tensor that its own configuration does not ask for on this base", { where: `${file.name} ${name}` });
+    if (!expected.has(name))
+      problems.add("ADAPTER_INCOMPATIBLE", "the adapter has a tensor that its own configuration does not ask for on this base", {
+        where: `${file.name} ${name}`,
+      });
   }
   const read: Values = async (tensor) => {
     const entry = file.tensors.get(tensor.name);
     if (entry === undefined) {
-      problems.add("ADAPTER_INCOMPATIBLE", `expected a tensor of shape [${tensor.shape.join(", ")}], found none`, { where: `${file.name} ${tensor.name}` });
+      problems.add("ADAPTER_INCOMPATIBLE", `expected a tensor of shape [${tensor.shape.join(", ")}], found none`, {
+        where: `${file.name} ${tensor.name}`,
+      });
       return null;
     }
     if (entry.shape.join() !== tensor.shape.join()) {
-      problems.add("TENSOR_SHAPE", `expected shape [${tensor.shape.join(", ")}], found [${entry.shape.join(", ")}]`, { where: `${file.name} ${tensor.name}` });
+      problems.add("TENSOR_SHAPE", `expected shape [${tensor.shape.join(", ")}], found [${entry.shape.join(", ")}]`, {
+        where: `${file.name} ${tensor.name}`,
+      });
       return null;
     }
     const values = decodeToF32(entry.dtype, await file.read(tensor.name), `${file.name} ${tensor.name}`);

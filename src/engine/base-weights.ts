@@ -37,7 +37,11 @@ export class BaseWeights {
   readonly storedDtypes: ReadonlyMap<string, string>;
   readonly #held: Map<string, Held>;
 
-  constructor(spec: ModelSpec, held: Map<string, Held>, facts: { quantized: ReadonlySet<string>; doubleQuant: boolean; storedDtypes: ReadonlyMap<string, string> }) {
+  constructor(
+    spec: ModelSpec,
+    held: Map<string, Held>,
+    facts: { quantized: ReadonlySet<string>; doubleQuant: boolean; storedDtypes: ReadonlyMap<string, string> },
+  ) {
     this.spec = spec;
     this.#held = held;
     this.quantized = facts.quantized;
@@ -76,7 +80,8 @@ export class BaseWeights {
   /** Bytes that the base holds in memory. */
   get bytes(): number {
     let total = 0;
-    for (const held of new Set(this.#held.values())) total += held.kind === "dense" ? held.values.byteLength : held.tensor.packed.byteLength + held.tensor.absmax.byteLength;
+    for (const held of new Set(this.#held.values()))
+      total += held.kind === "dense" ? held.values.byteLength : held.tensor.packed.byteLength + held.tensor.absmax.byteLength;
     return total;
   }
 }
@@ -108,10 +113,14 @@ async function readDense(file: TensorFile, parameter: ParameterSpec, problems: P
     return null;
   }
   if (!sameShape(entry.shape, parameter.shape)) {
-    problems.add("TENSOR_SHAPE", `expected shape [${parameter.shape.join(", ")}] from the configuration, found [${entry.shape.join(", ")}]`, {
-      where: `${file.name} ${parameter.name}`,
-      details: { tensor: parameter.name, expected: parameter.shape, found: entry.shape },
-    });
+    problems.add(
+      "TENSOR_SHAPE",
+      `expected shape [${parameter.shape.join(", ")}] from the configuration, found [${entry.shape.join(", ")}]`,
+      {
+        where: `${file.name} ${parameter.name}`,
+        details: { tensor: parameter.name, expected: parameter.shape, found: entry.shape },
+      },
+    );
     return null;
   }
   try {

@@ -91,7 +91,10 @@ export class CausalModel {
   /** Logits [B·S, V] of every position, dropout off. */
   async logits(batch: MicroBatch): Promise<Float32Array> {
     const hidden = await this.#hidden(batch);
-    return this.#head.logits(hidden, Int32Array.from({ length: batch.batch * batch.sequence }, (_, i) => i));
+    return this.#head.logits(
+      hidden,
+      Int32Array.from({ length: batch.batch * batch.sequence }, (_, i) => i),
+    );
   }
 
   /** Logits [N, V] of the named rows of [B·S] only. */
@@ -128,11 +131,12 @@ export class CausalModel {
     return loss;
   }
 
+  /** PyTorch's `nn.Embedding(padding_idx)`, as transformers builds it, gives the padding token's row no gradient; so neither here. */
   #scatterEmbedding(batch: MicroBatch, dRows: Float32Array): void {
     const width = this.spec.hiddenSize;
     const gradient = this.weights.accumulator(EMBEDDING_KEY);
     for (let t = 0; t < batch.inputIds.length; t++) {
-      if (batch.segments[t] === 0) continue;
+      if (batch.segments[t] === 0 || batch.inputIds[t] === this.spec.padTokenId) continue;
       const to = (batch.inputIds[t] as number) * width;
       const from = t * width;
       for (let d = 0; d < width; d++) gradient[to + d] = (gradient[to + d] as number) + (dRows[from + d] as number);

@@ -16,12 +16,19 @@ export function takeOverValues(saved: readonly Parameter[], grown: readonly Para
   for (const parameter of saved) {
     const target = targets.get(parameter.name);
     if (target === undefined) {
-      problems.add("CONTINUE_CHANGE_INVALID", "the change would drop a tensor that was trained", { where: parameter.name, hint: "a continuation can add to an adapter, not take from it" });
+      problems.add("CONTINUE_CHANGE_INVALID", "the change would drop a tensor that was trained", {
+        where: parameter.name,
+        hint: "a continuation can add to an adapter, not take from it",
+      });
       continue;
     }
     const isLora = parameter.role === "lora_A" || parameter.role === "lora_B";
     if (target.values.length < parameter.values.length || (target.values.length > parameter.values.length && !isLora)) {
-      problems.add("CONTINUE_CHANGE_INVALID", `the change would turn shape [${parameter.shape.join(", ")}] into [${target.shape.join(", ")}]`, { where: parameter.name, hint: "a rank can grow, not shrink" });
+      problems.add(
+        "CONTINUE_CHANGE_INVALID",
+        `the change would turn shape [${parameter.shape.join(", ")}] into [${target.shape.join(", ")}]`,
+        { where: parameter.name, hint: "a rank can grow, not shrink" },
+      );
       continue;
     }
     target.values.set(parameter.values);

@@ -45,7 +45,11 @@ export class Head {
 
   #plan(rows: number, dropout: number): HeadPlan {
     const { spec, lora } = this.#parts;
-    return { rows, head: { inFeatures: spec.hiddenSize, outFeatures: spec.vocabSize, bias: false, lora }, dropout: lora === null ? 0 : dropout };
+    return {
+      rows,
+      head: { inFeatures: spec.hiddenSize, outFeatures: spec.vocabSize, bias: false, lora },
+      dropout: lora === null ? 0 : dropout,
+    };
   }
 
   #weightFeeds(names: Iterable<string>, given: Record<string, TensorData>): Record<string, TensorData> {
@@ -121,7 +125,13 @@ export class Head {
    * @param weight what each row's loss counts, 1 / number of label tokens of the update.
    * @returns the weighted sum of the losses.
    */
-  async lossAndGradients(hidden: Float32Array, labelled: LabelRows, weight: number, dHidden: Float32Array, position: DropoutPosition): Promise<number> {
+  async lossAndGradients(
+    hidden: Float32Array,
+    labelled: LabelRows,
+    weight: number,
+    dHidden: Float32Array,
+    position: DropoutPosition,
+  ): Promise<number> {
     const { rows, targets } = labelled;
     dHidden.fill(0);
     let total = 0;
@@ -138,7 +148,11 @@ export class Head {
     return total;
   }
 
-  async #trainChunk(size: number, given: Record<string, TensorData>, position: DropoutPosition): Promise<{ loss: Float32Array; dx: Float32Array }> {
+  async #trainChunk(
+    size: number,
+    given: Record<string, TensorData>,
+    position: DropoutPosition,
+  ): Promise<{ loss: Float32Array; dx: Float32Array }> {
     const { programs, weights, workspace, spec, dropout } = this.#parts;
     const parameters = this.trainedKeys;
     const program = await programs.headTraining(this.#plan(size, dropout), { parameters, input: true });
@@ -169,7 +183,10 @@ export class Head {
 
   /** Compiles the training graph for `size` rows and names the parameters that it has gradients of. */
   async gradientKeys(size = CHUNK_ROWS): Promise<string[]> {
-    const program = await this.#parts.programs.headTraining(this.#plan(size, this.#parts.dropout), { parameters: this.trainedKeys, input: true });
+    const program = await this.#parts.programs.headTraining(this.#plan(size, this.#parts.dropout), {
+      parameters: this.trainedKeys,
+      input: true,
+    });
     return this.trainedKeys.filter((name) => program.outputs[GRADIENT_PREFIX + name] !== undefined).map(weightKey);
   }
 }

@@ -8,6 +8,15 @@ export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-mo
 export type { DropoutPosition } from "./dropout.ts";
 export { requireGrowth, takeOverValues } from "./grow-adapter.ts";
 export { labelRows, NO_LABEL } from "./label-rows.ts";
-export { type AdapterFolder, loadModelFolder, locateModel, loraPlans, type ModelFolder, type ModelPath, openAdapterFolder, openModelFolder } from "./open-model.ts";
+export {
+  type AdapterFolder,
+  loadModelFolder,
+  locateModel,
+  loraPlans,
+  type ModelFolder,
+  type ModelPath,
+  openAdapterFolder,
+  openModelFolder,
+} from "./open-model.ts";
 export { type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";
 export type { ActivationPolicy } from "./programs.ts";

@@ -4,7 +4,7 @@ import { HeirloomError, nearestName } from "../core/index.ts";
 import { type DiskFolder, openFolder } from "../core/node/index.ts";
 import { openSafetensors, openShards, parsePeftConfig, readJson, type TensorFile } from "../formats/index.ts";
 import { type ModelSpec, parseModelConfig } from "../model/index.ts";
-import { type AdapterRecord, readAdapterRecord, readRunRecord, RUN_FILES } from "../runs/index.ts";
+import { type AdapterRecord, RUN_FILES, readAdapterRecord, readRunRecord } from "../runs/index.ts";
 import { type BaseOptions, type BaseWeights, loadBaseWeights } from "./base-weights.ts";
 import type { LoraPlan } from "./block-stack.ts";
 
@@ -36,10 +36,16 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
   const folder = await openFolder(path, { followLinks: true });
   const names = await folder.list();
   if (!names.includes(MODEL_CONFIG)) {
-    throw new HeirloomError("FILE_MISSING", `expected a model folder with ${MODEL_CONFIG}, found ${names.length === 0 ? "an empty folder" : names.slice(0, 8).join(", ")}`, {
-      where: path,
-      hint: names.includes(ADAPTER_CONFIG) ? "this is an adapter; name its base model instead" : "name the folder that holds config.json, tokenizer.json and model.safetensors",
-    });
+    throw new HeirloomError(
+      "FILE_MISSING",
+      `expected a model folder with ${MODEL_CONFIG}, found ${names.length === 0 ? "an empty folder" : names.slice(0, 8).join(", ")}`,
+      {
+        where: path,
+        hint: names.includes(ADAPTER_CONFIG)
+          ? "this is an adapter; name its base model instead"
+          : "name the folder that holds config.json, tokenizer.json and model.safetensors",
+      },
+    );
   }
   const spec = parseModelConfig(await readJson(await folder.open(MODEL_CONFIG)), join(path, MODEL_CONFIG));
   const tensors = names.includes(WEIGHTS_INDEX)
@@ -72,10 +78,14 @@ export async function locateModel(path: string): Promise<ModelPath> {
     throw new HeirloomError("FILE_MISSING", "the run has no final adapter or model yet", { where: path, hint: `heirloom resume ${path}` });
   }
   const near = nearestName("adapter_config.json", names);
-  throw new HeirloomError("FILE_MISSING", `expected an adapter, model or run folder, found none of ${ADAPTER_CONFIG}, ${MODEL_CONFIG}, ${RUN_FILES.record}`, {
-    where: path,
-    ...(near === undefined ? {} : { hint: `did you rename ${near}?` }),
-  });
+  throw new HeirloomError(
+    "FILE_MISSING",
+    `expected an adapter, model or run folder, found none of ${ADAPTER_CONFIG}, ${MODEL_CONFIG}, ${RUN_FILES.record}`,
+    {
+      where: path,
+      ...(near === undefined ? {} : { hint: `did you rename ${near}?` }),
+    },
+  );
 }
 
 /** LoRA of a resolved adapter, as the graphs need it. */
@@ -87,4 +97,3 @@ export function loraPlans(resolved: ResolvedAdapter): Map<string, LoraPlan> {
 export function loadModelFolder({ tensors, spec }: ModelFolder, options: BaseOptions): Promise<BaseWeights> {
   return loadBaseWeights(tensors, spec, options);
 }
-

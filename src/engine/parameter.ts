@@ -33,7 +33,7 @@ function planes(shape: readonly number[]): [number, number] {
 }
 
 /** The transpose of a row-major [rows, columns] matrix. */
-export function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
   const out = new Float32Array(values.length);
   for (let r = 0; r < rows; r++) {
     for (let c = 0; c < columns; c++) out[c * rows + r] = values[r * columns + c] as number;

@@ -1,4 +1,17 @@
-import { add, crossEntropy, fuseAddIntoGemm, gradients, type Graph, graph, input, type Program, rmsNorm, type Runtime, splitForBackward, type Value } from "../compute/index.ts";
+import {
+  add,
+  crossEntropy,
+  fuseAddIntoGemm,
+  type Graph,
+  gradients,
+  graph,
+  input,
+  type Program,
+  type Runtime,
+  rmsNorm,
+  splitForBackward,
+  type Value,
+} from "../compute/index.ts";
 import { InternalError } from "../core/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import { BLOCK_BUILDERS, type BlockPlan } from "./architectures/index.ts";
@@ -35,7 +48,12 @@ export interface HeadPlan {
   readonly dropout: number;
 }
 
-function gradientOutputs(loss: Value, seed: Value, inputs: Readonly<Record<string, Value>>, names: readonly string[]): Record<string, Value> {
+function gradientOutputs(
+  loss: Value,
+  seed: Value,
+  inputs: Readonly<Record<string, Value>>,
+  names: readonly string[],
+): Record<string, Value> {
   const wrt = names.map((name) => {
     const value = inputs[name];
     if (value === undefined) throw new InternalError(`the graph has no input ${name} to differentiate by`);
@@ -109,7 +127,9 @@ export class ProgramCache {
 
   /** Final norm and head: rows `x` [N, D] → `logits` [N, V]. */
   headLogits(plan: HeadPlan): Promise<Program> {
-    return this.#once("head-logits", plan, () => this.#compile("head-logits", graph({ outputs: { logits: headLogits(this.#spec, plan) } })));
+    return this.#once("head-logits", plan, () =>
+      this.#compile("head-logits", graph({ outputs: { logits: headLogits(this.#spec, plan) } })),
+    );
   }
 
   /** Final norm, head and cross-entropy: `x` [N, D], `labels` [N] → `loss` [N]. */

@@ -69,7 +69,9 @@ export class Weights {
   /** Where a graph is to write the gradient of `key`: its own buffer the first time, a scratch one after. */
   gradientTarget(key: string): Float32Array {
     const parameter = this.#require(key);
-    return this.#written.has(parameter) ? this.#workspace.floats(`gradient/${parameter.gradient.length}/${key}`, parameter.gradient.length) : parameter.gradient;
+    return this.#written.has(parameter)
+      ? this.#workspace.floats(`gradient/${parameter.gradient.length}/${key}`, parameter.gradient.length)
+      : parameter.gradient;
   }
 
   /** Takes what was written into {@link gradientTarget} into the parameter's gradient. */

@@ -7,7 +7,10 @@ import { loadModel } from "./load-model.ts";
 
 function chatIds(tokenizer: Tokenizer, prompt: string): number[] {
   if (tokenizer.chatTemplate === null) {
-    throw new HeirloomError("CHAT_TEMPLATE_INVALID", "the tokenizer has no chat template", { where: tokenizer.name, hint: "leave out --chat to complete the prompt as it is" });
+    throw new HeirloomError("CHAT_TEMPLATE_INVALID", "the tokenizer has no chat template", {
+      where: tokenizer.name,
+      hint: "leave out --chat to complete the prompt as it is",
+    });
   }
   const template = compileChatTemplate(tokenizer.chatTemplate, { name: tokenizer.name, namedTokens: tokenizer.namedTokens });
   const { text } = template.render([{ role: "user", content: prompt }], { addGenerationPrompt: true });

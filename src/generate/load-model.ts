@@ -2,7 +2,17 @@ import { resolveTargets } from "../adapter/index.ts";
 import { loadRuntime } from "../compute/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { loadTokenizer, type Tokenizer } from "../data/index.ts";
-import { type AdapterFolder, CausalModel, loadModelFolder, locateModel, loraPlans, openAdapterFolder, openModelFolder, type Parameter, readAdapterParameters } from "../engine/index.ts";
+import {
+  type AdapterFolder,
+  CausalModel,
+  loadModelFolder,
+  locateModel,
+  loraPlans,
+  openAdapterFolder,
+  openModelFolder,
+  type Parameter,
+  readAdapterParameters,
+} from "../engine/index.ts";
 import type { AdapterRecord } from "../runs/index.ts";
 
 /** A model ready to answer, with what is known of how it was trained. */
@@ -15,7 +25,10 @@ export interface LoadedModel {
 function baseOf(adapter: AdapterFolder, given: string | undefined): string {
   const path = given ?? adapter.record?.base.path ?? adapter.spec.baseModel;
   if (path !== null && path !== undefined && path !== "") return path;
-  throw new HeirloomError("FILE_MISSING", "the adapter does not say which base model it belongs to", { where: adapter.folder.path, hint: "name it with --base" });
+  throw new HeirloomError("FILE_MISSING", "the adapter does not say which base model it belongs to", {
+    where: adapter.folder.path,
+    hint: "name it with --base",
+  });
 }
 
 /** Opens an adapter on its base, or a plain model, quantized as it was trained. */
@@ -30,7 +43,13 @@ export async function loadModel(path: string, base?: string): Promise<LoadedMode
     let parameters: Parameter[] = [];
     const resolved = adapter === null ? null : resolveTargets(spec, adapter.spec);
     if (adapter !== null && resolved !== null) {
-      parameters = await readAdapterParameters(adapter.tensors, { spec: adapter.spec, resolved, base: weights, seed: 0, fullCopyDtype: "F32" });
+      parameters = await readAdapterParameters(adapter.tensors, {
+        spec: adapter.spec,
+        resolved,
+        base: weights,
+        seed: 0,
+        fullCopyDtype: "F32",
+      });
     }
     const model = new CausalModel({
       runtime: await loadRuntime(),

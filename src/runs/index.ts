@@ -10,9 +10,9 @@ export {
   type DataRecord,
   type EvaluationRecord,
   type Fingerprint,
-  readAdapterRecord,
-  readRunRecord,
   RECORD_SCHEMA_VERSION,
   type RunRecord,
+  readAdapterRecord,
+  readRunRecord,
   writeRunRecord,
 } from "./record.ts";

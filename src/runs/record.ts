@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { RunConfig } from "../config/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { fileError, sha256, writeTextAtomic } from "../core/node/index.ts";
-import type { RunConfig } from "../config/index.ts";
 import type { LedgerCounts, LedgerEntry } from "../ledger/index.ts";
 import { RUN_FILES } from "./layout.ts";
 
@@ -75,7 +75,11 @@ export function configHash(config: RunConfig): string {
   const sorted = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(sorted);
     if (typeof value !== "object" || value === null) return value;
-    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, sorted(inner)]));
+    return Object.fromEntries(
+      Object.entries(value)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, inner]) => [key, sorted(inner)]),
+    );
   };
   return sha256(JSON.stringify(sorted(config)));
 }
@@ -97,10 +101,14 @@ async function readRecord(path: string): Promise<Record<string, unknown>> {
     throw new HeirloomError("RECORD_INVALID", "expected a record with schemaVersion and config, found none", { where: path });
   }
   if (typeof value.schemaVersion !== "number" || value.schemaVersion > RECORD_SCHEMA_VERSION) {
-    throw new HeirloomError("RECORD_INVALID", `expected schemaVersion up to ${RECORD_SCHEMA_VERSION}, found ${JSON.stringify(value.schemaVersion)}`, {
-      where: path,
-      hint: "it was written by a later heirloom; update this one",
-    });
+    throw new HeirloomError(
+      "RECORD_INVALID",
+      `expected schemaVersion up to ${RECORD_SCHEMA_VERSION}, found ${JSON.stringify(value.schemaVersion)}`,
+      {
+        where: path,
+        hint: "it was written by a later heirloom; update this one",
+      },
+    );
   }
   return value as Record<string, unknown>;
 }

@@ -117,14 +117,21 @@ export async function readOptimizerState(checkpoint: string, optimizer: Optimize
         known.add(name);
         const entry = file.tensors.get(name);
         if (entry === undefined || entry.shape.join() !== parameter.shape.join()) {
-          problems.add("CHECKPOINT_INVALID", `expected optimizer state of shape [${parameter.shape.join(", ")}], found ${entry === undefined ? "none" : `[${entry.shape.join(", ")}]`}`, { where: `${source.name} ${name}` });
+          problems.add(
+            "CHECKPOINT_INVALID",
+            `expected optimizer state of shape [${parameter.shape.join(", ")}], found ${entry === undefined ? "none" : `[${entry.shape.join(", ")}]`}`,
+            { where: `${source.name} ${name}` },
+          );
           continue;
         }
         values.set(memoryLayout(parameter, decodeToF32(entry.dtype, await file.read(name), source.name)));
       }
     }
     for (const name of file.tensors.keys()) {
-      if (!known.has(name)) problems.add("CHECKPOINT_INVALID", "the optimizer state has a tensor that is not being trained", { where: `${source.name} ${name}` });
+      if (!known.has(name))
+        problems.add("CHECKPOINT_INVALID", "the optimizer state has a tensor that is not being trained", {
+          where: `${source.name} ${name}`,
+        });
     }
     problems.throwIfAny();
     optimizer.step = step;

@@ -1,5 +1,13 @@
 import { type AdapterSpec, adapterTensors, resolveTargets } from "../adapter/index.ts";
-import { type ChangeName, changeKey, type Changes, type FlagValue, resolveConfig, type ResolvedConfig, type RunConfig } from "../config/index.ts";
+import {
+  type ChangeName,
+  type Changes,
+  changeKey,
+  type FlagValue,
+  type ResolvedConfig,
+  type RunConfig,
+  resolveConfig,
+} from "../config/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
 import { type AdapterFolder, locateModel, openAdapterFolder, openModelFolder, requireGrowth } from "../engine/index.ts";
 import type { ModelSpec } from "../model/index.ts";
@@ -42,13 +50,26 @@ function inheritedValues(opened: AdapterFolder): { values: Values; assumptions: 
   const { spec, record } = opened;
   if (record !== null) {
     const { base, quantization, training, data, engine } = record.config;
-    const { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization, schedule, batchSize, accumulation, seed, groups } = training;
+    const { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization, schedule, batchSize, accumulation, seed, groups } =
+      training;
     const { maxLength, packing, template, onTooLong } = data;
     const values = {
       base,
       quantization: quantization ?? "none",
       adapter: adapterValues(spec, record.config.adapter?.fullCopyDtype ?? storedCopyDtype(opened)),
-      training: { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization, schedule, batchSize, accumulation, seed, groups },
+      training: {
+        learningRate,
+        weightDecay,
+        betas,
+        epsilon,
+        maxGradNorm,
+        lossNormalization,
+        schedule,
+        batchSize,
+        accumulation,
+        seed,
+        groups,
+      },
       data: { maxLength, packing, template, onTooLong },
       engine,
     };
@@ -73,7 +94,9 @@ function sameValue(a: unknown, b: unknown): boolean {
 }
 
 function at(values: unknown, path: string): unknown {
-  return path.split(".").reduce<unknown>((value, key) => (typeof value === "object" && value !== null ? (value as Values)[key] : undefined), values);
+  return path
+    .split(".")
+    .reduce<unknown>((value, key) => (typeof value === "object" && value !== null ? (value as Values)[key] : undefined), values);
 }
 
 /** Settings that choose tensors; other words for the same tensors are no change. */
@@ -82,7 +105,10 @@ const SELECTIONS: readonly ChangeName[] = ["targetModules", "excludeModules", "l
 const SETTINGS: readonly ChangeName[] = ["rank", "alpha", "dropout", "fullCopyDtype", "quantization", "groups"];
 
 function selectsSame(spec: ModelSpec, before: AdapterSpec, after: AdapterSpec): boolean {
-  const tensors = (adapter: AdapterSpec): string => adapterTensors(resolveTargets(spec, adapter)).map(({ name, aliasOf }) => `${name}=${aliasOf ?? ""}`).join();
+  const tensors = (adapter: AdapterSpec): string =>
+    adapterTensors(resolveTargets(spec, adapter))
+      .map(({ name, aliasOf }) => `${name}=${aliasOf ?? ""}`)
+      .join();
   return tensors(before) === tensors({ ...after, rank: before.rank });
 }
 
@@ -126,7 +152,10 @@ function alphaFlag(changes: Changes, spec: AdapterSpec): FlagValue[] {
 export async function resolveContinuation({ adapter, sources, changes }: ContinueRequest): Promise<ResolvedContinuation> {
   const located = await locateModel(adapter);
   if (located.kind === "model") {
-    throw new HeirloomError("CONTINUE_CHANGE_INVALID", "expected an adapter, found a model", { where: adapter, hint: "train a new adapter on it: heirloom train --base …" });
+    throw new HeirloomError("CONTINUE_CHANGE_INVALID", "expected an adapter, found a model", {
+      where: adapter,
+      hint: "train a new adapter on it: heirloom train --base …",
+    });
   }
   const opened = await openAdapterFolder(located.path);
   try {
@@ -134,7 +163,8 @@ export async function resolveContinuation({ adapter, sources, changes }: Continu
     const flags = [...(sources.flags ?? []), ...alphaFlag(changes, opened.spec)];
     const resolved = resolveConfig({ ...sources, flags, inherited: { name: located.path, values } });
     const { config } = resolved;
-    if (config.adapter === null) throw new HeirloomError("CONTINUE_CHANGED", "expected an adapter to continue, found adapter: none", { where: "adapter" });
+    if (config.adapter === null)
+      throw new HeirloomError("CONTINUE_CHANGED", "expected an adapter to continue, found adapter: none", { where: "adapter" });
     const model = await openModelFolder(config.base);
     await model.folder.close();
     const named = new Set<ChangeName>([...changes.named, ...(changes.values.rank === undefined ? [] : (["alpha"] as const))]);

@@ -17,7 +17,10 @@ const REQUIRED_FALL = 0.1;
 const FULL_COPIES = ["embed_tokens", "lm_head"];
 
 /** The copies' names in a live PEFT model: what other loaders freeze. */
-const COPY_NAMES = ["base_model.model.model.embed_tokens.modules_to_save.default.weight", "base_model.model.lm_head.modules_to_save.default.weight"];
+const COPY_NAMES = [
+  "base_model.model.model.embed_tokens.modules_to_save.default.weight",
+  "base_model.model.lm_head.modules_to_save.default.weight",
+];
 
 function demoFile(name: string): string {
   return join(ASSETS, "demo", name);
@@ -50,7 +53,10 @@ function samplePrompts(): string[] {
 /** What the second run adds: other data. Everything about the adapter is inherited. */
 function continuationValues(): string {
   return JSON.stringify({
-    data: { train: demoFile("verses-train.jsonl"), eval: { definitions: demoFile("definitions-eval.jsonl"), verses: demoFile("verses-eval.jsonl") } },
+    data: {
+      train: demoFile("verses-train.jsonl"),
+      eval: { definitions: demoFile("definitions-eval.jsonl"), verses: demoFile("verses-eval.jsonl") },
+    },
     training: { epochs: 2, warmupSteps: 3 },
   });
 }
@@ -75,7 +81,12 @@ function watch(options: TrainingOptions): Watched {
   return watched;
 }
 
-async function stage(name: DemoStage["name"], dataset: string, options: TrainingOptions, body: (options: TrainingOptions) => Promise<TrainingResult>): Promise<{ stage: DemoStage; result: TrainingResult | null }> {
+async function stage(
+  name: DemoStage["name"],
+  dataset: string,
+  options: TrainingOptions,
+  body: (options: TrainingOptions) => Promise<TrainingResult>,
+): Promise<{ stage: DemoStage; result: TrainingResult | null }> {
   const began = performance.now();
   const watched = watch(options);
   let result: TrainingResult | null = null;
@@ -105,8 +116,12 @@ async function stage(name: DemoStage["name"], dataset: string, options: Training
 }
 
 function continueFrom(adapter: string, output: string, faults?: Faults): (options: TrainingOptions) => Promise<TrainingResult> {
-  const sources = { file: { path: join(output, "continue.json"), text: continuationValues() }, flags: [{ key: "output", value: output, flag: "--output" }] };
-  return (options) => continueTraining({ adapter, sources, changes: parseChanges([]) }, faults === undefined ? options : { ...options, faults });
+  const sources = {
+    file: { path: join(output, "continue.json"), text: continuationValues() },
+    flags: [{ key: "output", value: output, flag: "--output" }],
+  };
+  return (options) =>
+    continueTraining({ adapter, sources, changes: parseChanges([]) }, faults === undefined ? options : { ...options, faults });
 }
 
 function keptLoss(trained: TrainingResult, continued: TrainingResult): boolean {

@@ -19,7 +19,7 @@ export interface EvaluationOutcome {
 }
 
 /** The mean over all label tokens of `batches`, dropout off. */
-export async function evaluateBatches(model: CausalModel, batches: readonly MicroBatch[]): Promise<EvaluationOutcome> {
+async function evaluateBatches(model: CausalModel, batches: readonly MicroBatch[]): Promise<EvaluationOutcome> {
   let lossSum = 0;
   let labelTokens = 0;
   for (const batch of batches) {

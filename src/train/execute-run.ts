@@ -4,7 +4,7 @@ import { formatCount } from "../core/index.ts";
 import { BatchSource, type Dataset } from "../data/index.ts";
 import { CausalModel, loraPlans, openAdapterFolder } from "../engine/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } from "../ledger/index.ts";
-import { type AdapterRecord, configHash, EventLog, readRunRecord, RUN_FILES, writeRunRecord } from "../runs/index.ts";
+import { type AdapterRecord, configHash, EventLog, RUN_FILES, readRunRecord, writeRunRecord } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
 import { readOptimizerState, readTrainerState, type TrainerState } from "./checkpoint.ts";
 import type { TrainingEvent } from "./events.ts";
@@ -29,7 +29,13 @@ export interface RunContext {
 
 function batchSource({ config, train, tokenizer }: Prepared): BatchSource {
   const { training, data } = config;
-  const options = { batchSize: training.batchSize, maxLength: data.maxLength, packing: data.packing, seed: training.seed, padId: tokenizer.padId ?? 0 };
+  const options = {
+    batchSize: training.batchSize,
+    maxLength: data.maxLength,
+    packing: data.packing,
+    seed: training.seed,
+    padId: tokenizer.padId ?? 0,
+  };
   return new BatchSource(train.examples, options);
 }
 
@@ -107,7 +113,17 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
     seenRows: (parameter) => (parameter.keys.includes(EMBEDDING_KEY) ? [...seenTokens] : null),
   });
   const keeper = new Keeper({ id: request.id, folder: request.run }, prepared, session, observed, configHash(prepared.config));
-  const run = { prepared, session, source, keeper, liveness, seenTokens, steps, fromStep: state?.global_step ?? 0, tokensBefore: state?.num_input_tokens_seen ?? 0 };
+  const run = {
+    prepared,
+    session,
+    source,
+    keeper,
+    liveness,
+    seenTokens,
+    steps,
+    fromStep: state?.global_step ?? 0,
+    tokensBefore: state?.num_input_tokens_seen ?? 0,
+  };
   return { run, observed, state };
 }
 
@@ -132,11 +148,31 @@ function leftOut({ report }: Dataset): string[] {
   return counts.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`);
 }
 
-function resultOf(request: RunRequest, { run, observed }: Assembled, outcome: LoopOutcome, folder: string, seconds: number): TrainingResult {
-  const evaluations = outcome.last.map((last, i) => ({ dataset: last.dataset, before: outcome.first[i]?.loss ?? last.loss, after: last.loss }));
+function resultOf(
+  request: RunRequest,
+  { run, observed }: Assembled,
+  outcome: LoopOutcome,
+  folder: string,
+  seconds: number,
+): TrainingResult {
+  const evaluations = outcome.last.map((last, i) => ({
+    dataset: last.dataset,
+    before: outcome.first[i]?.loss ?? last.loss,
+    after: last.loss,
+  }));
   const counts = ledgerCounts(observed);
   const adapter = run.prepared.adapter === null ? null : folder;
-  return { run: request.run, adapter, banner: peftBanner(counts), counts, steps: run.steps, tokens: outcome.tokens, seconds, loss: outcome.loss, evaluations };
+  return {
+    run: request.run,
+    adapter,
+    banner: peftBanner(counts),
+    counts,
+    steps: run.steps,
+    tokens: outcome.tokens,
+    seconds,
+    loss: outcome.loss,
+    evaluations,
+  };
 }
 
 /**
@@ -146,7 +182,11 @@ function resultOf(request: RunRequest, { run, observed }: Assembled, outcome: Lo
 export async function executeRun(request: RunRequest, { emit, stopRequested }: RunContext): Promise<TrainingResult> {
   const began = performance.now();
   const start = await startingAdapter(request);
-  const prepared = await prepareRun(request.config, start.saved, request.kind === "resume" ? request.checkpoint : null).finally(start.close);
+  const prepared = await prepareRun(request.config, {
+    saved: start.saved,
+    checkpoint: request.kind === "resume" ? request.checkpoint : null,
+    startedAt: new Date(request.startedAt),
+  }).finally(start.close);
   const runtime = await loadRuntime();
   if (request.kind === "continue" && !request.baseChanged) requireSameBase(start.record, prepared);
   if (request.kind === "resume") requireSameRun(await readRunRecord(request.run), prepared);
@@ -155,14 +195,21 @@ export async function executeRun(request: RunRequest, { emit, stopRequested }: R
   try {
     for (const event of opening) emit(event);
     if (request.faults?.ledgerCheck !== false) assertSameLedger(prepared.ledger, assembled.observed, "the live model");
-    if (request.kind !== "resume") await writeRunRecord(request.run, runRecord(request, prepared, assembled.observed, runtime, start.parent));
+    if (request.kind !== "resume")
+      await writeRunRecord(request.run, runRecord(request, prepared, assembled.observed, runtime, start.parent));
     return await makeUpdates(request, assembled, opening, { emit, stopRequested }, began);
   } finally {
     await assembled.run.session.model.dispose();
   }
 }
 
-async function makeUpdates(request: RunRequest, assembled: Assembled, opening: readonly TrainingEvent[], { emit, stopRequested }: RunContext, began: number): Promise<TrainingResult> {
+async function makeUpdates(
+  request: RunRequest,
+  assembled: Assembled,
+  opening: readonly TrainingEvent[],
+  { emit, stopRequested }: RunContext,
+  began: number,
+): Promise<TrainingResult> {
   const log = await EventLog.open(join(request.run, RUN_FILES.events));
   const context: LoopContext = {
     stopRequested,
@@ -178,7 +225,15 @@ async function makeUpdates(request: RunRequest, assembled: Assembled, opening: r
     const outcome = await runLoop(assembled.run, context);
     const folder = await assembled.run.keeper.final(assembled.run.steps, outcome.last);
     const result = resultOf(request, assembled, outcome, folder, (performance.now() - began) / 1000);
-    await context.report({ type: "finished", step: result.steps, steps: result.steps, seconds: result.seconds, tokens: result.tokens, run: result.run, adapter: result.adapter });
+    await context.report({
+      type: "finished",
+      step: result.steps,
+      steps: result.steps,
+      seconds: result.seconds,
+      tokens: result.tokens,
+      run: result.run,
+      adapter: result.adapter,
+    });
     return result;
   } finally {
     await log.close();

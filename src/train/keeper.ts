@@ -2,6 +2,7 @@ import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeFromF32 } from "../codecs/index.ts";
 import { fileError, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
+import type { BatchPosition } from "../data/index.ts";
 import { openModelFolder } from "../engine/index.ts";
 import { encodeSafetensors } from "../formats/index.ts";
 import type { Ledger } from "../ledger/index.ts";
@@ -10,10 +11,16 @@ import { writeCheckpoint, writeFolderAtomic } from "./checkpoint.ts";
 import type { Prepared } from "./prepare.ts";
 import { assertSavedLedger, saveAdapter } from "./saved-adapter.ts";
 import type { TrainingSession } from "./session.ts";
-import type { BatchPosition } from "../data/index.ts";
 
 /** Files of a base that a trained model needs beside its weights. */
-const COMPANIONS = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+const COMPANIONS = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "chat_template.jinja",
+];
 
 /** Progress that a checkpoint records. */
 export interface Progress {
@@ -32,7 +39,13 @@ export class Keeper {
   readonly #observed: Ledger;
   readonly #configHash: string;
 
-  constructor(run: { readonly id: string; readonly folder: string }, prepared: Prepared, session: TrainingSession, observed: Ledger, configHash: string) {
+  constructor(
+    run: { readonly id: string; readonly folder: string },
+    prepared: Prepared,
+    session: TrainingSession,
+    observed: Ledger,
+    configHash: string,
+  ) {
     this.#run = run;
     this.#prepared = prepared;
     this.#session = session;
@@ -57,7 +70,9 @@ export class Keeper {
   async #writeModel(folder: string, masters: boolean): Promise<void> {
     const { base, parameters } = this.#prepared;
     const dtype = masters || base.spec.torchDtype !== "bfloat16" ? "F32" : "BF16";
-    const tensors = parameters.map(({ diskName, shape, values }) => ({ name: diskName, dtype, shape, chunks: () => [encodeFromF32(dtype, values)] }) as const);
+    const tensors = parameters.map(
+      ({ diskName, shape, values }) => ({ name: diskName, dtype, shape, chunks: () => [encodeFromF32(dtype, values)] }) as const,
+    );
     await writeFileAtomic(join(folder, "model.safetensors"), encodeSafetensors(tensors, { format: "pt" }));
     const model = await openModelFolder(base.folder);
     try {
@@ -106,4 +121,3 @@ export class Keeper {
     return folder;
   }
 }
-

@@ -112,17 +112,20 @@ export class Liveness {
 
   #judge(watches: readonly Watch[]): LivenessVerdict {
     const problems: Problem[] = [];
-    const add = (watch: Watch, message: string): void => void problems.push({ code: "LIVENESS_FAILED", where: watch.parameter.name, message });
+    const add = (watch: Watch, message: string): void =>
+      void problems.push({ code: "LIVENESS_FAILED", where: watch.parameter.name, message });
     const present = new Set(watches.map((watch) => watch.parameter.name));
     for (const name of this.#subjects.expected) {
-      if (!present.has(name)) problems.push({ code: "LIVENESS_FAILED", where: name, message: "is said to be trainable but is not in the model" });
+      if (!present.has(name))
+        problems.push({ code: "LIVENESS_FAILED", where: name, message: "is said to be trainable but is not in the model" });
     }
     for (const watch of watches) {
       const isMoved = moved(watch);
       if (this.#subjects.expected.has(watch.parameter.name)) {
         if (this.#excused(watch)) continue;
         if (!watch.hadGradient) add(watch, `is said to be trainable but had no gradient in ${this.#updates} updates`);
-        else if (!isMoved) add(watch, `is said to be trainable but did not move in ${this.#updates} updates beyond what weight decay explains`);
+        else if (!isMoved)
+          add(watch, `is said to be trainable but did not move in ${this.#updates} updates beyond what weight decay explains`);
       } else if (isMoved || watch.decay !== 1) add(watch, "is not said to be trainable but moved");
     }
     return { ok: problems.length === 0, checked: [...this.#subjects.expected], problems };
@@ -140,5 +143,7 @@ export function livenessError(verdict: LivenessVerdict): HeirloomError {
     ...problem,
     hint: "the trainable set was changed after the ledger was written; load the adapter with `heirloom continue`, which keeps it",
   }));
-  return first === undefined ? new HeirloomError("LIVENESS_FAILED", "the check failed without a finding") : HeirloomError.of([first, ...rest]);
+  return first === undefined
+    ? new HeirloomError("LIVENESS_FAILED", "the check failed without a finding")
+    : HeirloomError.of([first, ...rest]);
 }

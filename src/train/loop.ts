@@ -67,7 +67,12 @@ class Loop {
     const { evaluation, training, data } = prepared.config;
     const records: EvaluationRecord[] = [];
     for (const [dataset, held] of prepared.evaluation) {
-      const batches = { batchSize: evaluation.batchSize ?? training.batchSize, maxLength: data.maxLength, packing: data.packing, padId: prepared.tokenizer.padId ?? 0 };
+      const batches = {
+        batchSize: evaluation.batchSize ?? training.batchSize,
+        maxLength: data.maxLength,
+        packing: data.packing,
+        padId: prepared.tokenizer.padId ?? 0,
+      };
       const { loss, perplexity, labelTokens } = await evaluateDataset(session.model, held, batches);
       records.push({ dataset, fingerprint: held.fingerprint, step, loss, labelTokens });
       await this.context.report({ type: "evaluation", step, dataset, loss, perplexity, tokens: labelTokens });
@@ -148,7 +153,11 @@ class Loop {
 
 /** Ctrl-C: the checkpoint is there, so the way on is known. */
 function interrupted(step: number, steps: number, path: string): HeirloomError {
-  return new HeirloomError("INTERRUPTED", `stopped after update ${step} of ${steps}; the checkpoint is complete`, { where: path, hint: `heirloom resume ${path}`, details: { step, steps, checkpoint: path } });
+  return new HeirloomError("INTERRUPTED", `stopped after update ${step} of ${steps}; the checkpoint is complete`, {
+    where: path,
+    hint: `heirloom resume ${path}`,
+    details: { step, steps, checkpoint: path },
+  });
 }
 
 /**

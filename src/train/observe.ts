@@ -17,7 +17,9 @@ function liveBaseName(name: string, parameters: readonly Parameter[]): string {
   if (parameters.every(({ role }) => role === "base")) return name;
   const module = name.slice(0, name.lastIndexOf("."));
   const leaf = name.slice(module.length + 1);
-  const roles = new Set(parameters.filter((parameter) => parameter.module === module || parameter.keys.includes(name)).map(({ role }) => role));
+  const roles = new Set(
+    parameters.filter((parameter) => parameter.module === module || parameter.keys.includes(name)).map(({ role }) => role),
+  );
   const wrapper = roles.has("full_copy") ? "original_module." : roles.size > 0 ? "base_layer." : "";
   return `${PEFT_PREFIX}${module}.${wrapper}${leaf}`;
 }

@@ -1,10 +1,19 @@
 import { join } from "node:path";
 import { type AdapterSpec, PEFT_VERSION, type ResolvedAdapter, resolveTargets, storedAdapter } from "../adapter/index.ts";
 import { type AdapterConfig, type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
-import { HeirloomError } from "../core/index.ts";
 import { openFile, sha256 } from "../core/node/index.ts";
-import { type Dataset, loadDataset, loadTokenizer, type Tokenizer } from "../data/index.ts";
-import { baseParameters, type BaseWeights, loadModelFolder, type ModelFolder, newAdapterParameters, openModelFolder, type Parameter, readAdapterParameters, takeOverValues } from "../engine/index.ts";
+import { type Dataset, loadDataset, loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
+import {
+  type BaseWeights,
+  baseParameters,
+  loadModelFolder,
+  type ModelFolder,
+  newAdapterParameters,
+  openModelFolder,
+  type Parameter,
+  readAdapterParameters,
+  takeOverValues,
+} from "../engine/index.ts";
 import type { TensorFile } from "../formats/index.ts";
 import { type Ledger, predictLedger } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
@@ -21,6 +30,16 @@ export interface LiveAdapter {
 export interface SavedAdapter {
   readonly spec: AdapterSpec;
   readonly tensors: TensorFile;
+}
+
+/** What a run starts from. */
+export interface StartingPoint {
+  /** The adapter whose values are taken over; null for a new one. */
+  readonly saved: SavedAdapter | null;
+  /** Checkpoint folder of a run that is resumed; null otherwise. */
+  readonly checkpoint: string | null;
+  /** When the run was first started: the date that a chat template may print. */
+  readonly startedAt: Date;
 }
 
 /** A run's inputs, read and checked; nothing is compiled or written yet. */
@@ -58,23 +77,15 @@ export function adapterFromConfig(config: AdapterConfig, base: string): AdapterS
 }
 
 /** What the run must train, from its configuration and the base's config alone. */
-export function predictRun(config: RunConfig, spec: ModelSpec): Ledger {
-  const quantization = spec.quantization ?? (config.quantization === null ? null : { doubleQuant: config.quantization.doubleQuant, skipModules: ["lm_head"] });
+function predictRun(config: RunConfig, spec: ModelSpec): Ledger {
+  const quantization =
+    spec.quantization ?? (config.quantization === null ? null : { doubleQuant: config.quantization.doubleQuant, skipModules: ["lm_head"] });
   const adapter = config.adapter === null ? null : adapterFromConfig(config.adapter, config.base);
   return predictLedger(spec, adapter, learningRateGroups(config.training), {
     baseDtype: "F32", // dense base tensors are held in fp32 whatever their file has
     quantization,
     fullParameter: config.fullParameter,
     fullCopyDtype: config.adapter?.fullCopyDtype === "bf16" ? "BF16" : "F32",
-  });
-}
-
-function requireRows(tokenizer: Tokenizer, spec: ModelSpec): void {
-  if (tokenizer.maxId < spec.vocabSize) return;
-  throw new HeirloomError("TOKENIZER_TOO_LARGE", `expected token ids below the embedding's ${spec.vocabSize} rows, found ids up to ${tokenizer.maxId}`, {
-    where: tokenizer.name,
-    hint: "use the tokenizer that belongs to this base model, or resize the base's embedding first",
-    details: { maxId: tokenizer.maxId, rows: spec.vocabSize },
   });
 }
 
@@ -89,11 +100,20 @@ async function readModelCheckpoint(checkpoint: string, parameters: readonly Para
   }
 }
 
-async function makeParameters(config: RunConfig, spec: ModelSpec, weights: BaseWeights, saved: SavedAdapter | null): Promise<{ adapter: LiveAdapter | null; parameters: Parameter[] }> {
+async function makeParameters(
+  config: RunConfig,
+  spec: ModelSpec,
+  weights: BaseWeights,
+  saved: SavedAdapter | null,
+): Promise<{ adapter: LiveAdapter | null; parameters: Parameter[] }> {
   if (config.adapter === null) return { adapter: null, parameters: baseParameters(spec, (name) => weights.values(name), "F32") };
   const wanted = adapterFromConfig(config.adapter, config.base);
   const resolved = resolveTargets(spec, wanted);
-  const options = { base: weights, seed: config.training.seed, fullCopyDtype: config.adapter.fullCopyDtype === "bf16" ? ("BF16" as const) : ("F32" as const) };
+  const options = {
+    base: weights,
+    seed: config.training.seed,
+    fullCopyDtype: config.adapter.fullCopyDtype === "bf16" ? ("BF16" as const) : ("F32" as const),
+  };
   const parameters = await newAdapterParameters({ ...options, spec: wanted, resolved });
   if (saved !== null) {
     const before = await readAdapterParameters(saved.tensors, { ...options, spec: saved.spec, resolved: resolveTargets(spec, saved.spec) });
@@ -102,9 +122,9 @@ async function makeParameters(config: RunConfig, spec: ModelSpec, weights: BaseW
   return { adapter: { spec: storedAdapter(spec, wanted), resolved }, parameters };
 }
 
-async function loadData(config: RunConfig, tokenizer: Tokenizer): Promise<{ train: Dataset; evaluation: Map<string, Dataset> }> {
+async function loadData(config: RunConfig, tokenizer: Tokenizer, now: Date): Promise<{ train: Dataset; evaluation: Map<string, Dataset> }> {
   const { maxLength, onTooLong, template } = config.data;
-  const load = (files: readonly string[]): Promise<Dataset> => loadDataset({ files, maxLength, onTooLong, template }, tokenizer);
+  const load = (files: readonly string[]): Promise<Dataset> => loadDataset({ files, maxLength, onTooLong, template, now }, tokenizer);
   const evaluation = new Map<string, Dataset>();
   for (const [name, files] of Object.entries(config.data.eval)) evaluation.set(name, await load(files));
   return { train: await load(config.data.train), evaluation };
@@ -119,21 +139,20 @@ async function hashFile(path: string): Promise<string> {
  * Reads and checks everything that a run needs, cheapest first: the ledger and
  * the data before the weights.
  *
- * @param saved the adapter to start from; null for a new one
- * @param checkpoint of a run that is resumed; null otherwise
+ * @param start what the run starts from
  */
-export async function prepareRun(config: RunConfig, saved: SavedAdapter | null, checkpoint: string | null): Promise<Prepared> {
+export async function prepareRun(config: RunConfig, start: StartingPoint): Promise<Prepared> {
   const model: ModelFolder = await openModelFolder(config.base);
   try {
     const { spec } = model;
     const ledger = predictRun(config, spec);
     const tokenizer = await loadTokenizer(config.base);
-    requireRows(tokenizer, spec);
-    const { train, evaluation } = await loadData(config, tokenizer);
+    requireEmbeddingRows(tokenizer, spec.vocabSize);
+    const { train, evaluation } = await loadData(config, tokenizer, start.startedAt);
     const fingerprint = await fingerprintModel(model.folder);
     const weights = await loadModelFolder(model, { quantization: config.quantization, cache: config.engine.dequantizedCache });
-    const made = await makeParameters(config, spec, weights, saved);
-    if (made.adapter === null && checkpoint !== null) await readModelCheckpoint(checkpoint, made.parameters);
+    const made = await makeParameters(config, spec, weights, start.saved);
+    if (made.adapter === null && start.checkpoint !== null) await readModelCheckpoint(start.checkpoint, made.parameters);
     return {
       config,
       base: { folder: config.base, spec, weights, fingerprint },

@@ -17,24 +17,39 @@ export interface ParentRecord {
 }
 
 function dataRecord({ report, fingerprint }: Dataset): DataRecord {
-  return { files: report.files.map(({ path }) => path), fingerprint, examples: report.examples, tokens: report.tokens, labelTokens: report.labelTokens };
+  return {
+    files: report.files.map(({ path }) => path),
+    fingerprint,
+    examples: report.examples,
+    tokens: report.tokens,
+    labelTokens: report.labelTokens,
+  };
 }
 
 /** run.json of a run that is about to start. */
-export function runRecord(request: RunRequest, prepared: Prepared, ledger: Ledger, runtime: Runtime, parent: ParentRecord | null): RunRecord {
+export function runRecord(
+  request: RunRequest,
+  prepared: Prepared,
+  ledger: Ledger,
+  runtime: Runtime,
+  parent: ParentRecord | null,
+): RunRecord {
   const { base, config } = prepared;
   const counts = ledgerCounts(ledger);
   return {
     schemaVersion: RECORD_SCHEMA_VERSION,
     id: request.id,
     kind: request.kind === "continue" ? "continue" : "train",
-    createdAt: new Date().toISOString(),
+    createdAt: request.startedAt,
     config,
     provenance: request.provenance,
     configHash: configHash(config),
     base: { path: base.folder, architecture: base.spec.architecture, parameters: parameterCount(base.spec), fingerprint: base.fingerprint },
     tokenizer: { sha256: prepared.tokenizerHash },
-    data: { train: dataRecord(prepared.train), eval: Object.fromEntries([...prepared.evaluation].map(([name, held]) => [name, dataRecord(held)])) },
+    data: {
+      train: dataRecord(prepared.train),
+      eval: Object.fromEntries([...prepared.evaluation].map(([name, held]) => [name, dataRecord(held)])),
+    },
     ledger: { banner: peftBanner(counts), counts, entries: ledger.entries },
     assumptions: request.assumptions,
     environment: {
@@ -58,11 +73,15 @@ export function runRecord(request: RunRequest, prepared: Prepared, ledger: Ledge
  */
 export function requireSameBase(record: AdapterRecord | null, prepared: Prepared): void {
   if (record === null || record.base.fingerprint.value === prepared.base.fingerprint.value) return;
-  throw new HeirloomError("BASE_MISMATCH", `expected the base model that the adapter was trained on (${record.base.fingerprint.value.slice(0, 12)}…, then at ${record.base.path}), found another (${prepared.base.fingerprint.value.slice(0, 12)}…)`, {
-    where: prepared.base.folder,
-    hint: "name the original base with --base, or say that it may differ: --change base=PATH",
-    details: { expected: record.base.fingerprint, found: prepared.base.fingerprint },
-  });
+  throw new HeirloomError(
+    "BASE_MISMATCH",
+    `expected the base model that the adapter was trained on (${record.base.fingerprint.value.slice(0, 12)}…, then at ${record.base.path}), found another (${prepared.base.fingerprint.value.slice(0, 12)}…)`,
+    {
+      where: prepared.base.folder,
+      hint: "name the original base with --base, or say that it may differ: --change base=PATH",
+      details: { expected: record.base.fingerprint, found: prepared.base.fingerprint },
+    },
+  );
 }
 
 /**
@@ -73,11 +92,17 @@ export function requireSameBase(record: AdapterRecord | null, prepared: Prepared
 export function requireSameRun(record: RunRecord, prepared: Prepared): void {
   const problems = new ProblemList();
   const check = (what: string, expected: string, found: string): void => {
-    if (expected !== found) problems.add("RESUME_CHANGED", `expected the ${what} of the record (${expected.slice(0, 12)}…), found another (${found.slice(0, 12)}…)`, { where: what, hint: "put the original back, or start a new run with `heirloom continue`" });
+    if (expected !== found)
+      problems.add(
+        "RESUME_CHANGED",
+        `expected the ${what} of the record (${expected.slice(0, 12)}…), found another (${found.slice(0, 12)}…)`,
+        { where: what, hint: "put the original back, or start a new run with `heirloom continue`" },
+      );
   };
   check("base model", record.base.fingerprint.value, prepared.base.fingerprint.value);
   check("tokenizer", record.tokenizer.sha256, prepared.tokenizerHash);
   check("training data", record.data.train.fingerprint, prepared.train.fingerprint);
-  for (const [name, held] of prepared.evaluation) check(`held-out data "${name}"`, record.data.eval[name]?.fingerprint ?? "none", held.fingerprint);
+  for (const [name, held] of prepared.evaluation)
+    check(`held-out data "${name}"`, record.data.eval[name]?.fingerprint ?? "none", held.fingerprint);
   problems.throwIfAny();
 }

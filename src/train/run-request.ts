@@ -17,6 +17,8 @@ interface CommonRequest {
   readonly run: string;
   readonly config: RunConfig;
   readonly provenance: Readonly<Record<string, string>>;
+  /** ISO time at which the run was first started; a resumed run has that of its record. */
+  readonly startedAt: string;
   /** What had to be taken for granted, to be told and recorded. */
   readonly assumptions: readonly string[];
   readonly faults?: Faults;
@@ -25,5 +27,9 @@ interface CommonRequest {
 /** What the training job is asked to do; structured-cloneable. */
 export type RunRequest =
   | (CommonRequest & { readonly kind: "train" })
-  | (CommonRequest & { readonly kind: "continue"; /** Adapter folder. */ readonly adapter: string; /** Whether another base than the recorded one was asked for by name. */ readonly baseChanged: boolean })
-  | (CommonRequest & { readonly kind: "resume"; /** Checkpoint folder. */ readonly checkpoint: string });
+  | (CommonRequest & {
+      readonly kind: "continue" /** Adapter folder. */;
+      readonly adapter: string /** Whether another base than the recorded one was asked for by name. */;
+      readonly baseChanged: boolean;
+    })
+  | (CommonRequest & { readonly kind: "resume" /** Checkpoint folder. */; readonly checkpoint: string });

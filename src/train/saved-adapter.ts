@@ -1,15 +1,22 @@
+import { join } from "node:path";
 import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter } from "../adapter/index.ts";
 import { encodeFromF32 } from "../codecs/index.ts";
 import { InternalError, readText } from "../core/index.ts";
 import { openFile, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
 import { type Parameter, storedLayout } from "../engine/index.ts";
-import { encodeSafetensors, openSafetensors, parsePeftConfig, serializePeftConfig, type TensorFile, type TensorToWrite } from "../formats/index.ts";
+import {
+  encodeSafetensors,
+  openSafetensors,
+  parsePeftConfig,
+  serializePeftConfig,
+  type TensorFile,
+  type TensorToWrite,
+} from "../formats/index.ts";
 import { assertSameLedger, type Ledger, readLedger } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
-import { join } from "node:path";
 
 /** PEFT's file names. */
-export const ADAPTER_FILES = { config: "adapter_config.json", weights: "adapter_model.safetensors" } as const;
+const ADAPTER_FILES = { config: "adapter_config.json", weights: "adapter_model.safetensors" } as const;
 
 /** An adapter ready to be written. */
 export interface AdapterToSave {
@@ -44,7 +51,10 @@ export async function saveAdapter(folder: string, adapter: AdapterToSave): Promi
  * @throws LEDGER_MISMATCH naming the tensors
  */
 export async function assertSavedLedger(folder: string, live: Ledger, spec: ModelSpec): Promise<void> {
-  const [configSource, weightsSource] = await Promise.all([openFile(join(folder, ADAPTER_FILES.config)), openFile(join(folder, ADAPTER_FILES.weights))]);
+  const [configSource, weightsSource] = await Promise.all([
+    openFile(join(folder, ADAPTER_FILES.config)),
+    openFile(join(folder, ADAPTER_FILES.weights)),
+  ]);
   try {
     const config = parsePeftConfig(JSON.parse(await readText(configSource)), configSource.name);
     const file: TensorFile = await openSafetensors(weightsSource);

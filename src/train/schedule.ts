@@ -28,6 +28,9 @@ export function scheduleFactor({ name, steps, warmupSteps }: SchedulePlan, step:
 }
 
 /** Warm-up length in updates: given, or a share of the run rounded up as transformers does. */
-export function warmupLength(steps: number, { warmupSteps, warmupRatio }: { readonly warmupSteps: number | null; readonly warmupRatio: number | null }): number {
+export function warmupLength(
+  steps: number,
+  { warmupSteps, warmupRatio }: { readonly warmupSteps: number | null; readonly warmupRatio: number | null },
+): number {
   return warmupSteps ?? Math.ceil(steps * (warmupRatio ?? 0));
 }

@@ -1,11 +1,11 @@
-import { f32ToBf16Stochastic, bf16ToF32 } from "../codecs/index.ts";
+import { bf16ToF32, f32ToBf16Stochastic } from "../codecs/index.ts";
 import type { LearningRateGroup, TrainingConfig } from "../config/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import type { MicroBatch } from "../data/index.ts";
 import type { CausalModel, Parameter } from "../engine/index.ts";
 import { DEFAULT_GROUP, matchGroups } from "../ledger/index.ts";
 import { clipFactor, globalNorm } from "./gradients.ts";
-import { type Optimizer, OPTIMIZERS } from "./optimizers/index.ts";
+import { OPTIMIZERS, type Optimizer } from "./optimizers/index.ts";
 import { type SchedulePlan, scheduleFactor } from "./schedule.ts";
 
 /** What the updates of a session depend on, besides the batches. */
@@ -110,11 +110,15 @@ export class TrainingSession {
   #requireFinite(loss: number, gradNorm: number, step: number): void {
     if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return;
     const bad = this.model.weights.trained.find(({ gradient }) => gradient.some((value) => value - value !== 0));
-    throw new HeirloomError("LOSS_NOT_FINITE", `the loss became ${loss} and the gradient norm ${gradNorm}; the weights are those of the update before`, {
-      where: `update ${step}${bad === undefined ? "" : `, first in the gradient of ${bad.name}`}`,
-      hint: "lower training.learningRate or lengthen the warm-up, and resume from the last checkpoint",
-      details: { step, loss: String(loss), gradNorm: String(gradNorm), tensor: bad?.name ?? null },
-    });
+    throw new HeirloomError(
+      "LOSS_NOT_FINITE",
+      `the loss became ${loss} and the gradient norm ${gradNorm}; the weights are those of the update before`,
+      {
+        where: `update ${step}${bad === undefined ? "" : `, first in the gradient of ${bad.name}`}`,
+        hint: "lower training.learningRate or lengthen the warm-up, and resume from the last checkpoint",
+        details: { step, loss: String(loss), gradNorm: String(gradNorm), tensor: bad?.name ?? null },
+      },
+    );
   }
 
   /**
@@ -125,7 +129,11 @@ export class TrainingSession {
   #roundMasters(step: number): void {
     for (const { parameter } of this.optimizer.slots) {
       if (parameter.masterDtype !== "BF16") continue;
-      const rounded = f32ToBf16Stochastic(parameter.values, new Uint16Array(parameter.values.length), { seed: this.plan.training.seed, stream: parameter.name, step });
+      const rounded = f32ToBf16Stochastic(parameter.values, new Uint16Array(parameter.values.length), {
+        seed: this.plan.training.seed,
+        stream: parameter.name,
+        step,
+      });
       bf16ToF32(rounded, parameter.values);
     }
   }

@@ -29,8 +29,20 @@ function start(request: RunRequest, options: DisturbedOptions): Promise<Training
  * @throws every code of configuration, files and data; LEDGER_MISMATCH, LIVENESS_FAILED, LOSS_NOT_FINITE, INTERRUPTED
  */
 export function train(config: RunConfig, options: DisturbedOptions = {}): Promise<TrainingResult> {
-  const id = newRunId(new Date());
-  return start({ kind: "train", id, run: join(config.output, id), config, provenance: options.provenance ?? {}, assumptions: [] }, options);
+  const now = new Date();
+  const id = newRunId(now);
+  return start(
+    {
+      kind: "train",
+      id,
+      startedAt: now.toISOString(),
+      run: join(config.output, id),
+      config,
+      provenance: options.provenance ?? {},
+      assumptions: [],
+    },
+    options,
+  );
 }
 
 /**
@@ -41,9 +53,23 @@ export function train(config: RunConfig, options: DisturbedOptions = {}): Promis
  */
 export async function continueTraining(request: ContinueRequest, options: DisturbedOptions = {}): Promise<TrainingResult> {
   const { config, provenance, adapter, assumptions } = await resolveContinuation(request);
-  const id = newRunId(new Date());
+  const now = new Date();
+  const id = newRunId(now);
   const baseChanged = request.changes.named.has("base");
-  return start({ kind: "continue", id, run: join(config.output, id), config, provenance, assumptions, adapter, baseChanged }, options);
+  return start(
+    {
+      kind: "continue",
+      id,
+      startedAt: now.toISOString(),
+      run: join(config.output, id),
+      config,
+      provenance,
+      assumptions,
+      adapter,
+      baseChanged,
+    },
+    options,
+  );
 }
 
 /** The run and checkpoint that a path names: a checkpoint, or a run's last one. */
@@ -52,11 +78,18 @@ async function locateCheckpoint(path: string): Promise<{ run: string; checkpoint
     () => true,
     () => false,
   );
-  if (!exists) throw new HeirloomError("FILE_MISSING", "no such run or checkpoint", { where: path, hint: "run folders are under the configuration's output, `runs` by default" });
+  if (!exists)
+    throw new HeirloomError("FILE_MISSING", "no such run or checkpoint", {
+      where: path,
+      hint: "run folders are under the configuration's output, `runs` by default",
+    });
   if (checkpointStep(path) !== null) return { run: dirname(path), checkpoint: path };
   const last = (await listCheckpoints(path)).at(-1);
   if (last === undefined) {
-    throw new HeirloomError("CHECKPOINT_INVALID", "expected a run with at least one checkpoint, found none", { where: path, hint: "start the run again with `heirloom train`" });
+    throw new HeirloomError("CHECKPOINT_INVALID", "expected a run with at least one checkpoint, found none", {
+      where: path,
+      hint: "start the run again with `heirloom train`",
+    });
   }
   return { run: path, checkpoint: last.path };
 }
@@ -70,5 +103,17 @@ async function locateCheckpoint(path: string): Promise<{ run: string; checkpoint
 export async function resume(path: string, options: DisturbedOptions = {}): Promise<TrainingResult> {
   const { run, checkpoint } = await locateCheckpoint(path);
   const record = await readRunRecord(run);
-  return start({ kind: "resume", id: record.id, run, config: record.config, provenance: record.provenance, assumptions: [], checkpoint }, options);
+  return start(
+    {
+      kind: "resume",
+      id: record.id,
+      startedAt: record.createdAt,
+      run,
+      config: record.config,
+      provenance: record.provenance,
+      assumptions: [],
+      checkpoint,
+    },
+    options,
+  );
 }

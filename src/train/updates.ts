@@ -14,7 +14,10 @@ function updatesInEpoch(source: BatchSource, epoch: number, accumulation: number
 }
 
 /** Updates of a whole run: given, or counted over its epochs (a part of an epoch is rounded up). */
-export function countUpdates(source: BatchSource, { steps, epochs, accumulation }: { readonly steps: number | null; readonly epochs: number | null; readonly accumulation: number }): number {
+export function countUpdates(
+  source: BatchSource,
+  { steps, epochs, accumulation }: { readonly steps: number | null; readonly epochs: number | null; readonly accumulation: number },
+): number {
   if (steps !== null) return steps;
   const whole = Math.floor(epochs ?? 1);
   let total = 0;

@@ -21,7 +21,10 @@ export class AdamW implements Optimizer {
   readonly #settings: OptimizerSettings;
   step = 0;
 
-  constructor(parameters: readonly { readonly parameter: Parameter; readonly group: string; readonly weightDecay: number }[], settings: OptimizerSettings) {
+  constructor(
+    parameters: readonly { readonly parameter: Parameter; readonly group: string; readonly weightDecay: number }[],
+    settings: OptimizerSettings,
+  ) {
     this.#settings = settings;
     this.slots = parameters.map((entry) => ({
       ...entry,
