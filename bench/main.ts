@@ -1,9 +1,16 @@
 // npm run bench -- NAME [options]: runs one benchmark of this folder.
 import { InternalError } from "../src/core/index.ts";
 import { gemmBench } from "./kernels/gemm.ts";
+import { nf4Bench } from "./kernels/nf4.ts";
+import { tokenizeBench } from "./kernels/tokenize.ts";
 import { step135m } from "./steps/step-135m.ts";
 
-const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = { "step-135m": step135m, gemm: gemmBench };
+const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  "step-135m": step135m,
+  gemm: gemmBench,
+  nf4: nf4Bench,
+  tokenize: tokenizeBench,
+};
 
 const [name = "", ...args] = process.argv.slice(2);
 const run = BENCHMARKS[name];

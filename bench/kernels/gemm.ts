@@ -32,7 +32,7 @@ const COLD_BYTES = 96 * 2 ** 20;
 const gigaflops = ({ m, n, k }: GemmShape, ms: number): number => (2 * m * n * k) / (ms * 1e6);
 
 /** The linear layers of a model as shapes, equal ones counted together. */
-export function shapesOfModel(configPath: string, m: number): readonly GemmShape[] {
+function shapesOfModel(configPath: string, m: number): readonly GemmShape[] {
   const spec = parseModelConfig(JSON.parse(readFileSync(configPath, "utf8")), configPath);
   const counts = new Map<string, GemmShape>();
   for (const { kind, shape } of modelModules(spec)) {
@@ -79,7 +79,7 @@ async function prepare(runtime: Runtime, shape: GemmShape, threads: number): Pro
 }
 
 /** Times every shape in every round, one after the other, so that a drift of the machine meets all alike. */
-export async function measureGemm(
+async function measureGemm(
   runtime: Runtime,
   shapes: readonly GemmShape[],
   rounds: number,

@@ -1,12 +1,12 @@
-/**
- * NF4 kernels on one core, in million weights per second: median and range of
- * the runs. Equal output is proved by src/codecs/nf4.parity.test.ts.
- *
- *     npx tsx bench/kernels/nf4.ts [--json]
- */
-import { pathToFileURL } from "node:url";
+// NF4 kernels on one core, in million weights per second: median and range of the runs. Equal output is proved by
+// src/codecs/nf4.parity.test.ts.
+//
+//   npm run bench -- nf4 [--json FILE]
+import { parseArgs } from "node:util";
 import { dequantizeNf4, f32ToBf16Stochastic, quantizeNf4 } from "../../src/codecs/index.ts";
 import { RandomStream } from "../../src/core/index.ts";
+import { writeTextAtomic } from "../../src/core/node/index.ts";
+import { currentCommit, machineInfo, type Spread, spread } from "../steps/report.ts";
 
 /** The linear layers of SmolLM2-135M: one attention projection, one MLP matrix; and one of Llama-3.1-8B. */
 const SHAPES: readonly (readonly [number, number])[] = [
@@ -21,8 +21,7 @@ const WEIGHTS_PER_RUN = 40_000_000;
 interface Rate {
   readonly kernel: string;
   readonly shape: string;
-  readonly median: number;
-  readonly runs: readonly number[];
+  readonly millionWeightsPerSecond: Spread;
 }
 
 /** Million weights per second of each run of `work`, which handles `weights` per call. */
@@ -33,10 +32,10 @@ function rates(weights: number, work: () => void): number[] {
     const start = performance.now();
     for (let call = 0; call < calls; call++) work();
     return (weights * calls) / (performance.now() - start) / 1000;
-  }).sort((a, b) => a - b);
+  });
 }
 
-export function measureNf4(): Rate[] {
+function measureNf4(): Rate[] {
   return SHAPES.flatMap(([rows, columns]) => {
     const weights = rows * columns;
     const random = new RandomStream(1, "nf4 bench");
@@ -49,21 +48,29 @@ export function measureNf4(): Rate[] {
       quantize: () => void quantizeNf4(values),
       "stochastic rounding to bf16": () => void f32ToBf16Stochastic(values, half, { seed: 1, stream: "w", step: 1 }),
     };
-    return Object.entries(kernels).map(([kernel, work]) => {
-      const runs = rates(weights, work);
-      return { kernel, shape: `${rows}x${columns}`, median: runs[RUNS >> 1] as number, runs };
-    });
+    return Object.entries(kernels).map(([kernel, work]) => ({
+      kernel,
+      shape: `${rows}x${columns}`,
+      millionWeightsPerSecond: spread(rates(weights, work)),
+    }));
   });
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+/** The benchmark as `npm run bench -- nf4` runs it. */
+export async function nf4Bench(args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options: { json: { type: "string" } } });
   const results = measureNf4();
-  if (process.argv.includes("--json")) console.log(JSON.stringify({ node: process.version, results }, null, 2));
-  else {
-    for (const { kernel, shape, median, runs } of results) {
-      console.log(
-        `${kernel.padEnd(30)} ${shape.padEnd(10)} ${median.toFixed(0).padStart(6)} M weights/s  (${runs[0]?.toFixed(0)} to ${runs.at(-1)?.toFixed(0)})`,
-      );
-    }
-  }
+  console.log("| kernel | shape | M weights/s (min – max) |\n| --- | --- | --- |");
+  for (const { kernel, shape, millionWeightsPerSecond: rate } of results)
+    console.log(`| ${kernel} | ${shape} | ${rate.median.toFixed(0)} (${rate.min.toFixed(0)} – ${rate.max.toFixed(0)}) |`);
+  if (values.json === undefined) return;
+  const report = {
+    schemaVersion: 1,
+    date: new Date().toISOString(),
+    commit: currentCommit(),
+    machine: machineInfo(),
+    node: process.version,
+    results,
+  };
+  await writeTextAtomic(values.json, `${JSON.stringify(report, null, 2)}\n`);
 }

@@ -1,19 +1,17 @@
-/**
- * Tokenization rate of one core over text like the training data, ours beside @huggingface/tokenizers by itself.
- * Usage: node --import ./tools/register-typescript.mjs bench/kernels/tokenize.ts [MODEL_FOLDER] [TEXT_FILE] [--json]
- */
+// Tokenization rate of one core over text like the training data, ours beside @huggingface/tokenizers by itself.
+//
+//   npm run bench -- tokenize [--model FOLDER] [--text FILE] [--json FILE]
 import { readFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
 import * as library from "@huggingface/tokenizers";
+import { writeTextAtomic } from "../../src/core/node/index.ts";
 import { createTokenizer } from "../../src/data/index.ts";
+import { currentCommit, machineInfo, type Spread, spread } from "../steps/report.ts";
 
 const RUNS = 5;
-const paths = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
-const here = (path: string): string => new URL(path, import.meta.url).pathname;
-const tokenizerPath = paths[0] === undefined ? here("../../vectors/tokenizers/llama3.tokenizer.json") : `${paths[0]}/tokenizer.json`;
-const textPath = paths[1] ?? here("../../LICENSE");
-
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const DEFAULT_TOKENIZER = "vectors/tokenizers/llama3.tokenizer.json";
+const DEFAULT_TEXT = "LICENSE";
 
 /** Repeats a text to about 1 MB, with the repeats made different so that no cache of whole rows can help. */
 function textRows(path: string): string[] {
@@ -39,38 +37,56 @@ interface Plain {
   encode(text: string, options: object): { ids: number[] };
 }
 const { Tokenizer } = library as unknown as { Tokenizer: new (json: object, config: object) => Plain };
-const json = JSON.parse(readFileSync(tokenizerPath, "utf8")) as object;
-const ours = createTokenizer({ tokenizer: json }, tokenizerPath);
-const plain = new Tokenizer(json, {});
-const rows = textRows(textPath);
-const variants = {
-  heirloom: (text: string) => ours.encode(text, { addSpecialTokens: false }),
-  library: (text: string) => plain.encode(text, { add_special_tokens: false }).ids,
-};
 
-const results: Record<keyof typeof variants, number[]> = { heirloom: [], library: [] };
-let tokens = 0;
-for (let run = 0; run <= RUNS; run++) {
-  const names = Object.keys(variants) as (keyof typeof variants)[];
-  for (const name of run % 2 === 0 ? names : names.reverse()) {
-    const measured = rate(rows, variants[name]);
-    tokens = measured.tokens;
-    if (run > 0) results[name].push(measured.megabytesPerSecond); // the first run warms up
+type Side = "heirloom" | "library";
+const SIDES: readonly Side[] = ["heirloom", "library"];
+
+/** MB/s of each run, the two sides in turn and in changing order. */
+function measureTokenizers(tokenizerPath: string, rows: readonly string[]): { rates: Readonly<Record<Side, Spread>>; tokens: number } {
+  const json = JSON.parse(readFileSync(tokenizerPath, "utf8")) as object;
+  const ours = createTokenizer({ tokenizer: json }, tokenizerPath);
+  const plain = new Tokenizer(json, {});
+  const encoders: Readonly<Record<Side, (text: string) => ArrayLike<number>>> = {
+    heirloom: (text) => ours.encode(text, { addSpecialTokens: false }),
+    library: (text) => plain.encode(text, { add_special_tokens: false }).ids,
+  };
+  const rates: Record<Side, number[]> = { heirloom: [], library: [] };
+  let tokens = 0;
+  for (let run = 0; run <= RUNS; run++) {
+    for (const side of run % 2 === 0 ? SIDES : SIDES.toReversed()) {
+      const measured = rate(rows, encoders[side]);
+      tokens = measured.tokens;
+      if (run > 0) rates[side].push(measured.megabytesPerSecond); // the first run warms up
+    }
   }
+  return { rates: { heirloom: spread(rates.heirloom), library: spread(rates.library) }, tokens };
 }
-const report = {
-  schemaVersion: 1,
-  unit: "MB/s, one core",
-  tokenizer: tokenizerPath.split("/").at(-1),
-  rows: rows.length,
-  tokens,
-  cpu: cpus()[0]?.model,
-  node: process.version,
-  median: { heirloom: median(results.heirloom), library: median(results.library) },
-  runs: results,
-};
-if (process.argv.includes("--json")) console.log(JSON.stringify(report));
-else
-  console.log(
-    `heirloom ${report.median.heirloom.toFixed(2)} MB/s, library ${report.median.library.toFixed(2)} MB/s, ${tokens} tokens in ${rows.length} rows (median of ${RUNS})`,
-  );
+
+/** The benchmark as `npm run bench -- tokenize` runs it. */
+export async function tokenizeBench(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: { model: { type: "string" }, text: { type: "string", default: DEFAULT_TEXT }, json: { type: "string" } },
+  });
+  const tokenizerPath = values.model === undefined ? DEFAULT_TOKENIZER : join(values.model, "tokenizer.json");
+  const rows = textRows(values.text);
+  const { rates, tokens } = measureTokenizers(tokenizerPath, rows);
+  console.log(`| ${tokens} tokens in ${rows.length} rows | MB/s (min – max) |\n| --- | --- |`);
+  for (const side of SIDES)
+    console.log(`| ${side} | ${rates[side].median.toFixed(2)} (${rates[side].min.toFixed(2)} – ${rates[side].max.toFixed(2)}) |`);
+  if (values.json === undefined) return;
+  const report = {
+    schemaVersion: 1,
+    date: new Date().toISOString(),
+    commit: currentCommit(),
+    machine: machineInfo(),
+    node: process.version,
+    unit: "MB/s, one core",
+    tokenizer: tokenizerPath,
+    text: values.text,
+    rows: rows.length,
+    tokens,
+    rates,
+  };
+  await writeTextAtomic(values.json, `${JSON.stringify(report, null, 2)}\n`);
+}

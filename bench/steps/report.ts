@@ -99,7 +99,7 @@ export function toMarkdown(report: BenchReport): string {
   const others = report.rounds.flatMap(({ pytorch, heirloom }) => [pytorch.othersCores ?? 0, heirloom.othersCores ?? 0]);
   const list = (entries: Readonly<Record<string, unknown>>) =>
     Object.entries(entries)
-      .map(([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`)
+      .map(([key, value]) => `${key} ${typeof value === "string" ? value : JSON.stringify(value)}`)
       .join(", ");
   return `# ${report.name}
 

@@ -13,6 +13,7 @@ export interface Nf4Tensor {
   readonly nested?: Bnb4bitNested;
 }
 
+/** How a tensor is quantized to NF4. */
 export interface QuantizeNf4Options {
   /** @defaultValue one dimension of all values */
   readonly shape?: readonly number[];

@@ -13,6 +13,7 @@ export interface Problem {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
+/** What a {@link HeirloomError} says besides its code and message. */
 export interface HeirloomErrorOptions {
   readonly where?: string;
   readonly hint?: string;

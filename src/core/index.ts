@@ -3,6 +3,7 @@
 export { type ByteSource, type Folder, memorySource, readAll, readText } from "./bytes.ts";
 export { ERROR_CODES, type ErrorCode, type ExitCode } from "./error-codes.ts";
 export { HeirloomError, type HeirloomErrorOptions, InternalError, isHeirloomError, type Problem, ProblemList } from "./errors.ts";
+export { escapeUnprintable } from "./escape.ts";
 export { nameKey, philox, RandomStream, shuffledIndices } from "./random.ts";
 export { nearestName } from "./suggest.ts";
 export { formatBytes, formatCount, formatSeconds } from "./units.ts";

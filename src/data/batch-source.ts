@@ -3,6 +3,7 @@ import type { Example } from "./example.ts";
 import { layOut, type MicroBatch, sequenceBuckets } from "./micro-batch.ts";
 import { packFirstFit } from "./pack.ts";
 
+/** How examples become batches. */
 export interface BatchOptions {
   /** Rows in a batch. */
   readonly batchSize: number;
@@ -16,6 +17,7 @@ export interface BatchOptions {
   readonly buckets?: readonly number[];
 }
 
+/** {@link BatchOptions} with the seed of each epoch's order. */
 export interface TrainingBatchOptions extends BatchOptions {
   /** Whole number, 0 to 2^32 − 1. */
   readonly seed: number;

@@ -14,6 +14,7 @@ export interface Span {
   readonly end: number;
 }
 
+/** A chat as text, with the parts that its template marks as generated. */
 export interface RenderedChat {
   readonly text: string;
   /** What `{% generation %}` … `{% endgeneration %}` enclosed. */
@@ -32,6 +33,7 @@ export interface ChatTemplate {
   render(messages: readonly ChatMessage[], options?: RenderOptions): RenderedChat;
 }
 
+/** How one chat is rendered. */
 export interface RenderOptions {
   /** Whether to end with what introduces an assistant's turn. @defaultValue false */
   readonly addGenerationPrompt?: boolean;
@@ -39,6 +41,7 @@ export interface RenderOptions {
   readonly where?: string;
 }
 
+/** What a chat template is compiled with. */
 export interface ChatTemplateOptions {
   /** Names that the template knows: `bos_token`, `eos_token` … */
   readonly namedTokens: Readonly<Record<string, string>>;

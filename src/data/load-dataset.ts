@@ -10,6 +10,7 @@ import type { Tokenizer } from "./tokenizer.ts";
 /** What happens to a row of more than `maxLength` tokens; every such row is counted in the report. */
 export type TooLongPolicy = "error" | "truncate" | "drop";
 
+/** Which files make a data set, and what becomes of rows that are too long. */
 export interface DatasetOptions {
   /** Paths of JSON Lines files. */
   readonly files: readonly string[];
@@ -47,6 +48,7 @@ export interface DatasetReport {
   readonly usedClock: boolean;
 }
 
+/** Tokenized examples, with what was counted while they were read. */
 export interface Dataset {
   readonly examples: readonly Example[];
   readonly report: DatasetReport;

@@ -8,6 +8,7 @@ export type Row =
   | { readonly form: "prompt-completion"; readonly prompt: string; readonly completion: string }
   | { readonly form: "messages"; readonly messages: readonly ChatMessage[] };
 
+/** The forms of row that are read. */
 export type RowForm = Row["form"];
 type JsonObject = Readonly<Record<string, unknown>>;
 

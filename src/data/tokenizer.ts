@@ -47,11 +47,13 @@ export interface Tokenizer {
   byteLength(id: number): number | null;
 }
 
+/** How a text is encoded. */
 export interface EncodeOptions {
   /** Whether the post-processor of tokenizer.json may add BOS or EOS. @defaultValue true */
   readonly addSpecialTokens?: boolean;
 }
 
+/** How ids are decoded. */
 export interface DecodeOptions {
   /** @defaultValue false */
   readonly skipSpecialTokens?: boolean;

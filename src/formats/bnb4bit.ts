@@ -34,6 +34,7 @@ export const NF4_CODEBOOK: readonly number[] = [
   0.7229568362236023, 1,
 ];
 
+/** Double quantization as bitsandbytes stores it: the block scales as 8-bit codes with scales and an offset of their own. */
 export interface Bnb4bitNested {
   /** Codes into `quantMap`, one per block of the weight. */
   readonly absmax: Uint8Array;

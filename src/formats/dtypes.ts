@@ -36,6 +36,7 @@ const RANK = new Map(Object.keys(BITS).map((name, rank) => [name, rank]));
 /** All dtypes of the format, in the library's order. */
 export const SAFETENSORS_DTYPES: readonly SafetensorsDtype[] = Object.keys(BITS) as SafetensorsDtype[];
 
+/** Whether `value` names a dtype of the safetensors format. */
 export function isSafetensorsDtype(value: unknown): value is SafetensorsDtype {
   return typeof value === "string" && Object.hasOwn(BITS, value);
 }

@@ -11,6 +11,7 @@ const MAX_DEPTH = 100;
 /** Largest JSON file read whole; the largest real ones are tokenizers of 35 MB and long Trainer logs. */
 const MAX_JSON_BYTES = 128 * 1024 * 1024;
 
+/** What is accepted beyond the letter of JSON, and how much of it. */
 export interface ParseJsonOptions {
   /** What a key that appears twice in one object does. @defaultValue "last", the last one counts, as in Python */
   readonly duplicateKeys?: "last" | "refuse";

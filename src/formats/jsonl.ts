@@ -9,6 +9,7 @@ const MAX_FAULTY_ROWS = 20;
 /** Read at a time from a {@link ByteSource}. */
 const CHUNK_BYTES = 1024 * 1024;
 
+/** A parsed line of a JSON Lines file. */
 export interface JsonlRow {
   /** Line number in the file, from 1; blank lines count but give no row. */
   readonly row: number;

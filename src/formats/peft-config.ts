@@ -63,6 +63,7 @@ export interface OtherPeftConfig extends PeftConfigBase {
   readonly kind: "other";
 }
 
+/** An adapter_config.json: LoRA in full, another PEFT type by name only. */
 export type PeftConfig = LoraPeftConfig | OtherPeftConfig;
 
 /** Another tool's file of the same name, told by keys that PEFT never writes. */

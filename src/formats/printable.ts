@@ -1,8 +1,7 @@
+import { escapeUnprintable } from "../core/index.ts";
+
 /** Longest foreign text that a message repeats; the longest tensor name seen in the wild has 112 characters. */
 const MAX_PRINTED_CHARACTERS = 160;
-
-/** Control characters, lone surrogates, separators of lines, and the marks that hide or reorder text on a terminal. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /**
  * Text from a file, safe to print: control characters and marks that reorder
@@ -10,8 +9,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
  * Everything that messages repeat from a file goes through here.
  */
 export function printable(text: string, maxCharacters = MAX_PRINTED_CHARACTERS): string {
-  const cut = text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text;
-  return cut.replace(UNPRINTABLE, (character) => `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, "0")}`);
+  return escapeUnprintable(text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text);
 }
 
 /** A JSON value as a message shows it: `"none"`, `12`, `an object`. */

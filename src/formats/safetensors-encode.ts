@@ -43,6 +43,7 @@ function checkNames(tensors: readonly TensorPlan[]): void {
   }
 }
 
+/** Layout of a safetensors file that is about to be written. */
 export interface SafetensorsPlan<T extends TensorPlan = TensorPlan> {
   /** Length and JSON, as they stand at the start of the file. */
   readonly header: Uint8Array;

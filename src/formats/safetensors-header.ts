@@ -34,6 +34,7 @@ export interface TensorEntry {
   readonly end: number;
 }
 
+/** What a safetensors file says before its data begin. */
 export interface SafetensorsHeader {
   /** The `__metadata__` entry; empty if there is none. */
   readonly metadata: Readonly<Record<string, string>>;

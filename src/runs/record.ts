@@ -110,7 +110,7 @@ async function readRecord(path: string): Promise<Record<string, unknown>> {
       },
     );
   }
-  return value as Record<string, unknown>;
+  return value;
 }
 
 /** Reads a run's record. @throws FILE_MISSING, RECORD_INVALID */

@@ -51,7 +51,11 @@ function optimizerTensors(optimizer: Optimizer): TensorToWrite[] {
 
 async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, "r");
-  await handle.sync().finally(() => handle.close());
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Makes a folder whole or not at all: filled under another name, fsynced, renamed. */

@@ -80,6 +80,18 @@ async function startingAdapter(request: RunRequest): Promise<StartingAdapter> {
   return { saved: { spec, tensors }, record, parent, close: () => folder.close() };
 }
 
+async function prepareFrom(request: RunRequest, start: StartingAdapter): Promise<Prepared> {
+  try {
+    return await prepareRun(request.config, {
+      saved: start.saved,
+      checkpoint: request.kind === "resume" ? request.checkpoint : null,
+      startedAt: new Date(request.startedAt),
+    });
+  } finally {
+    await start.close();
+  }
+}
+
 /** The ledger of what the graphs for the run's first batch and the optimizer's slots really train. */
 async function observe(session: TrainingSession, source: BatchSource): Promise<Ledger> {
   const { batch, sequence } = source.next();
@@ -182,11 +194,7 @@ function resultOf(
 export async function executeRun(request: RunRequest, { emit, stopRequested }: RunContext): Promise<TrainingResult> {
   const began = performance.now();
   const start = await startingAdapter(request);
-  const prepared = await prepareRun(request.config, {
-    saved: start.saved,
-    checkpoint: request.kind === "resume" ? request.checkpoint : null,
-    startedAt: new Date(request.startedAt),
-  }).finally(start.close);
+  const prepared = await prepareFrom(request, start);
   const runtime = await loadRuntime();
   if (request.kind === "continue" && !request.baseChanged) requireSameBase(start.record, prepared);
   if (request.kind === "resume") requireSameRun(await readRunRecord(request.run), prepared);

@@ -132,7 +132,11 @@ async function loadData(config: RunConfig, tokenizer: Tokenizer, now: Date): Pro
 
 async function hashFile(path: string): Promise<string> {
   const file = await openFile(path);
-  return sha256(await file.read(0, file.size).finally(() => file.close()));
+  try {
+    return sha256(await file.read(0, file.size));
+  } finally {
+    await file.close();
+  }
 }
 
 /**

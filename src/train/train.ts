@@ -12,11 +12,14 @@ import { trainJob } from "./train-worker.ts";
 /** For the demo and tests only: {@link TrainingOptions} with a disturbance of the live model. */
 export interface DisturbedOptions extends TrainingOptions {
   readonly faults?: Faults;
+  /** True: on the caller's thread, which saves a test the start of a worker. */
+  readonly inline?: boolean;
 }
 
 function start(request: RunRequest, options: DisturbedOptions): Promise<TrainingResult> {
-  const { onEvent, signal, faults } = options;
+  const { onEvent, signal, faults, inline = false } = options;
   return runJob(trainJob, faults === undefined ? request : { ...request, faults }, {
+    inline,
     ...(onEvent === undefined ? {} : { onEvent }),
     ...(signal === undefined ? {} : { signal }),
   });

@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Tokenizer } from "@huggingface/tokenizers";
+import { loadTokenizer } from "../../src/data/index.ts";
 
 type Documents = readonly Uint16Array[];
 /** The probability that `next` follows `previous`. */
@@ -41,15 +41,14 @@ function readDocuments(path: string, bos: number): Documents {
   return documents;
 }
 
-/** Stops unless the JavaScript tokenizer, which training uses, gives the very ids that are counted here. */
-function checkTokenization(cache: string, base: string, documents: Documents): void {
-  const read = (name: string) => JSON.parse(readFileSync(join(base, name), "utf8"));
-  const tokenizer = new Tokenizer(read("tokenizer.json"), read("tokenizer_config.json"));
-  const eos = tokenizer.token_to_id("<|eos|>");
+/** Stops unless the tokenizer that training uses gives the very ids that are counted here. */
+async function checkTokenization(cache: string, base: string, documents: Documents): Promise<void> {
+  const tokenizer = await loadTokenizer(base);
   const lines = readFileSync(join(cache, "corpus-heldout.jsonl"), "utf8").trimEnd().split("\n");
   if (lines.length !== documents.length) throw new Error(`expected ${lines.length} documents, found ${documents.length}`);
   for (const [index, line] of lines.entries()) {
-    const ids = [...tokenizer.encode(JSON.parse(line).text).ids, eos].join();
+    const { text } = JSON.parse(line) as { text: string };
+    const ids = [...tokenizer.encode(text), tokenizer.eosId].join();
     if (ids !== documents[index]?.join()) throw new Error(`corpus-heldout.jsonl row ${index + 1}: the tokenizers disagree`);
   }
 }
@@ -128,10 +127,10 @@ const { values: flags } = parseArgs({
   options: { cache: { type: "string" }, base: { type: "string" }, out: { type: "string" } },
 });
 if (!flags.cache || !flags.base) throw new Error("usage: bigram.ts --cache FOLDER --base FOLDER [--out FILE]");
-const config = JSON.parse(readFileSync(join(flags.base, "config.json"), "utf8"));
+const config = JSON.parse(readFileSync(join(flags.base, "config.json"), "utf8")) as { bos_token_id: number; vocab_size: number };
 const train = readDocuments(join(flags.cache, "corpus-train.bin"), config.bos_token_id);
 const heldOut = readDocuments(join(flags.cache, "corpus-heldout.bin"), config.bos_token_id);
-checkTokenization(flags.cache, flags.base, heldOut);
+await checkTokenization(flags.cache, flags.base, heldOut);
 
 const discount = tuneDiscount(train, config.vocab_size);
 const counts = count(train, config.vocab_size);

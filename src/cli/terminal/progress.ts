@@ -139,7 +139,10 @@ export function progressOn(output: Output, env: Terminal["env"]): Progress {
     const waited = Math.abs(event.elapsedSeconds - shownAt);
     if (!isEdge && waited < (redraws ? REDRAW_INTERVAL_SECONDS : PLAIN_INTERVAL_SECONDS)) return;
     shownAt = event.elapsedSeconds;
-    if (!redraws || event.step === event.steps) return keep(stepLine(event));
+    if (!redraws || event.step === event.steps) {
+      keep(stepLine(event));
+      return;
+    }
     output.write(`\r${cutToWidth(stepLine(event), (output.columns ?? DEFAULT_COLUMNS) - 1)}\u001b[K`);
     hasStatus = true;
   };

@@ -3,6 +3,7 @@ import { type Graph, type Node, OPS, type Value } from "../graph/index.ts";
 import { ModelEmitter } from "./emitter.ts";
 import { encodeModel, sequenceValue, tensorValue } from "./messages.ts";
 
+/** What a model file gets besides the graph. */
 export interface LowerOptions {
   /**
    * Name of an extra output, put first, that is a sequence of one constant and

@@ -15,6 +15,7 @@ export type Device = "cpu";
  */
 export type OutputCopy = "avoided" | "ordinary";
 
+/** How a graph is compiled. */
 export interface CompileOptions {
   /** What to call the program in errors. @defaultValue "graph" */
   readonly name?: string;

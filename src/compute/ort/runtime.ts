@@ -4,6 +4,7 @@ import { loadPeer, type Peer } from "./peer.ts";
 import { type CompileOptions, compileProgram, type Device, type OutputCopy, type Program } from "./program.ts";
 import { outputCopyFault } from "./self-test.ts";
 
+/** Which runtime is loaded, and how its outputs reach the caller's arrays. */
 export interface RuntimeOptions {
   /** @defaultValue "cpu" */
   readonly device?: Device;

@@ -29,6 +29,7 @@ export interface Job<Request, Event, Result> {
   readonly body: JobBody<Request, Event, Result>;
 }
 
+/** How a job is run, and who hears of it. */
 export interface RunJobOptions<Event> {
   /** Called in order for each event. If it throws, the job is asked to stop and `runJob` rejects with that error. */
   readonly onEvent?: (event: Event) => void;
