@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { compileChatTemplate, formatTime } from "./chat-template.ts";
+import { compileChatTemplate } from "./chat-template.ts";
+import { formatTime } from "./strftime.ts";
 
 const compile = (source: string, now = new Date(2026, 0, 5, 15, 4, 9)) =>
   compileChatTemplate(source, { namedTokens: { bos_token: "<s>" }, name: "own.jinja", now });

@@ -1,5 +1,6 @@
 import { Template } from "@huggingface/jinja";
 import { HeirloomError } from "../core/index.ts";
+import { formatTime } from "./strftime.ts";
 
 /** One turn of a chat; further fields reach the template as they are. */
 export interface ChatMessage {
@@ -56,38 +57,6 @@ const CLOSE_MARK = "\ufdd1";
 const MARKS = /[\ufdd0\ufdd1]/;
 /** A generation tag with what `lstrip_blocks` and `trim_blocks` would remove around it. */
 const GENERATION_TAG = /(?:^[ \t]*)?\{%(-?)\s*(end)?generation\s*(-?)%\}\n?/gm;
-
-const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
-const two = (value: number): string => String(value).padStart(2, "0");
-
-/** Python's `strftime` codes in the C locale; the library's own names months in the machine's language. */
-const TIME_CODES: Readonly<Record<string, (date: Date) => string>> = {
-  Y: (date) => String(date.getFullYear()),
-  y: (date) => two(date.getFullYear() % 100),
-  m: (date) => two(date.getMonth() + 1),
-  d: (date) => two(date.getDate()),
-  H: (date) => two(date.getHours()),
-  I: (date) => two(date.getHours() % 12 || 12),
-  M: (date) => two(date.getMinutes()),
-  S: (date) => two(date.getSeconds()),
-  p: (date) => (date.getHours() < 12 ? "AM" : "PM"),
-  A: (date) => DAYS[date.getDay()] ?? "",
-  a: (date) => (DAYS[date.getDay()] ?? "").slice(0, 3),
-  B: (date) => MONTHS[date.getMonth()] ?? "",
-  b: (date) => (MONTHS[date.getMonth()] ?? "").slice(0, 3),
-  "%": () => "%",
-};
-
-/** @throws CHAT_TEMPLATE_INVALID for a code that is not in the table, rather than passing it through. */
-export function formatTime(date: Date, format: string): string {
-  return format.replace(/%(.?)/gs, (code, letter: string) => {
-    const write = Object.hasOwn(TIME_CODES, letter) ? TIME_CODES[letter] : undefined;
-    if (write === undefined)
-      throw new HeirloomError("CHAT_TEMPLATE_INVALID", `strftime_now: the code ${JSON.stringify(code)} is not supported`);
-    return write(date);
-  });
-}
 
 /**
  * Turns generation tags into expressions that print a mark (an expression, unlike a block, needs the whitespace removed

@@ -1,6 +1,6 @@
 // cli/terminal: how results, errors and progress look, for people and as JSON.
 // Knows no command and computes nothing.
-export { escapeName, escapeText } from "./escape.ts";
+export { escapeText } from "./escape.ts";
 export { renderJson } from "./json.ts";
 export { renderLedgerRows } from "./ledger-table.ts";
 export { type Output, type Terminal, wantsColour } from "./output.ts";

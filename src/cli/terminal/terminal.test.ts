@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { HeirloomError } from "../../core/index.ts";
 import type { StepEvent, TrainingEvent } from "../../train/index.ts";
 import { fakeTerminal } from "../fixtures/fake-terminal.ts";
-import { escapeName, paint, progressOn, renderError, renderJson, renderTable } from "./index.ts";
+import { escapeName } from "./escape.ts";
+import { paint, progressOn, renderError, renderJson, renderTable } from "./index.ts";
 
 const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 const plain = paint(false);
