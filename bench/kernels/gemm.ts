@@ -7,9 +7,8 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { allocateTensor, gemm, graph, input, loadRuntime, type Program, type Runtime } from "../../src/compute/index.ts";
 import { InternalError } from "../../src/core/index.ts";
-import { writeTextAtomic } from "../../src/core/node/index.ts";
 import { modelModules, parseModelConfig } from "../../src/model/index.ts";
-import { currentCommit, machineInfo, type Spread, spread } from "../steps/report.ts";
+import { type Spread, spread, writeKernelReport } from "../steps/report.ts";
 
 /** A weight [n,k] that meets m rows, `count` times in a model. */
 export interface GemmShape {
@@ -137,18 +136,12 @@ export async function gemmBench(args: string[]): Promise<void> {
   const timings = await measureGemm(runtime, shapes, Number(values.rounds), Number(values.threads));
   const rows = shapes[0]?.m ?? 0;
   const seconds = print(timings, rows);
-  if (values.json === undefined) return;
-  const report = {
-    schemaVersion: 1,
-    date: new Date().toISOString(),
-    commit: currentCommit(),
-    machine: machineInfo(),
+  await writeKernelReport(values.json, {
     onnxruntime: runtime.version,
     threads: Number(values.threads),
     rows,
     seconds,
     tokensPerSecond: rows / seconds,
     timings,
-  };
-  await writeTextAtomic(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  });
 }

@@ -5,8 +5,7 @@
 import { parseArgs } from "node:util";
 import { dequantizeNf4, f32ToBf16Stochastic, quantizeNf4 } from "../../src/codecs/index.ts";
 import { RandomStream } from "../../src/core/index.ts";
-import { writeTextAtomic } from "../../src/core/node/index.ts";
-import { currentCommit, machineInfo, type Spread, spread } from "../steps/report.ts";
+import { type Spread, spread, writeKernelReport } from "../steps/report.ts";
 
 /** The linear layers of SmolLM2-135M: one attention projection, one MLP matrix; and one of Llama-3.1-8B. */
 const SHAPES: readonly (readonly [number, number])[] = [
@@ -63,14 +62,7 @@ export async function nf4Bench(args: string[]): Promise<void> {
   console.log("| kernel | shape | M weights/s (min – max) |\n| --- | --- | --- |");
   for (const { kernel, shape, millionWeightsPerSecond: rate } of results)
     console.log(`| ${kernel} | ${shape} | ${rate.median.toFixed(0)} (${rate.min.toFixed(0)} – ${rate.max.toFixed(0)}) |`);
-  if (values.json === undefined) return;
-  const report = {
-    schemaVersion: 1,
-    date: new Date().toISOString(),
-    commit: currentCommit(),
-    machine: machineInfo(),
-    node: process.version,
+  await writeKernelReport(values.json, {
     results,
-  };
-  await writeTextAtomic(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  });
 }

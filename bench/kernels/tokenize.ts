@@ -5,9 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as library from "@huggingface/tokenizers";
-import { writeTextAtomic } from "../../src/core/node/index.ts";
 import { createTokenizer } from "../../src/data/index.ts";
-import { currentCommit, machineInfo, type Spread, spread } from "../steps/report.ts";
+import { type Spread, spread, writeKernelReport } from "../steps/report.ts";
 
 const RUNS = 5;
 const DEFAULT_TOKENIZER = "vectors/tokenizers/llama3.tokenizer.json";
@@ -74,19 +73,12 @@ export async function tokenizeBench(args: string[]): Promise<void> {
   console.log(`| ${tokens} tokens in ${rows.length} rows | MB/s (min – max) |\n| --- | --- |`);
   for (const side of SIDES)
     console.log(`| ${side} | ${rates[side].median.toFixed(2)} (${rates[side].min.toFixed(2)} – ${rates[side].max.toFixed(2)}) |`);
-  if (values.json === undefined) return;
-  const report = {
-    schemaVersion: 1,
-    date: new Date().toISOString(),
-    commit: currentCommit(),
-    machine: machineInfo(),
-    node: process.version,
+  await writeKernelReport(values.json, {
     unit: "MB/s, one core",
     tokenizer: tokenizerPath,
     text: values.text,
     rows: rows.length,
     tokens,
     rates,
-  };
-  await writeTextAtomic(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  });
 }

@@ -1,6 +1,7 @@
 // What a side-by-side measurement says: medians, spread, ratios, the machine; as JSON and as a short Markdown table.
 import { execFileSync } from "node:child_process";
 import { arch, cpus, platform, totalmem } from "node:os";
+import { writeTextAtomic } from "../../src/core/node/index.ts";
 import type { ProcessResult } from "./measured-process.ts";
 
 export type Side = "pytorch" | "heirloom";
@@ -89,6 +90,19 @@ export function machineInfo(): Record<string, string | number> {
 export function currentCommit(): string {
   const git = (...parameters: string[]) => execFileSync("git", parameters, { encoding: "utf8" }).trim();
   return git("rev-parse", "--short=12", "HEAD") + (git("status", "--porcelain", "--untracked-files=no") === "" ? "" : "+");
+}
+
+/** Writes a kernel's figures with what they were measured on; does nothing without a path. */
+export async function writeKernelReport(path: string | undefined, figures: Readonly<Record<string, unknown>>): Promise<void> {
+  if (path === undefined) return;
+  const setting = {
+    schemaVersion: 1,
+    date: new Date().toISOString(),
+    commit: currentCommit(),
+    machine: machineInfo(),
+    node: process.version,
+  };
+  await writeTextAtomic(path, `${JSON.stringify({ ...setting, ...figures }, null, 2)}\n`);
 }
 
 const range = ({ median, min, max }: Spread, digits: number) =>

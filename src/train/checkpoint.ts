@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readFile, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { decodeToF32, encodeFromF32 } from "../codecs/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
-import { fileError, openFile, writeError, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
+import { fileError, openFile, syncFolder, writeError, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
 import type { BatchPosition } from "../data/index.ts";
 import { memoryLayout, storedLayout } from "../engine/index.ts";
 import { encodeSafetensors, openSafetensors, type TensorToWrite } from "../formats/index.ts";
@@ -47,15 +47,6 @@ function optimizerTensors(optimizer: Optimizer): TensorToWrite[] {
       chunks: () => [encodeFromF32("F32", storedLayout(parameter, values))],
     })),
   );
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Makes a folder whole or not at all: filled under another name, fsynced, renamed. */

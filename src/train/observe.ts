@@ -1,16 +1,7 @@
 import { PEFT_PREFIX } from "../adapter/index.ts";
-import type { CausalModel, Parameter } from "../engine/index.ts";
-import { type Ledger, observeLedger } from "../ledger/index.ts";
+import type { BaseTensor, CausalModel, Parameter } from "../engine/index.ts";
+import { type Ledger, type LiveTensor, observeLedger } from "../ledger/index.ts";
 import type { Optimizer } from "./optimizers/index.ts";
-
-interface Live {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly dtype: string;
-  readonly bytes: number;
-  readonly trainable: boolean;
-  readonly group: string | null;
-}
 
 /** The name that PEFT gives a base tensor in a live model: inside its wrapper, where a module has one. */
 function liveBaseName(name: string, parameters: readonly Parameter[]): string {
@@ -24,6 +15,14 @@ function liveBaseName(name: string, parameters: readonly Parameter[]): string {
   return `${PEFT_PREFIX}${module}.${wrapper}${leaf}`;
 }
 
+/** The base's own tensors that are not among the parameters, by their live names. */
+export function frozenTensors({ base, parameters }: CausalModel["weights"]): (BaseTensor & { readonly liveName: string })[] {
+  const trained = new Set(parameters.map(({ name }) => name));
+  return [...base.tensors()]
+    .filter(({ name }) => !trained.has(name))
+    .map((tensor) => ({ ...tensor, liveName: liveBaseName(tensor.name, parameters) }));
+}
+
 /**
  * The ledger of what is really being trained: a tensor is trainable if a
  * compiled graph for these batches gives its gradient *and* the optimizer has a
@@ -35,8 +34,8 @@ function liveBaseName(name: string, parameters: readonly Parameter[]): string {
 export async function observeSession(model: CausalModel, optimizer: Optimizer, batch: number, sequence: number): Promise<Ledger> {
   const withGradient = await model.gradientParameters(batch, sequence);
   const slots = new Map(optimizer.slots.map((slot) => [slot.parameter, slot]));
-  const { base, parameters } = model.weights;
-  const live: Live[] = parameters.map((parameter) => {
+  const { parameters } = model.weights;
+  const live: LiveTensor[] = parameters.map((parameter) => {
     const slot = slots.get(parameter);
     return {
       name: parameter.name,
@@ -47,10 +46,8 @@ export async function observeSession(model: CausalModel, optimizer: Optimizer, b
       group: slot?.group ?? null,
     };
   });
-  const trained = new Set(parameters.map(({ name }) => name));
-  for (const tensor of base.tensors()) {
-    if (trained.has(tensor.name)) continue;
-    live.push({ ...tensor, name: liveBaseName(tensor.name, parameters), trainable: false, group: null });
+  for (const { liveName, shape, dtype, bytes } of frozenTensors(model.weights)) {
+    live.push({ name: liveName, shape, dtype, bytes, trainable: false, group: null });
   }
   return observeLedger(live);
 }

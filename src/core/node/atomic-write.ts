@@ -16,7 +16,8 @@ export function writeError(error: unknown, path: string): HeirloomError {
   return new HeirloomError("WRITE_FAILED", `could not be written (${code || String(error)})`, { where: path, cause: error });
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** Makes what was renamed or made in a folder outlast a power cut. */
+export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, "r");
   try {
     await handle.sync();
