@@ -2,6 +2,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseChanges, resolveConfig } from "../config/index.ts";
 import { isHeirloomError } from "../core/index.ts";
+import { openFile } from "../core/node/index.ts";
+import { readJsonl } from "../formats/index.ts";
 import type { DemoResult, DemoStage, TrainingOptions, TrainingResult } from "./api.ts";
 import type { LedgerEvent, TrainingEvent } from "./events.ts";
 import type { Faults } from "./run-request.ts";
@@ -13,6 +15,10 @@ const ASSETS = fileURLToPath(new URL("../../assets/", import.meta.url));
 const SAME_LOSS = 1e-5;
 /** Share by which the held-out loss must fall. */
 const REQUIRED_FALL = 0.1;
+
+/** Prompts that are completed before and after, and the longest completion. */
+const SAMPLES = 2;
+const SAMPLE_TOKENS = 24;
 
 const FULL_COPIES = ["embed_tokens", "lm_head"];
 
@@ -27,7 +33,7 @@ function demoFile(name: string): string {
 }
 
 /** The case of the 8B report on the small base: rank 32 on all linears, both embeddings in full at a tenth of the rate. */
-function demoConfig(output: string): Record<string, unknown> {
+function demoConfig(output: string, prompts: readonly string[]): Record<string, unknown> {
   return {
     base: join(ASSETS, "base"),
     quantization: "nf4",
@@ -42,17 +48,29 @@ function demoConfig(output: string): Record<string, unknown> {
       warmupSteps: 3,
       groups: [{ name: "embeddings", match: FULL_COPIES, learningRateRatio: 0.1 }],
     },
-    evaluation: { samplePrompts: samplePrompts() },
+    evaluation: { samplePrompts: prompts, sampleTokens: SAMPLE_TOKENS },
   };
 }
 
-function samplePrompts(): string[] {
-  return [];
+/** The first held-out prompts of a set, which are completed before and after. */
+async function samplePrompts(file: string): Promise<string[]> {
+  const source = await openFile(demoFile(file));
+  const prompts: string[] = [];
+  try {
+    for await (const { value } of readJsonl(source, file)) {
+      prompts.push((value as { prompt: string }).prompt);
+      if (prompts.length === SAMPLES) break;
+    }
+  } finally {
+    await source.close();
+  }
+  return prompts;
 }
 
 /** What the second run adds: other data. Everything about the adapter is inherited. */
-function continuationValues(): string {
+async function continuationValues(): Promise<string> {
   return JSON.stringify({
+    evaluation: { samplePrompts: await samplePrompts("verses-eval.jsonl"), sampleTokens: SAMPLE_TOKENS },
     data: {
       train: demoFile("verses-train.jsonl"),
       eval: { definitions: demoFile("definitions-eval.jsonl"), verses: demoFile("verses-eval.jsonl") },
@@ -115,9 +133,14 @@ async function stage(
   };
 }
 
-function continueFrom(adapter: string, output: string, faults?: Faults): (options: TrainingOptions) => Promise<TrainingResult> {
+function continueFrom(
+  adapter: string,
+  output: string,
+  text: string,
+  faults?: Faults,
+): (options: TrainingOptions) => Promise<TrainingResult> {
   const sources = {
-    file: { path: join(output, "continue.json"), text: continuationValues() },
+    file: { path: join(output, "continue.json"), text },
     flags: [{ key: "output", value: output, flag: "--output" }],
   };
   return (options) =>
@@ -142,12 +165,17 @@ function fell({ evalLossBefore, evalLossAfter }: DemoStage): boolean {
  * @param output folder for the run folders
  */
 export async function runDemo(options: TrainingOptions = {}, output = "runs"): Promise<DemoResult> {
-  const { config, provenance } = resolveConfig({ inherited: { name: "the demo", values: demoConfig(output) } });
+  const { config, provenance } = resolveConfig({
+    inherited: { name: "the demo", values: demoConfig(output, await samplePrompts("definitions-eval.jsonl")) },
+  });
   const trained = await stage("train", "definitions", options, (watched) => train(config, { ...watched, provenance }));
   const adapter = trained.result?.adapter ?? "";
-  const continued = await stage("continue", "verses", options, continueFrom(adapter, output));
-  const byLedger = await stage("frozen", "verses", options, continueFrom(adapter, output, { freeze: COPY_NAMES, ledgerCheck: true }));
-  const byLiveness = await stage("frozen", "verses", options, continueFrom(adapter, output, { freeze: COPY_NAMES, ledgerCheck: false }));
+  const text = await continuationValues();
+  const frozen = (ledgerCheck: boolean): ReturnType<typeof continueFrom> =>
+    continueFrom(adapter, output, text, { freeze: COPY_NAMES, ledgerCheck });
+  const continued = await stage("continue", "verses", options, continueFrom(adapter, output, text));
+  const byLedger = await stage("frozen", "verses", options, frozen(true));
+  const byLiveness = await stage("frozen", "verses", options, frozen(false));
   const ok =
     trained.result !== null &&
     continued.result !== null &&
