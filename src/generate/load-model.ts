@@ -33,6 +33,7 @@ function baseOf(adapter: AdapterFolder, given: string | undefined): string {
 
 /** Opens an adapter on its base, or a plain model, quantized as it was trained. */
 export async function loadModel(path: string, base?: string): Promise<LoadedModel> {
+  const runtime = await loadRuntime(); // first: a missing peer is to be told before gigabytes are read
   const located = await locateModel(path);
   const adapter = located.kind === "adapter" ? await openAdapterFolder(located.path) : null;
   const modelPath = adapter === null ? located.path : baseOf(adapter, base);
@@ -52,7 +53,7 @@ export async function loadModel(path: string, base?: string): Promise<LoadedMode
       });
     }
     const model = new CausalModel({
-      runtime: await loadRuntime(),
+      runtime,
       spec,
       base: weights,
       parameters,
