@@ -1,0 +1,132 @@
+// Training runs against the vectors: step by step, and what they leave.
+import { adapterTensors } from "../../src/adapter/index.ts";
+import type { LearningRateGroup } from "../../src/config/index.ts";
+import type { MicroBatch } from "../../src/data/index.ts";
+import { storedLayout } from "../../src/engine/index.ts";
+import type { TensorFile } from "../../src/formats/index.ts";
+import { DEFAULT_GROUP, matchesTensor } from "../../src/ledger/index.ts";
+import { type SessionPlan, scheduleFactor, TrainingSession } from "../../src/train/index.ts";
+import type { Measure } from "./check.ts";
+import { largest, largestDifference, relativeDifference, sameSet } from "./compare.ts";
+import { floats } from "./files.ts";
+import { meanLoss } from "./logits.ts";
+import type { LiveModel, LoadedAdapter } from "./scene.ts";
+import { TOLERANCES } from "./tolerances.ts";
+
+/** What the vectors record of one update. */
+export interface StepRecord {
+  readonly step: number;
+  readonly loss: number;
+  readonly microLosses?: readonly number[];
+  readonly gradNorm?: number;
+  /** Rates by group. */
+  readonly rates?: Readonly<Record<string, number>>;
+}
+
+/** Why a run cannot be repeated number by number; null if it can. */
+export function notRepeatable({ spec }: LoadedAdapter): string | null {
+  return spec.dropout > 0 ? `the run had dropout (${spec.dropout}), whose random numbers are PyTorch's own` : null;
+}
+
+/** The groups that have a tensor in this model (an empty one is an error of the user's). */
+export function usedGroups(live: LiveModel, groups: readonly LearningRateGroup[]): LearningRateGroup[] {
+  return groups.filter(({ match }) => live.parameters.some(({ name }) => match.some((pattern) => matchesTensor(pattern, name))));
+}
+
+/**
+ * Makes the recorded updates and compares each.
+ *
+ * @param updates the micro-batches of each update
+ * @param afterStep called after each update with its number
+ */
+export async function replay(
+  live: LiveModel,
+  plan: SessionPlan,
+  records: readonly StepRecord[],
+  updates: readonly (readonly MicroBatch[])[],
+  afterStep: (session: TrainingSession, step: number) => Promise<void> = () => Promise.resolve(),
+): Promise<{ session: TrainingSession; measures: Measure[] }> {
+  const session = new TrainingSession(live.model, plan);
+  const errors = { losses: [], microLosses: [], norms: [], rates: [] } as Record<string, [string, number][]>;
+  for (const [i, record] of records.entries()) {
+    const batches = updates[i] ?? [];
+    for (const [m, want] of (record.microLosses ?? []).entries()) {
+      const got = await meanLoss(live.model, batches[m] as MicroBatch);
+      errors["microLosses"]?.push([`step ${record.step}, micro-batch ${m + 1}`, Math.abs(want - got)]);
+    }
+    const where = `step ${record.step}`;
+    const outcome = await session.update(batches, record.step);
+    errors["losses"]?.push([where, Math.abs(record.loss - outcome.loss)]);
+    if (record.gradNorm !== undefined) errors["norms"]?.push([where, Math.abs(outcome.gradNorm / record.gradNorm - 1)]);
+    for (const [group, want] of Object.entries(record.rates ?? {})) {
+      const got = outcome.learningRates.get(group) ?? rateOf(plan, group, record.step);
+      if (got !== null) errors["rates"]?.push([`${where}, ${group}`, Math.abs(want - got)]);
+    }
+    await afterStep(session, record.step);
+  }
+  const { losses = [], microLosses = [], norms = [], rates = [] } = errors;
+  return {
+    session,
+    measures: [
+      largest("losses", TOLERANCES.trainingLoss, losses),
+      ...(microLosses.length === 0 ? [] : [largest("micro-batch losses", TOLERANCES.trainingLoss, microLosses)]),
+      ...(norms.length === 0 ? [] : [largest("gradient norms, relative", TOLERANCES.gradientNorm, norms)]),
+      ...(rates.length === 0 ? [] : [largest("learning rates", TOLERANCES.learningRate, rates)]),
+    ],
+  };
+}
+
+/** The rate of a group in which there is no tensor; null if the plan does not know it either. */
+function rateOf(plan: SessionPlan, group: string, step: number): number | null {
+  const peak = group === DEFAULT_GROUP ? plan.learningRate : plan.groups.find(({ name }) => name === group)?.learningRate;
+  return peak === undefined ? null : peak * scheduleFactor(plan.schedule, step);
+}
+
+/** The live adapter against a saved one. */
+export async function adapterMeasures(what: string, { parameters, resolved }: LiveModel, file: TensorFile): Promise<Measure[]> {
+  const tensors = resolved === null ? [] : adapterTensors(resolved);
+  const errors = { lora: [] as [string, number][], copies: [] as [string, number][] };
+  for (const tensor of tensors) {
+    const parameter = parameters.find(({ name }) => name === (tensor.aliasOf ?? tensor.liveName));
+    if (parameter === undefined || !file.tensors.has(tensor.name)) continue;
+    const error = largestDifference(await floats(file, tensor.name), storedLayout(parameter, parameter.values));
+    errors[tensor.role === "full_copy" ? "copies" : "lora"].push([tensor.name, error]);
+  }
+  return [
+    sameSet(
+      `${what}: tensors`,
+      [...file.tensors.keys()],
+      tensors.map(({ name }) => name),
+    ),
+    ...(errors.lora.length === 0 ? [] : [largest(`${what}: LoRA`, TOLERANCES.lora, errors.lora)]),
+    ...(errors.copies.length === 0 ? [] : [largest(`${what}: full copies`, TOLERANCES.fullCopy, errors.copies)]),
+  ];
+}
+
+/**
+ * The optimizer's moments against a file, each as a share of its tensor's largest.
+ *
+ * @param nameOf the tensor's name in the file for a moment (`exp_avg`, `exp_avg_sq`) of a live tensor
+ */
+export async function momentMeasures(
+  what: string,
+  { optimizer }: TrainingSession,
+  file: TensorFile,
+  nameOf: (moment: string, liveName: string) => string,
+): Promise<Measure[]> {
+  const names: string[] = [];
+  const errors: Record<string, [string, number][]> = {};
+  for (const { parameter, state } of optimizer.slots) {
+    for (const [moment, values] of Object.entries(state)) {
+      const name = nameOf(moment, parameter.name);
+      names.push(name);
+      if (!file.tensors.has(name)) continue;
+      const error = relativeDifference(await floats(file, name), storedLayout(parameter, values));
+      errors[moment] = [...(errors[moment] ?? []), [parameter.name, error]];
+    }
+  }
+  return [
+    sameSet(`${what}: tensors`, [...file.tensors.keys()], names),
+    ...Object.entries(errors).map(([moment, found]) => largest(`${what}: ${moment}`, TOLERANCES.gradient, found)),
+  ];
+}
