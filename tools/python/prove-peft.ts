@@ -1,0 +1,204 @@
+// Proves that adapters made here load in real PEFT and mean there what they mean here: trains one with the built
+// program for each kind of base, and compares the logits of both sides on the same token ids.
+//
+//   npm run build && node --import ./tools/register-typescript.mjs tools/python/prove-peft.ts --python PYTHON
+//       [--base FOLDER --data FILE.jsonl --max-length 128] [--steps 20] [--name NAME]
+//
+// Without --base: a tiny random model. The figures go to tools/python/results/NAME.json, and the table of all results
+// into docs/gallery/peft-loads-our-adapters.md.
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
+import { currentCommit } from "../../bench/steps/report.ts";
+import { encodeFromF32 } from "../../src/codecs/index.ts";
+import { InternalError, RandomStream } from "../../src/core/index.ts";
+import { writeFileAtomic } from "../../src/core/node/index.ts";
+import type { MicroBatch } from "../../src/data/index.ts";
+import { encodeSafetensors } from "../../src/formats/index.ts";
+import { loadModel } from "../../src/generate/index.ts";
+import { TinyWorkshop } from "../../src/train/fixtures/tiny-run.ts";
+
+const MAIN = "dist/cli/main.js";
+const RESULTS = "tools/python/results";
+const GALLERY = "docs/gallery/peft-loads-our-adapters.md";
+
+/** A kind of base: how run.yaml names it, and what bitsandbytes is asked for on the other side. */
+interface Kind {
+  readonly name: string;
+  readonly quantization: unknown;
+  readonly nf4: "single" | "double" | null;
+}
+
+const KINDS: readonly Kind[] = [
+  { name: "NF4, double quantization", quantization: "nf4", nf4: "double" },
+  { name: "NF4", quantization: { type: "nf4", doubleQuant: false }, nf4: "single" },
+  { name: "unquantized", quantization: "none", nf4: null },
+];
+
+/** What check_adapter.py reports, as far as it is read here. */
+interface CheckReport {
+  readonly ok: boolean;
+  readonly banner: string;
+  readonly tensorsThatDiffer: readonly string[];
+  readonly warnings: readonly string[];
+  readonly comparison: {
+    readonly largestDifference: number;
+    readonly largestLogit: number;
+    readonly tolerance: number;
+    readonly positions: number;
+    readonly sameArgmax: number;
+  };
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+interface Result {
+  readonly schemaVersion: 1;
+  readonly name: string;
+  readonly date: string;
+  readonly commit: string;
+  readonly model: string;
+  readonly adapter: string;
+  readonly steps: number;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly cases: readonly { readonly base: string; readonly ourBanner: string; readonly check: CheckReport }[];
+}
+
+const { values: flags } = parseArgs({
+  options: {
+    python: { type: "string", default: "python3" },
+    base: { type: "string" },
+    data: { type: "string" },
+    "max-length": { type: "string", default: "48" },
+    steps: { type: "string", default: "20" },
+    name: { type: "string", default: "tiny" },
+  },
+});
+
+/** Rows of different lengths, so that padding is part of what is compared. */
+function randomRows(vocabSize: number): number[][] {
+  const stream = new RandomStream(7, "ids of the proof");
+  return [48, 31, 17].map((length) => Array.from({ length }, () => stream.nextInt(vocabSize)));
+}
+
+/** Rows as one batch, padded at their ends. */
+function paddedBatch(rows: readonly (readonly number[])[]): MicroBatch {
+  const sequence = Math.max(...rows.map((row) => row.length));
+  const at = <T>(value: (row: readonly number[], i: number) => T): T[] =>
+    rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => value(row, i)));
+  return {
+    batch: rows.length,
+    sequence,
+    inputIds: Int32Array.from(at((row, i) => row[i] ?? 0)),
+    labels: new Int32Array(rows.length * sequence).fill(-100),
+    positions: Int32Array.from(at((_, i) => i)),
+    segments: Int32Array.from(at((row, i) => (i < row.length ? 1 : 0))),
+    tokenCount: rows.reduce((sum, row) => sum + row.length, 0),
+    labelTokenCount: 0,
+    examples: [],
+  };
+}
+
+/** Writes our logits of the adapter, float32 [B, S, V]. */
+async function writeOurLogits(adapter: string, base: string, rows: readonly (readonly number[])[], path: string): Promise<void> {
+  const { model } = await loadModel(adapter, base);
+  const batch = paddedBatch(rows);
+  const logits = await model.logits(batch);
+  const shape = [batch.batch, batch.sequence, model.spec.vocabSize];
+  await writeFileAtomic(
+    path,
+    encodeSafetensors([{ name: "logits", dtype: "F32", shape, chunks: () => [encodeFromF32("F32", logits)] }], {}),
+  );
+  await model.dispose();
+}
+
+function trainAdapter(kind: Kind, base: string, data: string, folder: string): { adapter: string; banner: string } {
+  const config = {
+    base,
+    output: join(folder, "runs"),
+    quantization: kind.quantization,
+    adapter: { rank: 8, alpha: 16, targetModules: "all-linear", modulesToSave: ["embed_tokens", "lm_head"] },
+    data: { train: data, maxLength: Number(flags["max-length"]) },
+    training: {
+      steps: Number(flags.steps),
+      batchSize: 4,
+      learningRate: 2e-3,
+      groups: [{ name: "copies", match: ["embed_tokens", "lm_head"], learningRateRatio: 0.1 }],
+    },
+  };
+  const path = join(folder, "run.json");
+  writeFileSync(path, JSON.stringify(config));
+  const out = execFileSync(process.execPath, [MAIN, "train", "-c", path, "--json", "--quiet"], { encoding: "utf8" });
+  return JSON.parse(out) as { adapter: string; banner: string };
+}
+
+async function prove(kind: Kind, base: string, data: string, folder: string): Promise<Result["cases"][number]> {
+  const { adapter, banner } = trainAdapter(kind, base, data, folder);
+  const { vocab_size: vocabSize } = JSON.parse(readFileSync(join(base, "config.json"), "utf8")) as { vocab_size: number };
+  const rows = randomRows(vocabSize);
+  const ids = join(folder, "ids.json");
+  writeFileSync(ids, JSON.stringify(rows));
+  const ours = join(folder, "ours.safetensors");
+  await writeOurLogits(adapter, base, rows, ours);
+  const quantized = kind.nf4 === null ? [] : ["--nf4", kind.nf4];
+  const checked = spawnSync(
+    flags.python,
+    ["tools/python/check_adapter.py", "--base", base, "--adapter", adapter, "--ids", ids, "--ours", ours, ...quantized],
+    { encoding: "utf8" },
+  );
+  if (checked.stdout === "") throw new InternalError(`check_adapter.py ended without a report:\n${checked.stderr}`);
+  return { base: kind.name, ourBanner: banner, check: JSON.parse(checked.stdout) as CheckReport };
+}
+
+/** The table of every committed result. */
+function resultTable(): string {
+  const results = readdirSync(RESULTS)
+    .filter((file) => file.endsWith(".json"))
+    .sort()
+    .map((file) => JSON.parse(readFileSync(join(RESULTS, file), "utf8")) as Result);
+  const rows = results.flatMap(({ name, model, cases }) =>
+    cases.map(({ base, ourBanner, check }) => {
+      const { largestDifference, largestLogit, positions, sameArgmax } = check.comparison;
+      const counts = ourBanner === check.banner ? "the same" : `ours ${ourBanner}; PEFT's ${check.banner}`;
+      return `| [${name}](../../${RESULTS}/${name}.json): ${model} | ${base} | ${largestDifference.toExponential(1)} | ${largestLogit.toFixed(2)} | ${sameArgmax} of ${positions} | ${counts} |`;
+    }),
+  );
+  const head = ["model", "base", "largest difference", "largest logit", "same best token", "banner"];
+  return [`| ${head.join(" | ")} |`, `|${head.map(() => "---").join("|")}|`, ...rows].join("\n");
+}
+
+const workshop = flags.base === undefined ? await TinyWorkshop.open({ deviation: 0.1 }) : null;
+const folder = mkdtempSync(join(tmpdir(), "heirloom-peft-"));
+try {
+  const base = flags.base ?? workshop?.base ?? "";
+  const data = flags.data ?? workshop?.path("train.jsonl") ?? "";
+  const cases: Result["cases"][number][] = [];
+  for (const kind of KINDS) cases.push(await prove(kind, base, data, folder));
+  const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  const result: Result = {
+    schemaVersion: 1,
+    name: flags.name,
+    date: new Date().toISOString().slice(0, 10),
+    commit: currentCommit(),
+    model: workshop === null ? basename(base) : "a tiny random Llama",
+    adapter: "rank 8, alpha 16, all-linear, embed_tokens and lm_head in full",
+    steps: Number(flags.steps),
+    versions: { heirloom: version, node: process.versions.node, ...cases[0]?.check.versions },
+    cases,
+  };
+  writeFileSync(join(RESULTS, `${flags.name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+  const page = readFileSync(GALLERY, "utf8");
+  writeFileSync(
+    GALLERY,
+    page.replace(
+      /(<!-- results -->\n)[^]*(\n<!-- end of results -->)/,
+      (_, open: string, close: string) => `${open}${resultTable()}${close}`,
+    ),
+  );
+  for (const { base: kind, check } of cases) console.log(`${check.ok ? "ok  " : "FAIL"} ${kind}: ${check.comparison.largestDifference}`);
+  if (cases.some(({ check }) => !check.ok)) process.exitCode = 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+  workshop?.close();
+}
