@@ -30,10 +30,24 @@ export interface AdapterFolder {
   readonly record: AdapterRecord | null;
 }
 
+/** Closes the folder's files if reading it fails: nobody else could then. */
+async function closingOnFailure<T>(folder: DiskFolder, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
+}
+
 /** Opens a model folder: config.json and model.safetensors, single or sharded. */
 export async function openModelFolder(path: string): Promise<ModelFolder> {
   // The Hugging Face cache lays models as links into a store beside them.
   const folder = await openFolder(path, { followLinks: true });
+  return closingOnFailure(folder, () => readModelFolder(folder, path));
+}
+
+async function readModelFolder(folder: DiskFolder, path: string): Promise<ModelFolder> {
   const names = await folder.list();
   if (!names.includes(MODEL_CONFIG)) {
     throw new HeirloomError(
@@ -57,10 +71,12 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
 /** Opens an adapter folder: PEFT's two files, and our record if there is one. */
 export async function openAdapterFolder(path: string): Promise<AdapterFolder> {
   const folder = await openFolder(path);
-  const config = parsePeftConfig(await readJson(await folder.open(ADAPTER_CONFIG)), join(path, ADAPTER_CONFIG));
-  const spec = adapterFromPeft(config);
-  const tensors = await openSafetensors(await folder.open(ADAPTER_WEIGHTS));
-  return { folder, spec, tensors, record: await readAdapterRecord(path) };
+  return closingOnFailure(folder, async () => {
+    const config = parsePeftConfig(await readJson(await folder.open(ADAPTER_CONFIG)), join(path, ADAPTER_CONFIG));
+    const spec = adapterFromPeft(config);
+    const tensors = await openSafetensors(await folder.open(ADAPTER_WEIGHTS));
+    return { folder, spec, tensors, record: await readAdapterRecord(path) };
+  });
 }
 
 /** What a path leads to. */

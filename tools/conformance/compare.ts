@@ -3,13 +3,19 @@ import type { Measure } from "./check.ts";
 
 type Numbers = ArrayLike<number>;
 
-/** Largest |want − got| over the elements that `counts` lets count; infinite if one is not a number, or a length differs. */
-export function largestDifference(want: Numbers, got: Numbers, counts: (index: number) => boolean = () => true): number {
+/** Which elements count in a comparison, and how much of a difference is free. */
+interface Counting {
+  readonly counts?: (index: number) => boolean;
+  readonly room?: (index: number) => number;
+}
+
+/** Largest |want − got|; infinite if one is not a number, or the lengths differ. */
+export function largestDifference(want: Numbers, got: Numbers, { counts = () => true, room = () => 0 }: Counting = {}): number {
   if (want.length !== got.length) return Number.POSITIVE_INFINITY;
   let largest = 0;
   for (let i = 0; i < want.length; i++) {
     if (!counts(i)) continue;
-    const difference = Math.abs((want[i] as number) - (got[i] as number));
+    const difference = Math.abs((want[i] as number) - (got[i] as number)) - room(i);
     if (Number.isNaN(difference)) return Number.POSITIVE_INFINITY;
     if (difference > largest) largest = difference;
   }

@@ -13,7 +13,7 @@ export async function logitsMeasure(what: string, model: CausalModel, batch: Mic
   const got = await model.logits(batch);
   const width = want.length / (batch.batch * batch.sequence);
   const isToken = (i: number): boolean => batch.segments[Math.floor(i / width)] !== 0;
-  return { what, error: largestDifference(want, got, isToken), tolerance: TOLERANCES.logits };
+  return { what, error: largestDifference(want, got, { counts: isToken }), tolerance: TOLERANCES.logits };
 }
 
 /** Mean loss per label token. */

@@ -7,7 +7,7 @@ import type { TensorFile } from "../../src/formats/index.ts";
 import { DEFAULT_GROUP, matchesTensor } from "../../src/ledger/index.ts";
 import { type SessionPlan, scheduleFactor, TrainingSession } from "../../src/train/index.ts";
 import type { Measure } from "./check.ts";
-import { largest, largestDifference, relativeDifference, sameSet } from "./compare.ts";
+import { largest, largestDifference, largestOf, relativeDifference, sameSet } from "./compare.ts";
 import { floats } from "./files.ts";
 import { meanLoss } from "./logits.ts";
 import type { LiveModel, LoadedAdapter } from "./scene.ts";
@@ -82,14 +82,38 @@ function rateOf(plan: SessionPlan, group: string, step: number): number | null {
   return peak === undefined ? null : peak * scheduleFactor(plan.schedule, step);
 }
 
-/** The live adapter against a saved one. */
-export async function adapterMeasures(what: string, { parameters, resolved }: LiveModel, file: TensorFile): Promise<Measure[]> {
+/** Extra room of one element's final value, besides the tolerance. */
+type Allowance = (index: number) => number;
+
+/**
+ * What gradients within their tolerance may make of a weight in Adam's first step, which moves it by
+ * rate · g / (|g| + ε): nearly nothing, but for a gradient that is itself rounding, up to twice the rate.
+ */
+export function firstStepAllowance(gradient: Float32Array, rate: number, epsilon: number): Allowance {
+  const slack = TOLERANCES.gradient * largestOf(gradient);
+  const step = (g: number): number => g / (Math.abs(g) + epsilon);
+  return (i) => {
+    const g = gradient[i] as number;
+    // No gradient at all (a row that was not seen) must stay none.
+    if (g === 0) return 0;
+    return rate * Math.max(step(g + slack) - step(g), step(g) - step(g - slack));
+  };
+}
+
+/** The live adapter against a saved one; `allowance` gives the extra room in a tensor of a live name. */
+export async function adapterMeasures(
+  what: string,
+  { parameters, resolved }: LiveModel,
+  file: TensorFile,
+  allowance: (liveName: string) => Promise<Allowance> = () => Promise.resolve(() => 0),
+): Promise<Measure[]> {
   const tensors = resolved === null ? [] : adapterTensors(resolved);
   const errors = { lora: [] as [string, number][], copies: [] as [string, number][] };
   for (const tensor of tensors) {
     const parameter = parameters.find(({ name }) => name === (tensor.aliasOf ?? tensor.liveName));
     if (parameter === undefined || !file.tensors.has(tensor.name)) continue;
-    const error = largestDifference(await floats(file, tensor.name), storedLayout(parameter, parameter.values));
+    const room = await allowance(parameter.name);
+    const error = largestDifference(await floats(file, tensor.name), storedLayout(parameter, parameter.values), { room });
     errors[tensor.role === "full_copy" ? "copies" : "lora"].push([tensor.name, error]);
   }
   return [
