@@ -47,7 +47,7 @@ const adapterObject = z
       .default(null)
       .describe("modules taken out of targetModules again"),
     layers: z.array(wholeNumber.nonnegative()).min(1).nullable().default(null).describe("layer numbers that get LoRA; null: all layers"),
-    modulesToSave: textList.default([]).describe("modules trained in full, as copies: embed_tokens, lm_head"),
+    modulesToSave: textList.prefault([]).describe("modules trained in full, as copies: embed_tokens, lm_head"),
     ensureWeightTying: z.boolean().default(false).describe("for tied bases: one shared copy of embed_tokens and lm_head instead of two"),
     init: z.enum(["kaiming", "gaussian"]).default("kaiming").describe("how A starts; B starts at zero either way"),
     fullCopyDtype: z
@@ -70,7 +70,7 @@ const evalSets = z.union([text, z.array(text), z.record(text, filledTextList)]).
 
 const data = z.strictObject({
   train: filledTextList.describe("training file or files (JSON Lines)"),
-  eval: evalSets.default({}).describe("held-out file or files, or a table of named sets"),
+  eval: evalSets.prefault({}).describe("held-out file or files, or a table of named sets"),
   maxLength: positiveCount.default(1024).describe("longest row in tokens, and the length of a packed row"),
   packing: z.boolean().default(true).describe("put several rows into one sequence, without letting them see each other"),
   template: text.nullable().default(null).describe("a Jinja file with the chat template; null: the tokenizer's own"),
@@ -112,7 +112,7 @@ const training = z.strictObject({
     .default("token")
     .describe("token: mean over all label tokens of an update; micro: mean of the micro-batches' means"),
   seed: wholeNumber.nonnegative().max(0xffffffff).default(42).describe("of initialization, order and dropout"),
-  groups: z.array(group).default([]).describe("learning-rate groups, matched on tensor names"),
+  groups: z.array(group).prefault([]).describe("learning-rate groups, matched on tensor names"),
 });
 
 const evaluation = z.strictObject({
