@@ -13,7 +13,7 @@ function measureText(measure: Measure): string {
 /** One result: its worst comparison, and below it every one that failed. */
 export function resultLines(result: Result): string[] {
   const head = `${WORDS[result.status]}  ${`${result.set}/${result.case}`.padEnd(48)} ${result.check.padEnd(10)}`;
-  if (result.status === "unsupported") return [`${head} unsupported: ${result.reason ?? ""}`];
+  if (result.status === "unsupported") return [`${head} unsupported: ${(result.reason ?? "").replaceAll("\n", "; ")}`];
   if (result.reason !== null) return [`${head} ${result.reason}`];
   const worst = worstOf(result.measures);
   const failed = result.measures.filter((measure) => !holds(measure));

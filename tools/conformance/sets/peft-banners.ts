@@ -28,6 +28,7 @@ export function bannerChecks(folder: string): Promise<Check[]> {
     const own = join(folder, name);
     if (!has(own, "record.json")) return [{ case: name, kind: "ledger", run: () => baseLedger(own) }];
     const ledger: Check = { case: name, kind: "ledger", run: () => banners(folder, name) };
+    if (!has(own, "adapter/adapter_model.safetensors")) return [];
     if (!has(own, "logits.safetensors")) return [ledger];
     return [ledger, { case: name, kind: "logits", run: () => logits(folder, name) }, unsupportedCheck(name, "merge", MERGE_UNSUPPORTED)];
   });
