@@ -44,6 +44,10 @@ export const ERROR_CODES = {
   TENSOR_NOT_FINITE: { exit: 11, summary: "A weight is NaN or infinite." },
   BNB_INVALID: { exit: 11, summary: "A bitsandbytes 4-bit weight lacks or contradicts its quantization state." },
   QUANTIZATION_UNSUPPORTED: { exit: 11, summary: "The file uses a quantization that is not supported." },
+  TORCH_FILE_INVALID: { exit: 11, summary: "A file of torch.save is malformed or cut short." },
+  TORCH_FILE_UNSUPPORTED: { exit: 11, summary: "A torch file uses a form that is not read: legacy, compressed, encrypted or a program." },
+  PICKLE_INVALID: { exit: 11, summary: "A Python pickle is malformed or beyond the limits." },
+  PICKLE_UNSAFE: { exit: 11, summary: "A Python pickle asks for something other than tensors and plain values; it was not run." },
   RECORD_INVALID: { exit: 11, summary: "A run.json is malformed or of a later schema." },
   // incompatible
   ARCHITECTURE_UNSUPPORTED: { exit: 12, summary: "The engine does not run this model architecture." },

@@ -1,5 +1,5 @@
 // formats: bytes and text on disk (safetensors, shard indexes, JSON, JSON Lines, PEFT's
-// adapter_config.json, bitsandbytes' 4-bit layout). Takes byte sources, yields chunks.
+// adapter_config.json, bitsandbytes' 4-bit layout, torch.save without Python). Takes byte sources, yields chunks.
 // Must not know Node, the values of numbers (codecs), models or training.
 export {
   type Bnb4bitNested,
@@ -23,8 +23,12 @@ export {
   parsePeftConfig,
   serializePeftConfig,
 } from "./peft-config.ts";
+export type { ScannedObject } from "./pickle-scan.ts";
+export { entryOfDict, type PickleValue } from "./pickle-values.ts";
 export { describeValue, printable } from "./printable.ts";
 export { encodeSafetensors, planSafetensors, type SafetensorsPlan, type TensorPlan, type TensorToWrite } from "./safetensors-encode.ts";
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors-header.ts";
 export { openShards } from "./shards.ts";
 export { openSafetensors, requireTensor, type StoredTensor, type TensorFile } from "./tensor-file.ts";
+export { openTorchTensors, readTorchFile, scanTorchObject, type TorchFile } from "./torch-file.ts";
+export { isTorchTensor, type TorchTensor } from "./torch-tensor.ts";
