@@ -77,6 +77,12 @@ export class BaseWeights {
     }
   }
 
+  /** The memory itself of a parameter's values (packed ones: codes and scales), for who watches that nothing writes to it. */
+  memory(name: string): readonly (Float32Array | Uint8Array)[] {
+    const held = this.#find(name);
+    return held.kind === "dense" ? [held.values] : [held.tensor.packed, held.tensor.absmax];
+  }
+
   /** Bytes that the base holds in memory. */
   get bytes(): number {
     let total = 0;
@@ -86,7 +92,7 @@ export class BaseWeights {
   }
 }
 
-function checkFinite(values: Float32Array, name: string, where: string, problems: ProblemList): void {
+function checkFinite(values: Float32Array, name: string, where: string, problems: ProblemList): boolean {
   for (let i = 0; i < values.length; i++) {
     // x − x is 0 exactly for finite x, NaN otherwise.
     if ((values[i] as number) - (values[i] as number) === 0) continue;
@@ -95,8 +101,9 @@ function checkFinite(values: Float32Array, name: string, where: string, problems
       hint: "the base model's file is damaged or was saved from a diverged run; get it again",
       details: { tensor: name, index: i },
     });
-    return;
+    return false;
   }
+  return true;
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
@@ -125,8 +132,7 @@ async function readDense(file: TensorFile, parameter: ParameterSpec, problems: P
   }
   try {
     const values = decodeToF32(entry.dtype, await file.read(parameter.name), `${file.name} ${parameter.name}`);
-    checkFinite(values, parameter.name, file.name, problems);
-    return values;
+    return checkFinite(values, parameter.name, file.name, problems) ? values : null;
   } catch (error) {
     problems.absorb(error);
     return null;

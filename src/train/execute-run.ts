@@ -11,7 +11,7 @@ import type { TrainingEvent } from "./events.ts";
 import { Keeper } from "./keeper.ts";
 import { Liveness } from "./liveness.ts";
 import { type LiveRun, type LoopContext, type LoopOutcome, runLoop } from "./loop.ts";
-import { observeSession } from "./observe.ts";
+import { frozenTensors, observeSession } from "./observe.ts";
 import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
 import { type ParentRecord, requireSameBase, requireSameRun, runRecord } from "./record.ts";
 import type { RunRequest } from "./run-request.ts";
@@ -122,7 +122,9 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
   const liveness = new Liveness({
     expected: new Set(prepared.ledger.entries.filter((entry) => entry.trainable).map(({ name }) => name)),
     parameters: model.weights.parameters,
-    seenRows: (parameter) => (parameter.keys.includes(EMBEDDING_KEY) ? [...seenTokens] : null),
+    frozen: frozenTensors(model.weights).map(({ name, liveName }) => ({ name: liveName, memory: model.weights.base.memory(name) })),
+    // The padding token's row has no gradient even where the token is read as text.
+    seenRows: (parameter) => (parameter.keys.includes(EMBEDDING_KEY) ? [...seenTokens].filter((id) => id !== model.spec.padTokenId) : null),
   });
   const keeper = new Keeper({ id: request.id, folder: request.run }, prepared, session, observed, configHash(prepared.config));
   const run = {
@@ -193,9 +195,9 @@ function resultOf(
  */
 export async function executeRun(request: RunRequest, { emit, stopRequested }: RunContext): Promise<TrainingResult> {
   const began = performance.now();
+  const runtime = await loadRuntime(); // first: a missing peer is to be told before gigabytes are read
   const start = await startingAdapter(request);
   const prepared = await prepareFrom(request, start);
-  const runtime = await loadRuntime();
   if (request.kind === "continue" && !request.baseChanged) requireSameBase(start.record, prepared);
   if (request.kind === "resume") requireSameRun(await readRunRecord(request.run), prepared);
   const assembled = await assemble(request, prepared, runtime);

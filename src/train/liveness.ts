@@ -3,6 +3,8 @@ import type { Parameter } from "../engine/index.ts";
 
 /** Elements watched per tensor: spread evenly, or all of a smaller tensor. Any update by Adam moves nearly every element, so few would do. */
 const WATCHED = 4096;
+/** Rows of an embedding among them: several, because a token that no label follows has no gradient. */
+const WATCHED_ROWS = 64;
 /** Updates with a non-zero rate before the verdict: with B = 0, A has no gradient until B has moved once. */
 const UPDATES_NEEDED = 2;
 /** Relative difference that fp32 arithmetic on the decayed value may leave: a few roundings of 2⁻²⁴. */
@@ -17,20 +19,23 @@ interface Watch {
   hadGradient: boolean;
 }
 
-/** Positions to watch: on rows that were seen for an embedding, else evenly spread. */
-function watchedIndices(parameter: Parameter, seenRows: readonly number[] | null): Uint32Array {
-  const length = parameter.values.length;
-  if (seenRows === null) {
-    const count = Math.min(WATCHED, length);
-    return Uint32Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
-  }
-  const width = parameter.shape[1] ?? 1;
-  const rows = seenRows.slice(0, Math.max(1, Math.floor(WATCHED / width)));
-  return Uint32Array.from(rows.flatMap((row) => Array.from({ length: width }, (_, d) => row * width + d)));
+/** `wanted` of the numbers below `length`, or all of them, evenly spread. */
+function spread(length: number, wanted: number): Uint32Array {
+  const count = Math.min(wanted, length);
+  return Uint32Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
 }
 
-function snapshot(parameter: Parameter, indices: Uint32Array): Float32Array {
-  return Float32Array.from(indices, (i) => parameter.values[i] as number);
+/** Positions to watch: on rows that were seen for an embedding, else evenly spread. */
+function watchedIndices(parameter: Parameter, seenRows: readonly number[] | null): Uint32Array {
+  if (seenRows === null) return spread(parameter.values.length, WATCHED);
+  const width = parameter.shape[1] ?? 1;
+  const rows = Array.from(spread(seenRows.length, WATCHED_ROWS), (i) => seenRows[i] as number);
+  const columns = [...spread(width, Math.floor(WATCHED / Math.max(1, rows.length)))];
+  return Uint32Array.from(rows.flatMap((row) => columns.map((column) => row * width + column)));
+}
+
+function snapshot(values: Float32Array | Uint8Array, indices: Uint32Array): Float32Array {
+  return Float32Array.from(indices, (i) => values[i] as number);
 }
 
 function anyNonZero(values: Float32Array): boolean {
@@ -48,12 +53,36 @@ function moved({ parameter, indices, before, decay }: Watch): boolean {
   });
 }
 
+/** A tensor that no update may touch, and the memory that it lies in. */
+export interface FrozenTensor {
+  readonly name: string;
+  readonly memory: readonly (Float32Array | Uint8Array)[];
+}
+
+/** Takes a sample of each frozen tensor; returns the names of those that have changed since. */
+function watchFrozen(tensors: readonly FrozenTensor[]): () => string[] {
+  const watches = tensors.flatMap(({ name, memory }) =>
+    memory.map((values) => {
+      const indices = spread(values.length, WATCHED);
+      return { name, values, indices, before: snapshot(values, indices) };
+    }),
+  );
+  return () => {
+    const changed = watches.filter(({ values, indices, before }) =>
+      indices.some((index, i) => !Object.is(Math.fround(values[index] as number), before[i])),
+    );
+    return [...new Set(changed.map(({ name }) => name))];
+  };
+}
+
 /** A run's tensors as the check sees them. */
 export interface LivenessSubjects {
   /** Live names that the run's ledger says are trainable. */
   readonly expected: ReadonlySet<string>;
   /** Every tensor that the optimizer could reach. */
   readonly parameters: readonly Parameter[];
+  /** Every other tensor of the model. */
+  readonly frozen: readonly FrozenTensor[];
   /** Rows of the input embedding seen so far, for tensors that are one; null for all others. */
   seenRows(parameter: Parameter): readonly number[] | null;
 }
@@ -73,6 +102,7 @@ export interface LivenessVerdict {
 export class Liveness {
   readonly #subjects: LivenessSubjects;
   #watches: Watch[] | null = null;
+  #movedFrozen: () => string[] = () => [];
   #updates = 0;
   #done = false;
 
@@ -88,10 +118,13 @@ export class Liveness {
   /** Call with the update's gradients there and its values not yet changed. */
   beforeUpdate(): void {
     if (this.#done) return;
-    this.#watches ??= this.#subjects.parameters.map((parameter) => {
-      const indices = watchedIndices(parameter, this.#subjects.seenRows(parameter));
-      return { parameter, indices, before: snapshot(parameter, indices), decay: 1, hadGradient: false };
-    });
+    if (this.#watches === null) {
+      this.#movedFrozen = watchFrozen(this.#subjects.frozen);
+      this.#watches = this.#subjects.parameters.map((parameter) => {
+        const indices = watchedIndices(parameter, this.#subjects.seenRows(parameter));
+        return { parameter, indices, before: snapshot(parameter.values, indices), decay: 1, hadGradient: false };
+      });
+    }
     for (const watch of this.#watches) watch.hadGradient ||= anyNonZero(watch.parameter.gradient);
   }
 
@@ -105,30 +138,33 @@ export class Liveness {
     if (this.#done || this.#watches === null) return null;
     for (const watch of this.#watches) watch.decay *= decayOf(watch.parameter);
     if (live) this.#updates++;
-    if (this.#updates === 0 || (this.#updates < UPDATES_NEEDED && !last)) return null;
+    if (this.#updates < UPDATES_NEEDED && !last) return null;
     this.#done = true;
     return this.#judge(this.#watches);
   }
 
   #judge(watches: readonly Watch[]): LivenessVerdict {
     const problems: Problem[] = [];
-    const add = (watch: Watch, message: string): void =>
-      void problems.push({ code: "LIVENESS_FAILED", where: watch.parameter.name, message });
+    const add = (where: string, message: string): void => void problems.push({ code: "LIVENESS_FAILED", where, message });
     const present = new Set(watches.map((watch) => watch.parameter.name));
-    for (const name of this.#subjects.expected) {
-      if (!present.has(name))
-        problems.push({ code: "LIVENESS_FAILED", where: name, message: "is said to be trainable but is not in the model" });
-    }
+    for (const name of this.#subjects.expected) if (!present.has(name)) add(name, "is said to be trainable but is not in the model");
     for (const watch of watches) {
-      const isMoved = moved(watch);
-      if (this.#subjects.expected.has(watch.parameter.name)) {
-        if (this.#excused(watch)) continue;
-        if (!watch.hadGradient) add(watch, `is said to be trainable but had no gradient in ${this.#updates} updates`);
-        else if (!isMoved)
-          add(watch, `is said to be trainable but did not move in ${this.#updates} updates beyond what weight decay explains`);
-      } else if (isMoved || watch.decay !== 1) add(watch, "is not said to be trainable but moved");
+      const { name } = watch.parameter;
+      if (this.#subjects.expected.has(name)) {
+        const fault = this.#fault(watch);
+        if (fault !== null) add(name, `is said to be trainable but ${fault}`);
+      } else if (moved(watch) || watch.decay !== 1) add(name, "is not said to be trainable but moved");
     }
+    for (const name of this.#movedFrozen()) add(name, "is not said to be trainable but moved");
     return { ok: problems.length === 0, checked: [...this.#subjects.expected], problems };
+  }
+
+  /** What is wrong with a tensor that is said to be trainable. */
+  #fault(watch: Watch): string | null {
+    if (this.#updates === 0) return "no update of the run had a learning rate above 0";
+    if (this.#excused(watch)) return null;
+    if (!watch.hadGradient) return `had no gradient in ${this.#updates} updates`;
+    return moved(watch) ? null : `did not move in ${this.#updates} updates beyond what weight decay explains`;
   }
 
   /** A starts without a gradient where B is zero; after a single update nothing can be said of it. */
@@ -141,7 +177,7 @@ export class Liveness {
 export function livenessError(verdict: LivenessVerdict): HeirloomError {
   const [first, ...rest] = verdict.problems.map((problem) => ({
     ...problem,
-    hint: "the trainable set was changed after the ledger was written; load the adapter with `heirloom continue`, which keeps it",
+    hint: "give its learning-rate group a rate above 0; if the trainable set was changed after loading, use `heirloom continue`, which keeps it",
   }));
   return first === undefined
     ? new HeirloomError("LIVENESS_FAILED", "the check failed without a finding")

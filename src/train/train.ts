@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { RunConfig } from "../config/index.ts";
+import { absolutePaths, type RunConfig } from "../config/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { runJob } from "../core/node/index.ts";
 import { checkpointStep, listCheckpoints, newRunId, readRunRecord } from "../runs/index.ts";
@@ -26,12 +26,13 @@ function start(request: RunRequest, options: DisturbedOptions): Promise<Training
 }
 
 /**
- * Trains what `config` describes (see `resolveConfig`) in a worker thread.
+ * Trains what a configuration describes (see `resolveConfig`) in a worker thread.
  *
  * @returns the run folder, its final adapter, counts, and held-out losses before and after
  * @throws every code of configuration, files and data; LEDGER_MISMATCH, LIVENESS_FAILED, LOSS_NOT_FINITE, INTERRUPTED
  */
-export function train(config: RunConfig, options: DisturbedOptions = {}): Promise<TrainingResult> {
+export function train(given: RunConfig, options: DisturbedOptions = {}): Promise<TrainingResult> {
+  const config = absolutePaths(given, process.cwd());
   const now = new Date();
   const id = newRunId(now);
   return start(
@@ -55,7 +56,8 @@ export function train(config: RunConfig, options: DisturbedOptions = {}): Promis
  * @throws CONTINUE_CHANGED, CONTINUE_CHANGE_INVALID, BASE_MISMATCH, ADAPTER_UNSUPPORTED, and what {@link train} throws
  */
 export async function continueTraining(request: ContinueRequest, options: DisturbedOptions = {}): Promise<TrainingResult> {
-  const { config, provenance, adapter, assumptions } = await resolveContinuation(request);
+  const { config: given, provenance, adapter, assumptions } = await resolveContinuation(request);
+  const config = absolutePaths(given, process.cwd());
   const now = new Date();
   const id = newRunId(now);
   const baseChanged = request.changes.named.has("base");
