@@ -2,6 +2,7 @@
 // from. Knows keys and values only: no tensors, no files (texts are handed in).
 export { CHANGE_NAMES, type ChangeName, type Changes, changeFlags, changeKey, parseChanges } from "./changes.ts";
 export type { Source } from "./layers.ts";
+export { absolutePaths } from "./paths.ts";
 export {
   type ConfigSources,
   type ConfigText,

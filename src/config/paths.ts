@@ -1,3 +1,5 @@
+import type { RunConfig } from "./schema.ts";
+
 /** Keys whose text values are paths: resolved against the folder of the file that they stand in. */
 const PATH_KEYS: readonly string[] = ["base", "output", "data.train", "data.eval", "data.template"];
 
@@ -49,4 +51,10 @@ export function resolvePaths(values: Readonly<Record<string, unknown>>, folder: 
     } else result[key] = value;
   }
   return result;
+}
+
+/** A configuration whose relative paths start from `folder`: what is recorded must not depend on where a process was started. */
+export function absolutePaths(config: RunConfig, folder: string): RunConfig {
+  // The values of the keys that are paths change, the shape does not.
+  return resolvePaths(config, folder) as unknown as RunConfig;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isHeirloomError, type Problem } from "../core/index.ts";
-import { type ConfigSources, learningRateGroups, parseSetFlag, resolveConfig, runJsonSchema } from "./index.ts";
+import { absolutePaths, type ConfigSources, learningRateGroups, parseSetFlag, resolveConfig, runJsonSchema } from "./index.ts";
 
 const SMALL = "base: model\ndata:\n  train: rows.jsonl\n";
 const fromFile = (text: string, more: Partial<ConfigSources> = {}) => resolveConfig({ file: { path: "/work/run.yaml", text }, ...more });
@@ -187,6 +187,17 @@ describe("resolveConfig", () => {
       { name: "embeddings", match: ["embed_tokens"], learningRate: 1e-4, weightDecay: 0 },
       { name: "head", match: ["lm_head"], learningRate: 5e-5, weightDecay: 0.1 },
     ]);
+  });
+});
+
+describe("absolutePaths", () => {
+  it("makes what is recorded independent of the folder that a process was started in", () => {
+    const { config } = resolveConfig({ file: { path: "run.yaml", text: `${SMALL}  eval: { held: [hf://a/b, held.jsonl] }\n` } });
+    expect(config).toMatchObject({ base: "model", output: "runs" });
+    const absolute = absolutePaths(config, "/work");
+    expect(absolute).toMatchObject({ base: "/work/model", output: "/work/runs" });
+    expect(absolute.data).toMatchObject({ train: ["/work/rows.jsonl"], eval: { held: ["hf://a/b", "/work/held.jsonl"] }, template: null });
+    expect(absolute.training).toEqual(config.training);
   });
 });
 
