@@ -62,7 +62,7 @@ export async function loadBase(folder: string, quantize: Quantization = null, ca
 }
 
 /** Reads an adapter's PEFT configuration. */
-export async function readPeftConfig(folder: string): Promise<PeftConfig> {
+async function readPeftConfig(folder: string): Promise<PeftConfig> {
   const file = join(folder, "adapter_config.json");
   return parsePeftConfig(await readJsonFile<unknown>(file), file);
 }

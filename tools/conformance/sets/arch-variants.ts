@@ -2,6 +2,7 @@
 // tied embeddings.
 import { join } from "node:path";
 import { adapterTensors, resolveTargets } from "../../../src/adapter/index.ts";
+import { InternalError } from "../../../src/core/index.ts";
 import type { MicroBatch } from "../../../src/data/index.ts";
 import type { TensorFile } from "../../../src/formats/index.ts";
 import type { SessionPlan } from "../../../src/train/index.ts";
@@ -157,7 +158,8 @@ async function plainFile({ folder, patterns }: Variant): Promise<{ file: TensorF
   const files: TensorFile[] = [];
   for (const pattern of patterns) files.push(await readTensors(folder, `${pattern}.safetensors`));
   const plain = files.find(({ tensors }) => !tensors.has("position_ids"));
-  const file = plain ?? (files[0] as TensorFile);
+  const file = plain ?? files[0];
+  if (file === undefined) throw new InternalError(`${folder} has no file of inputs`);
   const batch = await readBatch(file);
   return { file, isPlain: plain !== undefined, batch: { ...batch, positions: batch.positions.map((_, i) => i % batch.sequence) } };
 }
