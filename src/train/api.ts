@@ -30,8 +30,8 @@ export interface TrainingResult {
   readonly steps: number;
   readonly tokens: number;
   readonly seconds: number;
-  /** Loss of the last update. */
-  readonly loss: number;
+  /** Loss of the last update; null if there was none left to make. */
+  readonly loss: number | null;
   readonly evaluations: readonly EvaluationPair[];
 }
 

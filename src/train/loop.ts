@@ -34,7 +34,8 @@ export interface LoopContext {
 
 /** What the loop came to. */
 export interface LoopOutcome {
-  readonly loss: number;
+  /** Of the last update; null if there was none left to make. */
+  readonly loss: number | null;
   readonly tokens: number;
   readonly first: readonly EvaluationRecord[];
   readonly last: readonly EvaluationRecord[];
@@ -50,7 +51,7 @@ class Loop {
   readonly context: LoopContext;
   readonly began = performance.now();
   tokens: number;
-  loss = Number.NaN;
+  loss: number | null = null;
 
   constructor(run: LiveRun, context: LoopContext) {
     this.run = run;

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { TinyWorkshop } from "../../src/train/fixtures/tiny-run.ts";
-import { type Ended, heirloom, isBuilt, openWorkshop } from "./fixtures/program.ts";
+import { type Ended, heirloom, isBuilt, openWorkshop, weightFiles } from "./fixtures/program.ts";
 
 /** What `train`, `continue` and `resume` print with `--json`. */
 interface Trained {
@@ -102,6 +102,14 @@ describe.skipIf(!isBuilt)("the main job on a tiny model", () => {
   it("inspect knows checkpoints, runs and models as such", async () => {
     const kinds = [`${trained.run}/checkpoint-4`, trained.run, "base"].map((path) => json<{ kind: string }>("inspect", path));
     expect((await Promise.all(kinds)).map(({ kind }) => kind)).toEqual(["checkpoint", "run", "model"]);
+  });
+
+  it("resume of a finished run makes no update and leaves its bytes alone", async () => {
+    const [adapter = ""] = weightFiles(trained.run, 4);
+    const before = readFileSync(adapter);
+    const resumed = await json("resume", trained.run);
+    expect(resumed).toMatchObject({ steps: 4, loss: null, evaluations: [{ after: trained.evaluations[0]?.after }] });
+    expect(readFileSync(adapter).equals(before)).toBe(true);
   });
 
   it("eval gives the loss that training ended with", async () => {

@@ -35,10 +35,66 @@ function facts(result: InspectResult): [string, string][] {
     ...(architecture === null ? [] : [["architecture", architecture] as [string, string]]),
     ...adapterFacts(result),
     ...(origin.length === 0 ? [] : [["made from", origin.join(", ")] as [string, string]]),
-    ...(provenance.step === null ? [] : [["saved", `after update ${provenance.step} of run ${provenance.run ?? "?"}`] as [string, string]]),
+    ...(provenance.step === null || provenance.run === null
+      ? []
+      : [["saved", `after update ${provenance.step} of run ${provenance.run}`] as [string, string]]),
     ["size", `${formatBytes(bytes.onDisk)} on disk`],
-    ["parameters", `${formatCount(counts.all)}, of which trained ${formatCount(counts.trainable)} (${counts.basis} in the files)`],
+    ["parameters", `${formatCount(counts.all)}, of which trained ${formatCount(counts.trainable)} (${BASIS[counts.basis]})`],
+    ...checkpointFacts(result),
   ];
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
+
+function checkpointFacts({ checkpoint }: InspectResult): [string, string][] {
+  if (checkpoint === null) return [];
+  const { step, maxSteps, epoch, epochs, progress, lastLoss, lastLearningRates, optimizer } = checkpoint;
+  const facts: [string, string][] = [];
+  if (step !== null) {
+    const of = maxSteps === null || progress === null ? "" : ` of ${formatCount(maxSteps)} (${percent(progress)})`;
+    const during = epoch === null ? "" : `, epoch ${Number(epoch.toFixed(2))}${epochs === null ? "" : ` of ${epochs}`}`;
+    facts.push([
+      "progress",
+      `update ${formatCount(step)}${of}${during}${lastLoss === null ? "" : `, last loss ${Number(lastLoss.toPrecision(5))}`}`,
+    ]);
+  }
+  if (lastLearningRates !== null && lastLearningRates.length > 0)
+    facts.push(["learning rates now", lastLearningRates.map((rate) => Number(rate.toPrecision(6))).join(", ")]);
+  if (optimizer !== null)
+    facts.push([
+      "optimizer",
+      `${optimizer.kind}, state of ${formatCount(optimizer.tensors)} tensors, order of ${optimizer.order ?? "an unknown trainer"}`,
+    ]);
+  return facts;
+}
+
+/** What each basis of the counts rests on. */
+const BASIS = {
+  predicted: "predicted from the configuration",
+  recorded: "recorded in the files",
+  optimizer: "recovered from the optimizer's state",
+  observed: "observed live",
+} as const;
+
+function groupTable({ groups }: InspectResult, { paint }: View): string {
+  if (groups.length === 0) return "";
+  return renderTable(
+    [
+      { title: "learning-rate group" },
+      { title: "peak rate", align: "right" },
+      { title: "tensors", align: "right" },
+      { title: "parameters", align: "right" },
+    ],
+    groups.map(({ name, learningRate, tensors, parameters }) => [
+      name,
+      String(learningRate),
+      formatCount(tensors),
+      formatCount(parameters),
+    ]),
+    paint,
+  );
 }
 
 function bannerText({ banner, bannerReason }: InspectResult, { paint }: View): string {
@@ -83,5 +139,7 @@ export function inspectView(result: InspectResult, view: View, listTensors: bool
   });
   const table = listTensors ? tensorTable(result.tensors, view) : renderLedgerRows(rows, view.paint);
   const notes = result.notes.map((note) => `${view.paint.yellow("note")} ${escapeText(note)}`).join("\n");
-  return [renderFacts(facts(result), view.paint), table, bannerText(result, view), notes].filter((part) => part !== "").join("\n\n");
+  return [renderFacts(facts(result), view.paint), table, groupTable(result, view), bannerText(result, view), notes]
+    .filter((part) => part !== "")
+    .join("\n\n");
 }

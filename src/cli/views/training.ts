@@ -12,7 +12,7 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
       ["trained", result.banner],
       [
         "updates",
-        `${formatCount(result.steps)} over ${formatCount(result.tokens)} tokens in ${formatSeconds(result.seconds)}; last loss ${result.loss.toFixed(4)}`,
+        `${formatCount(result.steps)} over ${formatCount(result.tokens)} tokens in ${formatSeconds(result.seconds)}; ${result.loss === null ? "none was left to make" : `last loss ${result.loss.toFixed(4)}`}`,
       ],
     ],
     paint,
