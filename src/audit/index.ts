@@ -8,3 +8,4 @@ export {
   type InspectResult,
   inspectPath,
 } from "./inspect.ts";
+export type { InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";

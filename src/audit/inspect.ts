@@ -17,6 +17,8 @@ import { readAdapterRecord } from "../runs/index.ts";
 import { modelLedger } from "./model-ledger.ts";
 import { type FoundPath, findPath, OpenFiles, openWeights, type PathKind } from "./open-path.ts";
 import { type RecordedGroup, recordedGroups, recordNotes, withRecordedGroups } from "./recorded-groups.ts";
+import { readTrainerFiles } from "./trainer-checkpoint.ts";
+import { type CheckpointEvidence, checkpointEvidence, type InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";
 import { unsloth } from "./unsloth-banner.ts";
 
 /** What an adapter's configuration says of it; null where its PEFT type has no such thing. */
@@ -66,7 +68,9 @@ export interface InspectResult {
   /** Why there is no banner. */
   readonly bannerReason: string | null;
   readonly bytes: { readonly onDisk: number; readonly byRole: Readonly<Partial<Record<Role, number>>> };
-  /** Learning-rate groups, where a record tells them. */
+  /** What the trainer left beside the weights of a checkpoint; null for anything else. */
+  readonly checkpoint: InspectedCheckpoint | null;
+  /** Learning-rate groups, where a record or an optimizer's file tells them. */
   readonly groups: readonly RecordedGroup[];
   readonly tensors: readonly InspectedTensor[];
   readonly provenance: InspectedProvenance;
@@ -192,6 +196,12 @@ function strayNotes(ledger: Ledger): string[] {
     : [`${stray.length} tensors in the file are not explained by adapter_config.json, the first of them ${stray[0]?.name ?? ""}`];
 }
 
+/** What the trainer's files say of the tensors; null where there are none. */
+async function evidenceIn(found: FoundPath, ledger: Ledger, isOrdered: boolean, opened: OpenFiles): Promise<CheckpointEvidence | null> {
+  if (!found.files.has("trainer_state.json")) return null;
+  return checkpointEvidence(ledger, await readTrainerFiles(found.folder, found.files, opened), isOrdered);
+}
+
 async function inspectAdapter(path: string, found: FoundPath, options: InspectOptions, opened: OpenFiles): Promise<InspectResult> {
   const configFile = join(found.folder, "adapter_config.json");
   const config = parsePeftConfig(await opened.json(configFile), configFile);
@@ -203,8 +213,12 @@ async function inspectAdapter(path: string, found: FoundPath, options: InspectOp
   const read = readLedger(
     spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: DTYPES[spec.torchDtype ?? ""] ?? "F32" },
   );
-  const ledger = withRecordedGroups(read, record);
-  const counts = ledgerCounts(ledger);
+  const recorded = withRecordedGroups(read, record);
+  const evidence = await evidenceIn(found, recorded, spec !== null, opened);
+  const ledger = evidence?.ledger ?? recorded;
+  const recordGroups = await recordedGroups(recorded, record);
+  // What PEFT prints follows from the configuration, whatever a trainer froze afterwards.
+  const counts = ledgerCounts(recorded);
   const bannerReason = base === null ? "without --base the number of all parameters is not known" : base.reason;
   return {
     kind: found.kind,
@@ -215,23 +229,27 @@ async function inspectAdapter(path: string, found: FoundPath, options: InspectOp
     banner: spec === null ? null : { peft: peftBanners(counts), unsloth: unsloth(counts) },
     bannerReason: spec === null ? bannerReason : null,
     bytes: { onDisk: sizeOf(weights), byRole: byRole(readLedger({ tensors: weights.tensors.values(), config })) },
-    groups: await recordedGroups(ledger, record),
+    checkpoint: evidence?.checkpoint ?? null,
+    groups: recordGroups.length > 0 ? recordGroups : (evidence?.groups ?? []),
     provenance: {
       baseModel: config.baseModelNameOrPath,
       revision: config.revision,
       peftVersion: config.peftVersion,
       base: base?.path ?? null,
       run: record?.run ?? null,
-      step: record?.step ?? null,
+      step: record?.step ?? evidence?.checkpoint.step ?? null,
     },
-    notes: [...strayNotes(ledger), ...recordNotes(ledger, record)],
+    notes: [...strayNotes(recorded), ...recordNotes(recorded, record), ...(evidence?.notes ?? [])],
   };
 }
 
 async function inspectModel(path: string, found: FoundPath, opened: OpenFiles): Promise<InspectResult> {
   const base = await readBase(found.folder, opened);
   const weights = await openWeights(found.folder, found.files, "model", opened);
-  const ledger = modelLedger(weights, base.spec);
+  const stored = modelLedger(weights, base.spec);
+  // Files list a model's tensors in the order of their data, not in that of named_parameters().
+  const evidence = await evidenceIn(found, stored, false, opened);
+  const ledger = evidence?.ledger ?? stored;
   return {
     kind: found.kind,
     path,
@@ -241,9 +259,10 @@ async function inspectModel(path: string, found: FoundPath, opened: OpenFiles): 
     banner: null,
     bannerReason: "a model without an adapter has no banner",
     bytes: { onDisk: sizeOf(weights), byRole: byRole(ledger) },
-    groups: [],
-    provenance: { baseModel: null, revision: null, peftVersion: null, base: null, run: null, step: null },
-    notes: base.reason === null ? [] : [base.reason],
+    checkpoint: evidence?.checkpoint ?? null,
+    groups: evidence?.groups ?? [],
+    provenance: { baseModel: null, revision: null, peftVersion: null, base: null, run: null, step: evidence?.checkpoint.step ?? null },
+    notes: [...(base.reason === null ? [] : [base.reason]), ...(evidence?.notes ?? [])],
   };
 }
 
@@ -252,7 +271,7 @@ async function inspectModel(path: string, found: FoundPath, opened: OpenFiles): 
  *
  * @param path folder of an adapter, a checkpoint, a run (its adapter, or its last checkpoint) or a model
  * @throws FILE_MISSING, FILE_UNREADABLE, JSON_INVALID, LFS_POINTER, PEFT_CONFIG_INVALID, MODEL_CONFIG_INVALID,
- * SAFETENSORS_INVALID, SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID
+ * SAFETENSORS_INVALID, SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE
  * @example
  * const { counts, banner } = await inspectPath("runs/a/adapter", { base: "models/m" });
  */

@@ -2,7 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type ByteSource, HeirloomError } from "../core/index.ts";
 import { type FileSource, fileError, openFile } from "../core/node/index.ts";
-import { openSafetensors, openShards, readJson, type TensorFile } from "../formats/index.ts";
+import { openSafetensors, openShards, openTorchTensors, readJson, type TensorFile } from "../formats/index.ts";
 import { listCheckpoints, RUN_FILES } from "../runs/index.ts";
 
 /** What a path turned out to be. A checkpoint has the state of a trainer beside its weights. */
@@ -84,7 +84,7 @@ export class OpenFiles {
   }
 }
 
-/** The weights of a folder, `<stem>.safetensors` or its shards. @throws FILE_MISSING */
+/** The weights of a folder: `<stem>.safetensors`, its shards, or the legacy `.bin`. @throws FILE_MISSING */
 export async function openWeights(
   folder: string,
   files: ReadonlySet<string>,
@@ -96,8 +96,9 @@ export async function openWeights(
   if (files.has(single)) return openSafetensors(await opened.open(join(folder, single)));
   if (files.has(index)) return openShards(await opened.open(join(folder, index)), (name) => opened.open(join(folder, name)));
   const pickle = stem === "model" ? "pytorch_model.bin" : "adapter_model.bin";
-  const hint = files.has(pickle)
-    ? `${pickle} is a pickle, which is not read: save it as safetensors`
-    : "check that the download is complete";
-  throw new HeirloomError("FILE_MISSING", `expected ${single} or ${index}, found neither`, { where: folder, hint });
+  if (files.has(pickle)) return openTorchTensors(await opened.open(join(folder, pickle)));
+  throw new HeirloomError("FILE_MISSING", `expected ${single} or ${index}, found neither`, {
+    where: folder,
+    hint: "check that the download is complete",
+  });
 }

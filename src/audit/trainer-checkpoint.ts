@@ -1,0 +1,214 @@
+import { join } from "node:path";
+import { decodeToF32 } from "../codecs/index.ts";
+import { isHeirloomError } from "../core/index.ts";
+import { entryOfDict, isTorchTensor, openSafetensors, type PickleValue, readTorchFile, scanTorchObject } from "../formats/index.ts";
+import type { OpenFiles } from "./open-path.ts";
+
+/** Names of the files beside the weights, as the Trainer gives them. */
+const FILES = {
+  state: "trainer_state.json",
+  optimizer: "optimizer.pt",
+  scheduler: "scheduler.pt",
+  arguments: "training_args.bin",
+} as const;
+/** Where heirloom's own checkpoints keep the optimizer: by name. */
+const OWN_OPTIMIZER = "optimizer.safetensors";
+/** One per process if there are several. */
+const RNG_FILE = /^rng_state(_\d+)?\.pth$/;
+
+/** State of an optimizer's index whose shape is that of the parameter, by the name of the algorithm that keeps it. */
+const SHAPED_STATE: readonly (readonly [key: string, kind: string])[] = [
+  ["state1", "8-bit"],
+  ["exp_avg", "adam"],
+  ["momentum_buffer", "sgd"],
+  ["exp_avg_sq", "adafactor"],
+];
+/** Arguments worth repeating; others may be paths, addresses or tokens. */
+const SHOWN_ARGUMENTS = [
+  "optim",
+  "learning_rate",
+  "lr_scheduler_type",
+  "warmup_steps",
+  "warmup_ratio",
+  "num_train_epochs",
+  "max_steps",
+  "per_device_train_batch_size",
+  "gradient_accumulation_steps",
+  "weight_decay",
+  "max_grad_norm",
+  "seed",
+  "bf16",
+  "fp16",
+];
+
+/** One `param_groups` entry of an optimizer. */
+export interface OptimizerGroup {
+  readonly learningRate: number | null;
+  /** Peak rate, where a scheduler noted it. */
+  readonly initialLearningRate: number | null;
+  readonly weightDecay: number | null;
+  readonly indices: readonly number[];
+}
+
+/** An optimizer's file: indices, not names. */
+export interface OptimizerState {
+  /** `adam`, `8-bit`, `sgd`, `adafactor`, or `none` without any state. */
+  readonly kind: string;
+  readonly groups: readonly OptimizerGroup[];
+  /** Index → shape of its parameter, for those that have state; null where the state does not tell. */
+  readonly shapes: ReadonlyMap<number, readonly number[] | null>;
+  /** Updates that the tensors have had: fewest and most. */
+  readonly steps: { readonly min: number; readonly max: number } | null;
+}
+
+/** What a trainer left beside the weights. */
+export interface TrainerFiles {
+  readonly step: number | null;
+  readonly maxSteps: number | null;
+  readonly epoch: number | null;
+  readonly epochs: number | null;
+  readonly lastLoss: number | null;
+  readonly optimizer: OptimizerState | null;
+  /** Live names with state, from heirloom's own optimizer file. */
+  readonly namedOptimizer: readonly string[] | null;
+  /** Rates per group after the last update. */
+  readonly lastLearningRates: readonly number[] | null;
+  /** Whose random numbers can go on: `python`, `numpy`, `cpu`, `cuda` … */
+  readonly generators: readonly string[] | null;
+  readonly argumentsClass: string | null;
+  readonly arguments: Readonly<Record<string, string | number | boolean | null>>;
+  /** Files that a resume needs and that are not there. */
+  readonly missing: readonly string[];
+  /** Why a file that is there was not read. */
+  readonly unread: readonly string[];
+}
+
+const numberOf = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
+const listOf = (value: PickleValue | undefined): readonly PickleValue[] => (Array.isArray(value) ? (value as readonly PickleValue[]) : []);
+const dictOf = (value: PickleValue | undefined): ReadonlyMap<PickleValue, PickleValue> =>
+  value instanceof Map ? (value as ReadonlyMap<PickleValue, PickleValue>) : new Map<PickleValue, PickleValue>();
+const isIndex = (value: PickleValue): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** A count that torch keeps as a number or as a tensor of one value. */
+async function stepOf(value: PickleValue | undefined): Promise<number | null> {
+  if (!isTorchTensor(value)) return numberOf(value);
+  if (value.dtype !== "F32" || value.shape.some((size) => size !== 1)) return null;
+  return numberOf(decodeToF32("F32", await value.source.read(0, value.source.size))[0]);
+}
+
+function optimizerGroup(group: PickleValue): OptimizerGroup {
+  const number = (key: string): number | null => numberOf(entryOfDict(group, key));
+  return {
+    learningRate: number("lr"),
+    initialLearningRate: number("initial_lr"),
+    weightDecay: number("weight_decay"),
+    indices: listOf(entryOfDict(group, "params")).filter(isIndex),
+  };
+}
+
+async function readOptimizer(value: PickleValue): Promise<OptimizerState> {
+  const shapes = new Map<number, readonly number[] | null>();
+  const kinds = new Set<string>();
+  const steps: number[] = [];
+  for (const [index, plain] of dictOf(entryOfDict(value, "state"))) {
+    if (!isIndex(index)) continue;
+    // FSDP keeps bitsandbytes' state one level deeper.
+    const state = entryOfDict(plain, "__bnb_optimizer_quant_state__") ?? plain;
+    const known = SHAPED_STATE.find(([key]) => isTorchTensor(entryOfDict(state, key)));
+    const tensor = known === undefined ? undefined : entryOfDict(state, known[0]);
+    // Some keep a state flat or per row: only its own layout tells the parameter's.
+    shapes.set(index, isTorchTensor(tensor) ? tensor.shape : null);
+    if (known !== undefined) kinds.add(known[1]);
+    const step = await stepOf(entryOfDict(plain, "step"));
+    if (step !== null) steps.push(step);
+  }
+  // 8-bit optimizers keep small tensors in full, under the same keys.
+  const kind = kinds.has("8-bit") ? "8-bit" : ([...kinds][0] ?? (shapes.size === 0 ? "none" : "other"));
+  const range = steps.length === 0 ? null : { min: steps.reduce((a, b) => Math.min(a, b)), max: steps.reduce((a, b) => Math.max(a, b)) };
+  return { kind, groups: listOf(entryOfDict(value, "param_groups")).map(optimizerGroup), shapes, steps: range };
+}
+
+function stateFields(json: unknown): Pick<TrainerFiles, "step" | "maxSteps" | "epoch" | "epochs" | "lastLoss"> {
+  const state = typeof json === "object" && json !== null ? (json as Readonly<Record<string, unknown>>) : {};
+  const log = Array.isArray(state["log_history"]) ? (state["log_history"] as readonly unknown[]) : [];
+  const losses = log.map((line) => numberOf((line as { loss?: unknown } | null)?.loss)).filter((loss) => loss !== null);
+  return {
+    step: numberOf(state["global_step"]),
+    maxSteps: numberOf(state["max_steps"]),
+    epoch: numberOf(state["epoch"]),
+    epochs: numberOf(state["num_train_epochs"]),
+    lastLoss: losses.at(-1) ?? null,
+  };
+}
+
+/** `exp_avg.<live name>` of heirloom's optimizer file → live names. */
+async function namesInOwnOptimizer(path: string, opened: OpenFiles): Promise<string[]> {
+  const file = await openSafetensors(await opened.open(path));
+  return [...new Set([...file.tensors.keys()].map((name) => name.slice(name.indexOf(".") + 1)))];
+}
+
+function readScheduler(value: PickleValue): number[] {
+  return listOf(entryOfDict(value, "_last_lr")).filter((rate) => typeof rate === "number");
+}
+
+/** Reads what a trainer left; a file in a form that is not read is named, not skipped. */
+class CheckpointReader {
+  readonly unread: string[] = [];
+  readonly #folder: string;
+  readonly #files: ReadonlySet<string>;
+  readonly #opened: OpenFiles;
+
+  constructor(folder: string, files: ReadonlySet<string>, opened: OpenFiles) {
+    this.#folder = folder;
+    this.#files = files;
+    this.#opened = opened;
+  }
+
+  /** `null` if there is no such file, or if it is of an unsupported form. */
+  async read<T>(file: string | undefined, work: (path: string) => Promise<T>): Promise<T | null> {
+    if (file === undefined || !this.#files.has(file)) return null;
+    try {
+      return await work(join(this.#folder, file));
+    } catch (error) {
+      if (!isHeirloomError(error) || error.code !== "TORCH_FILE_UNSUPPORTED") throw error;
+      this.unread.push(`${file}: ${error.problems[0].message}`);
+      return null;
+    }
+  }
+
+  async torch<T>(file: string | undefined, work: (value: PickleValue) => Promise<T> | T): Promise<T | null> {
+    return this.read(file, async (path) => work((await readTorchFile(await this.#opened.open(path))).value));
+  }
+}
+
+/**
+ * Reads the state that the Hugging Face Trainer (or heirloom) saved beside the
+ * weights: progress, optimizer, schedule, random numbers, arguments. Runs no pickle.
+ *
+ * @param files names in the folder
+ * @throws JSON_INVALID, LFS_POINTER, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE
+ */
+export async function readTrainerFiles(folder: string, files: ReadonlySet<string>, opened: OpenFiles): Promise<TrainerFiles> {
+  const reader = new CheckpointReader(folder, files, opened);
+  const rngFile = [...files].sort().find((name) => RNG_FILE.test(name));
+  const state = await reader.read(FILES.state, (path) => opened.json(path));
+  const optimizer = await reader.torch(FILES.optimizer, readOptimizer);
+  const scheduler = await reader.torch(FILES.scheduler, readScheduler);
+  const generators = await reader.torch(rngFile, (value) => [...dictOf(value).keys()].filter((key) => typeof key === "string"));
+  const object = await reader.read(FILES.arguments, async (path) => scanTorchObject(await opened.open(path)));
+  const namedOptimizer = await reader.read(OWN_OPTIMIZER, (path) => namesInOwnOptimizer(path, opened));
+  const needed = files.has(OWN_OPTIMIZER) ? [] : [FILES.optimizer, FILES.scheduler, ...(rngFile === undefined ? ["rng_state.pth"] : [])];
+  return {
+    ...stateFields(state),
+    optimizer,
+    namedOptimizer,
+    lastLearningRates: scheduler ?? optimizer?.groups.map(({ learningRate }) => learningRate).filter((rate) => rate !== null) ?? null,
+    generators,
+    argumentsClass: object?.className ?? null,
+    arguments: Object.fromEntries(
+      SHOWN_ARGUMENTS.flatMap((key) => (object?.fields.has(key) === true ? [[key, object.fields.get(key) ?? null]] : [])),
+    ),
+    missing: needed.filter((file) => !files.has(file)),
+    unread: reader.unread,
+  };
+}
