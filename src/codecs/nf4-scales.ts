@@ -27,29 +27,45 @@ function dynamicMap(): Float32Array {
   return Float32Array.from(data).sort();
 }
 
-let sharedMap: Float32Array | undefined;
+/**
+ * Positions in [−1, 1] at which bitsandbytes' CPU quantizer (`build_quantize_lut` in csrc/cpu_ops.cpp, 0.50)
+ * knows the code; a value takes that of the position it rounds to. Next to a tie this is one off the
+ * nearest code, and a base quantized here must be the one that bitsandbytes makes.
+ */
+const POSITIONS = 65_536;
 
-/** Index of the value of `map` nearest to `value`; a tie takes the lower one. */
-function nearest(map: Float32Array, value: number): number {
-  let low = 0;
-  let high = map.length - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if ((map[middle] as number) <= value) low = middle;
-    else high = middle;
+/** The map, and its code at each position: the number of midpoints strictly below. */
+function codeTable(map: Float32Array): Uint8Array {
+  const f = Math.fround;
+  const codes = new Uint8Array(POSITIONS);
+  let code = 0;
+  for (let i = 0; i < POSITIONS; i++) {
+    const position = f(-1 + f((2 * i) / (POSITIONS - 1)));
+    while (code < map.length - 1 && f(0.5 * f((map[code] as number) + (map[code + 1] as number))) < position) code++;
+    codes[i] = code;
   }
-  return (map[high] as number) - value < value - (map[low] as number) ? high : low;
+  return codes;
 }
 
+/** Index of the position to which a scaled value rounds, in fp32. */
+function positionOf(scaled: number): number {
+  const f = Math.fround;
+  const clamped = Math.max(-1, Math.min(1, scaled));
+  return Math.trunc(f(f(f(f(clamped + 1) * 0.5) * (POSITIONS - 1)) + 0.5));
+}
+
+let sharedMap: Float32Array | undefined;
+let sharedCodes: Uint8Array | undefined;
+
 /**
- * Quantizes the scales of a weight to 8 bits around their mean, each to the
- * nearest value. bitsandbytes looks codes up in a table of rounded positions, so
- * it is one off for some values next to a tie.
+ * Quantizes the scales of a weight to 8 bits around their mean, code for code as
+ * bitsandbytes 0.50 does on a CPU.
  *
  * @param offset mean of the scales; given only to repeat what another summation order found
  */
 export function quantizeScales(absmax: Float32Array, offset?: number): { readonly absmax: Float32Array; readonly nested: Bnb4bitNested } {
   sharedMap ??= dynamicMap();
+  sharedCodes ??= codeTable(sharedMap);
   const mean = Math.fround(offset ?? absmax.reduce((sum, scale) => sum + scale, 0) / absmax.length);
   const codes = new Uint8Array(absmax.length);
   const nestedAbsmax = new Float32Array(Math.ceil(absmax.length / NESTED_BLOCK_SIZE));
@@ -60,7 +76,10 @@ export function quantizeScales(absmax: Float32Array, offset?: number): { readonl
     nestedAbsmax[block] = scale;
     // Equal scales leave nothing to encode: code 0, as bitsandbytes stores.
     if (scale === 0) continue;
-    for (let i = 0; i < centred.length; i++) codes[start + i] = nearest(sharedMap, Math.fround((centred[i] as number) / scale));
+    const inverse = Math.fround(1 / scale);
+    for (let i = 0; i < centred.length; i++) {
+      codes[start + i] = sharedCodes[positionOf(Math.fround((centred[i] as number) * inverse))] as number;
+    }
   }
   const nested: Bnb4bitNested = { absmax: codes, nestedAbsmax, quantMap: sharedMap, offset: mean, blockSize: NESTED_BLOCK_SIZE };
   return { absmax: restoreAbsmax(nested), nested };

@@ -86,7 +86,7 @@ interface ScaleComparison {
 
 /**
  * Scales of two quantizations. bitsandbytes looks a scale's code up in a table of rounded positions,
- * so next to a tie it may be one off; ours is the nearest. The mean of the scales may differ in its
+ * so next to a tie it may be one off, in a way that its versions and devices differ in. The mean of the scales may differ in its
  * last place, and with it every scale (once by itself, once through nested_absmax).
  */
 function compareScales(want: Bnb4bitTensor, own: Nf4Tensor): ScaleComparison {
@@ -101,6 +101,7 @@ function compareScales(want: Bnb4bitTensor, own: Nf4Tensor): ScaleComparison {
     if (want.nested === undefined || own.nested === undefined) return { off, error: Number.POSITIVE_INFINITY, sameCodes };
     const step = Math.abs((want.nested.absmax[i] as number) - (own.nested.absmax[i] as number));
     if (step !== 0) sameCodes = false;
+    // The vectors do not say which codes lie next to a tie here, as those of nf4 do.
     if (step === 1 || difference <= shift) continue;
     error = Math.max(error, (difference - shift) / (want.nested.nestedAbsmax[Math.floor(i / want.nested.blockSize)] as number));
   }
