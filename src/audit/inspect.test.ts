@@ -80,7 +80,15 @@ describe("inspectPath", () => {
     ];
     await writeFile(
       join(adapter, "heirloom.json"),
-      JSON.stringify({ schemaVersion: 1, run: "r", step: 7, base: {}, config: { training }, trainable, evaluations: [] }),
+      JSON.stringify({
+        schemaVersion: 1,
+        run: "r",
+        step: 7,
+        base: { path: "base", fingerprint: { method: "sha256", value: "0" } },
+        config: { base: "base", adapter: {}, data: {}, training, engine: {} },
+        trainable,
+        evaluations: [],
+      }),
     );
     const result = await inspectPath(adapter);
     expect(result.groups).toEqual([

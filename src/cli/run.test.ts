@@ -180,7 +180,7 @@ describe("results", () => {
     ];
     expect(request.adapter).toBe("/w/a");
     expect([...request.changes.named]).toEqual(["rank", "groups"]);
-    expect(request.sources.flags).toContainEqual({ key: "adapter.rank", value: 64, flag: "--change rank" });
+    expect(request.changes.values).toEqual({ rank: 64 });
   });
 
   it("refuse an unknown change, exit 2", async () => {

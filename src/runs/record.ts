@@ -84,7 +84,40 @@ export function configHash(config: RunConfig): string {
   return sha256(JSON.stringify(sorted(config)));
 }
 
-async function readRecord(path: string): Promise<Record<string, unknown>> {
+/** Whether `value` has the field at each dotted path: enough to be taken for a record of ours. */
+function hasFields(value: unknown, paths: readonly string[]): boolean {
+  return paths.every((path) => {
+    let at = value;
+    for (const key of path.split(".")) {
+      if (typeof at !== "object" || at === null || !Object.hasOwn(at, key)) return false;
+      at = (at as Record<string, unknown>)[key];
+    }
+    return true;
+  });
+}
+
+const CONFIG_FIELDS = [
+  "config.base",
+  "config.adapter",
+  "config.data",
+  "config.training.groups",
+  "config.engine",
+  "base.path",
+  "base.fingerprint.value",
+];
+const RUN_FIELDS = [
+  "id",
+  "createdAt",
+  "configHash",
+  "tokenizer.sha256",
+  "data.train.fingerprint",
+  "data.eval",
+  "ledger.entries",
+  ...CONFIG_FIELDS,
+];
+const ADAPTER_FIELDS = ["run", "step", "trainable", "evaluations", ...CONFIG_FIELDS];
+
+async function readRecord(path: string, fields: readonly string[]): Promise<unknown> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -97,25 +130,25 @@ async function readRecord(path: string): Promise<Record<string, unknown>> {
   } catch (error) {
     throw new HeirloomError("RECORD_INVALID", "expected JSON, found something else", { where: path, cause: error });
   }
-  if (typeof value !== "object" || value === null || !("schemaVersion" in value) || !("config" in value)) {
-    throw new HeirloomError("RECORD_INVALID", "expected a record with schemaVersion and config, found none", { where: path });
+  const version = typeof value === "object" && value !== null && "schemaVersion" in value ? value.schemaVersion : undefined;
+  if (typeof version === "number" && version > RECORD_SCHEMA_VERSION) {
+    throw new HeirloomError("RECORD_INVALID", `expected schemaVersion up to ${RECORD_SCHEMA_VERSION}, found ${version}`, {
+      where: path,
+      hint: "it was written by a later heirloom; update this one",
+    });
   }
-  if (typeof value.schemaVersion !== "number" || value.schemaVersion > RECORD_SCHEMA_VERSION) {
-    throw new HeirloomError(
-      "RECORD_INVALID",
-      `expected schemaVersion up to ${RECORD_SCHEMA_VERSION}, found ${JSON.stringify(value.schemaVersion)}`,
-      {
-        where: path,
-        hint: "it was written by a later heirloom; update this one",
-      },
-    );
-  }
+  const missing = ["schemaVersion", ...fields].filter((field) => !hasFields(value, [field]));
+  if (missing.length > 0 || typeof version !== "number")
+    throw new HeirloomError("RECORD_INVALID", `expected a record of heirloom, found none: it lacks ${missing.join(", ") || "a version"}`, {
+      where: path,
+      hint: "put the original file back; an adapter can also be continued without its record, if heirloom.json is removed",
+    });
   return value;
 }
 
 /** Reads a run's record. @throws FILE_MISSING, RECORD_INVALID */
 export async function readRunRecord(run: string): Promise<RunRecord> {
-  return (await readRecord(join(run, RUN_FILES.record))) as unknown as RunRecord;
+  return (await readRecord(join(run, RUN_FILES.record), RUN_FIELDS)) as RunRecord;
 }
 
 /** Writes a run's record. */
@@ -126,7 +159,7 @@ export function writeRunRecord(run: string, record: RunRecord): Promise<void> {
 /** Reads the record that an adapter folder carries; null if it has none. @throws RECORD_INVALID */
 export async function readAdapterRecord(folder: string): Promise<AdapterRecord | null> {
   try {
-    return (await readRecord(join(folder, ADAPTER_RECORD))) as unknown as AdapterRecord;
+    return (await readRecord(join(folder, ADAPTER_RECORD), ADAPTER_FIELDS)) as AdapterRecord;
   } catch (error) {
     if (error instanceof HeirloomError && error.code === "FILE_MISSING") return null;
     throw error;

@@ -1,12 +1,11 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
 import { decodeToF32, encodeFromF32 } from "../codecs/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
-import { fileError, openFile, syncFolder, writeError, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
-import type { BatchPosition } from "../data/index.ts";
+import { fileError, openFile, writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "../core/node/index.ts";
 import { memoryLayout, storedLayout } from "../engine/index.ts";
-import { encodeSafetensors, openSafetensors, type TensorToWrite } from "../formats/index.ts";
+import { encodeSafetensors, openSafetensors, parseJson, type TensorToWrite } from "../formats/index.ts";
 import { checkpointFolder, listCheckpoints } from "../runs/index.ts";
 import type { Optimizer } from "./optimizers/index.ts";
 
@@ -14,21 +13,25 @@ const OPTIMIZER_FILE = "optimizer.safetensors";
 const STATE_FILE = "trainer_state.json";
 const STATE_VERSION = 1;
 
-/** Everything that the next update depends on besides weights and optimizer state. Random numbers need no state: they are counted by step. */
-export interface TrainerState {
-  readonly schemaVersion: number;
+const count = z.number().int().nonnegative();
+
+const trainerStateSchema = z.object({
+  schemaVersion: z.literal(STATE_VERSION),
   /** Updates done; Trainer's name. */
-  readonly global_step: number;
-  readonly max_steps: number;
+  global_step: count,
+  max_steps: count,
   /** Where the data stand. */
-  readonly data: BatchPosition;
+  data: z.object({ epoch: count, index: count }),
   /** Updates that the optimizer has counted. */
-  readonly optimizer_step: number;
+  optimizer_step: count,
   /** Real tokens so far. */
-  readonly num_input_tokens_seen: number;
-  readonly liveness_done: boolean;
-  readonly config_hash: string;
-}
+  num_input_tokens_seen: count,
+  liveness_done: z.boolean(),
+  config_hash: z.string(),
+});
+
+/** Everything that the next update depends on besides weights and optimizer state. Random numbers need no state: they are counted by step. */
+export type TrainerState = Readonly<z.infer<typeof trainerStateSchema>>;
 
 /** What a checkpoint is made of. */
 export interface CheckpointContent {
@@ -49,23 +52,6 @@ function optimizerTensors(optimizer: Optimizer): TensorToWrite[] {
   );
 }
 
-/** Makes a folder whole or not at all: filled under another name, fsynced, renamed. */
-export async function writeFolderAtomic(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
-  const parent = dirname(folder);
-  const temporary = join(parent, `.${basename(folder)}.${randomUUID()}.tmp`);
-  try {
-    await mkdir(temporary, { recursive: true });
-    await fill(temporary);
-    await syncFolder(temporary);
-    await rm(folder, { recursive: true, force: true });
-    await rename(temporary, folder);
-    await syncFolder(parent);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
-    throw error instanceof HeirloomError ? error : writeError(error, folder);
-  }
-}
-
 /** Writes `checkpoint-<step>` into a run, and removes older ones beyond `keepLast`. Returns its path. */
 export async function writeCheckpoint(run: string, content: CheckpointContent, keepLast: number | null): Promise<string> {
   const folder = checkpointFolder(run, content.state.global_step);
@@ -75,8 +61,8 @@ export async function writeCheckpoint(run: string, content: CheckpointContent, k
     await writeTextAtomic(join(temporary, STATE_FILE), `${JSON.stringify({ schemaVersion: STATE_VERSION, ...content.state }, null, 2)}\n`);
   });
   if (keepLast !== null) {
-    const all = await listCheckpoints(run);
-    for (const { path } of all.slice(0, Math.max(0, all.length - keepLast))) await rm(path, { recursive: true, force: true });
+    const older = (await listCheckpoints(run)).filter(({ path }) => path !== folder);
+    for (const { path } of older.slice(0, Math.max(0, older.length - (keepLast - 1)))) await rm(path, { recursive: true, force: true });
   }
   return folder;
 }
@@ -87,16 +73,30 @@ export async function readTrainerState(checkpoint: string): Promise<TrainerState
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     throw fileError(error, path);
   });
-  try {
-    const state = JSON.parse(text) as TrainerState;
-    if (typeof state.schemaVersion === "number" && typeof state.data?.epoch === "number") return state;
-  } catch {
-    // Falls through to the same answer: it is not a state of ours.
-  }
-  throw new HeirloomError("CHECKPOINT_INVALID", "expected the state of a heirloom run, found something else", {
+  const parsed = trainerStateSchema.safeParse(parseJson(text, path, { nonFinite: true }));
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path: keys, message }) => `${keys.map(String).join(".") || "the whole"}: ${message}`);
+  throw new HeirloomError("CHECKPOINT_INVALID", `expected the state of a heirloom run, found something else (${faults.join("; ")})`, {
     where: path,
     hint: "a checkpoint of another trainer can be continued as an adapter: heirloom continue",
   });
+}
+
+/**
+ * Takes checkpoints beyond `step` out of a run's line when it is resumed from an
+ * earlier one: they belong to a branch that is left. Nothing is deleted.
+ *
+ * @returns their new paths
+ */
+export async function setAsideLater(run: string, step: number): Promise<string[]> {
+  const later = (await listCheckpoints(run)).filter((checkpoint) => checkpoint.step > step);
+  const moved: string[] = [];
+  for (const { path } of later) {
+    const target = `${path}.abandoned-${Date.now()}`;
+    await rename(path, target);
+    moved.push(target);
+  }
+  return moved;
 }
 
 /** Puts a checkpoint's optimizer state into the optimizer's slots; all faults at once. @throws CHECKPOINT_INVALID */

@@ -2,6 +2,7 @@ import { type AdapterSpec, adapterTensors, resolveTargets } from "../adapter/ind
 import {
   type ChangeName,
   type Changes,
+  changeFlags,
   changeKey,
   type FlagValue,
   type ResolvedConfig,
@@ -127,6 +128,12 @@ function unnamedChanges(inherited: Values, config: RunConfig, named: ReadonlySet
       details: { setting: changeKey(name), expected, found },
     });
   }
+  if (!sameSelection && problems.problems.length === 0 && !SELECTIONS.some((name) => named.has(name))) {
+    problems.add("CONTINUE_CHANGED", "expected the adapter's own tensors, found others: its layers_pattern has no key in a run file", {
+      where: "adapter.layers",
+      hint: "list the modules by their full names: --change targetModules",
+    });
+  }
   return problems;
 }
 
@@ -135,12 +142,30 @@ function normal(value: unknown): unknown {
   return value === "none" ? null : value;
 }
 
-/** With a new rank alone, alpha follows so that alpha / rank stays, and with it what the adapter computes. */
-function alphaFlag(changes: Changes, spec: AdapterSpec): FlagValue[] {
-  const rank = changes.values.rank;
-  if (rank === undefined || changes.named.has("alpha")) return [];
+/**
+ * With a new rank, alpha follows so that alpha / rank stays, and with it what the
+ * adapter computes: whether the rank stands in the change or in the file, unless
+ * an alpha is given as well.
+ */
+function followingAlpha({ config, provenance }: ResolvedConfig, spec: AdapterSpec, changes: Changes): FlagValue | null {
+  const rank = config.adapter?.rank ?? spec.rank;
+  if (!changes.named.has("rank") || rank === spec.rank) return null;
   requireGrowth(spec.rank, rank);
-  return [{ key: "adapter.alpha", value: (spec.alpha * rank) / spec.rank, flag: "--change rank" }];
+  if (changes.named.has("alpha") || provenance["adapter.alpha"] !== "inherited") return null;
+  return { key: "adapter.alpha", value: (spec.alpha * rank) / spec.rank, flag: "--change rank" };
+}
+
+/** The new run's configuration, and everything in which it may differ from what is inherited. */
+function resolveSources(
+  { sources, changes }: ContinueRequest,
+  spec: AdapterSpec,
+  inherited: NonNullable<ContinueRequest["sources"]["inherited"]>,
+): { resolved: ResolvedConfig; named: ReadonlySet<ChangeName> } {
+  const flags = [...(sources.flags ?? []), ...changeFlags(changes)];
+  const resolved = resolveConfig({ ...sources, flags, inherited });
+  const alpha = followingAlpha(resolved, spec, changes);
+  if (alpha === null) return { resolved, named: changes.named };
+  return { resolved: resolveConfig({ ...sources, flags: [...flags, alpha], inherited }), named: new Set([...changes.named, "alpha"]) };
 }
 
 /**
@@ -149,25 +174,23 @@ function alphaFlag(changes: Changes, spec: AdapterSpec): FlagValue[] {
  *
  * @throws CONTINUE_CHANGED, CONTINUE_CHANGE_INVALID, and what reading adapter and configuration throws
  */
-export async function resolveContinuation({ adapter, sources, changes }: ContinueRequest): Promise<ResolvedContinuation> {
-  const located = await locateModel(adapter);
+export async function resolveContinuation(request: ContinueRequest): Promise<ResolvedContinuation> {
+  const located = await locateModel(request.adapter);
   if (located.kind === "model") {
     throw new HeirloomError("CONTINUE_CHANGE_INVALID", "expected an adapter, found a model", {
-      where: adapter,
+      where: request.adapter,
       hint: "train a new adapter on it: heirloom train --base …",
     });
   }
   const opened = await openAdapterFolder(located.path);
   try {
     const { values, assumptions } = inheritedValues(opened);
-    const flags = [...(sources.flags ?? []), ...alphaFlag(changes, opened.spec)];
-    const resolved = resolveConfig({ ...sources, flags, inherited: { name: located.path, values } });
+    const { resolved, named } = resolveSources(request, opened.spec, { name: located.path, values });
     const { config } = resolved;
     if (config.adapter === null)
       throw new HeirloomError("CONTINUE_CHANGED", "expected an adapter to continue, found adapter: none", { where: "adapter" });
     const model = await openModelFolder(config.base);
     await model.folder.close();
-    const named = new Set<ChangeName>([...changes.named, ...(changes.values.rank === undefined ? [] : (["alpha"] as const))]);
     const sameSelection = selectsSame(model.spec, opened.spec, adapterFromConfig(config.adapter, config.base));
     unnamedChanges(values, config, named, sameSelection).throwIfAny();
     return { ...resolved, adapter: located.path, assumptions };

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { loadRuntime, type Runtime } from "../compute/index.ts";
+import type { ChangeName } from "../config/index.ts";
 import { formatCount } from "../core/index.ts";
 import { BatchSource, type Dataset } from "../data/index.ts";
 import { CausalModel, loraPlans, openAdapterFolder } from "../engine/index.ts";
@@ -13,7 +14,7 @@ import { Liveness } from "./liveness.ts";
 import { type LiveRun, type LoopContext, type LoopOutcome, runLoop } from "./loop.ts";
 import { frozenTensors, observeSession } from "./observe.ts";
 import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
-import { type ParentRecord, requireSameBase, requireSameRun, runRecord } from "./record.ts";
+import { type ParentRecord, requireSameBase, requireSameRun, requireSameTensors, runRecord } from "./record.ts";
 import type { RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
 import { TrainingSession } from "./session.ts";
@@ -86,6 +87,9 @@ async function prepareFrom(request: RunRequest, start: StartingAdapter): Promise
       saved: start.saved,
       checkpoint: request.kind === "resume" ? request.checkpoint : null,
       startedAt: new Date(request.startedAt),
+      requireBase: (base) => {
+        if (request.kind === "continue" && !request.changed.includes("base")) requireSameBase(start.record, base);
+      },
     });
   } finally {
     await start.close();
@@ -115,6 +119,7 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
   const observed = await observe(session, source);
   const state = request.kind === "resume" ? await readTrainerState(request.checkpoint) : null;
   if (state !== null && request.kind === "resume") {
+    requireSameRun(await readRunRecord(request.run), prepared, state.config_hash);
     await readOptimizerState(request.checkpoint, session.optimizer, state.optimizer_step);
     source.position = state.data;
   }
@@ -189,6 +194,15 @@ function resultOf(
   };
 }
 
+/** Changes that leave an adapter's tensors and their groups what they were. */
+const KEEP_TENSORS: readonly ChangeName[] = ["base", "quantization", "alpha", "dropout"];
+
+/** The contract: what is trained is what was configured and, in a continuation, what was trained before. */
+function checkLedger(request: RunRequest, prepared: Prepared, observed: Ledger, record: AdapterRecord | null): void {
+  assertSameLedger(prepared.ledger, observed, "the live model");
+  if (request.kind === "continue" && request.changed.every((name) => KEEP_TENSORS.includes(name))) requireSameTensors(record, observed);
+}
+
 /**
  * Executes a run: prepares it, proves its ledger, records it, makes its updates
  * and writes what comes of it. The body of the training job.
@@ -198,13 +212,11 @@ export async function executeRun(request: RunRequest, { emit, stopRequested }: R
   const runtime = await loadRuntime(); // first: a missing peer is to be told before gigabytes are read
   const start = await startingAdapter(request);
   const prepared = await prepareFrom(request, start);
-  if (request.kind === "continue" && !request.baseChanged) requireSameBase(start.record, prepared);
-  if (request.kind === "resume") requireSameRun(await readRunRecord(request.run), prepared);
   const assembled = await assemble(request, prepared, runtime);
   const opening = openingEvents(request, assembled);
   try {
     for (const event of opening) emit(event);
-    if (request.faults?.ledgerCheck !== false) assertSameLedger(prepared.ledger, assembled.observed, "the live model");
+    if (request.faults?.ledgerCheck !== false) checkLedger(request, prepared, assembled.observed, start.record);
     if (request.kind !== "resume")
       await writeRunRecord(request.run, runRecord(request, prepared, assembled.observed, runtime, start.parent));
     return await makeUpdates(request, assembled, opening, { emit, stopRequested }, began);

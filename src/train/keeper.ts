@@ -1,13 +1,13 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeFromF32 } from "../codecs/index.ts";
-import { fileError, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
+import { fileError, writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "../core/node/index.ts";
 import type { BatchPosition } from "../data/index.ts";
 import { openModelFolder } from "../engine/index.ts";
 import { encodeSafetensors } from "../formats/index.ts";
 import type { Ledger } from "../ledger/index.ts";
 import { ADAPTER_RECORD, type AdapterRecord, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";
-import { writeCheckpoint, writeFolderAtomic } from "./checkpoint.ts";
+import { writeCheckpoint } from "./checkpoint.ts";
 import type { Prepared } from "./prepare.ts";
 import { assertSavedLedger, saveAdapter } from "./saved-adapter.ts";
 import type { TrainingSession } from "./session.ts";

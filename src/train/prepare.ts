@@ -40,6 +40,8 @@ export interface StartingPoint {
   readonly checkpoint: string | null;
   /** When the run was first started: the date that a chat template may print. */
   readonly startedAt: Date;
+  /** Called as soon as the base is known, before its tensors are asked for; throws if it is the wrong one. */
+  readonly requireBase?: (base: { readonly folder: string; readonly fingerprint: Fingerprint }) => void;
 }
 
 /** A run's inputs, read and checked; nothing is compiled or written yet. */
@@ -154,6 +156,7 @@ export async function prepareRun(config: RunConfig, start: StartingPoint): Promi
     requireEmbeddingRows(tokenizer, spec.vocabSize);
     const { train, evaluation } = await loadData(config, tokenizer, start.startedAt);
     const fingerprint = await fingerprintModel(model.folder);
+    start.requireBase?.({ folder: config.base, fingerprint });
     const weights = await loadModelFolder(model, { quantization: config.quantization, cache: config.engine.dequantizedCache });
     const made = await makeParameters(config, spec, weights, start.saved);
     if (made.adapter === null && start.checkpoint !== null) await readModelCheckpoint(start.checkpoint, made.parameters);

@@ -2,9 +2,9 @@ import { cpus } from "node:os";
 import type { Runtime } from "../compute/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
 import type { Dataset } from "../data/index.ts";
-import { type Ledger, ledgerCounts, peftBanner } from "../ledger/index.ts";
+import { assertSameLedger, type Ledger, ledgerCounts, peftBanner } from "../ledger/index.ts";
 import { parameterCount } from "../model/index.ts";
-import { type AdapterRecord, configHash, type DataRecord, RECORD_SCHEMA_VERSION, type RunRecord } from "../runs/index.ts";
+import { type AdapterRecord, configHash, type DataRecord, type Fingerprint, RECORD_SCHEMA_VERSION, type RunRecord } from "../runs/index.ts";
 import type { Prepared } from "./prepare.ts";
 import type { RunRequest } from "./run-request.ts";
 import { VERSION } from "./version.ts";
@@ -71,25 +71,40 @@ export function runRecord(
  *
  * @throws BASE_MISMATCH
  */
-export function requireSameBase(record: AdapterRecord | null, prepared: Prepared): void {
-  if (record === null || record.base.fingerprint.value === prepared.base.fingerprint.value) return;
+export function requireSameBase(record: AdapterRecord | null, base: { readonly folder: string; readonly fingerprint: Fingerprint }): void {
+  if (record === null || record.base.fingerprint.value === base.fingerprint.value) return;
   throw new HeirloomError(
     "BASE_MISMATCH",
-    `expected the base model that the adapter was trained on (${record.base.fingerprint.value.slice(0, 12)}…, then at ${record.base.path}), found another (${prepared.base.fingerprint.value.slice(0, 12)}…)`,
+    `expected the base model that the adapter was trained on (${record.base.fingerprint.value.slice(0, 12)}…, then at ${record.base.path}), found another (${base.fingerprint.value.slice(0, 12)}…)`,
     {
-      where: prepared.base.folder,
+      where: base.folder,
       hint: "name the original base with --base, or say that it may differ: --change base=PATH",
-      details: { expected: record.base.fingerprint, found: prepared.base.fingerprint },
+      details: { expected: record.base.fingerprint, found: base.fingerprint },
     },
   );
 }
 
 /**
+ * Refuses an adapter whose record lists other trainable tensors than those that
+ * are trained now, where no change was asked for.
+ *
+ * @throws LEDGER_MISMATCH naming the tensors
+ */
+export function requireSameTensors(record: AdapterRecord | null, observed: Ledger): void {
+  if (record === null) return;
+  const trained = { ...observed, entries: observed.entries.filter((entry) => entry.trainable) };
+  assertSameLedger({ basis: "recorded", entries: record.trainable }, trained, "what the adapter's record says was trained", {
+    group: true,
+  });
+}
+
+/**
  * Refuses to resume what is not the same run any more.
  *
- * @throws RESUME_CHANGED naming each of base, tokenizer and data that differs
+ * @param recordedHash of the configuration, as the checkpoint has it
+ * @throws RESUME_CHANGED naming each of configuration, base, tokenizer and data that differs
  */
-export function requireSameRun(record: RunRecord, prepared: Prepared): void {
+export function requireSameRun(record: RunRecord, prepared: Prepared, recordedHash: string): void {
   const problems = new ProblemList();
   const check = (what: string, expected: string, found: string): void => {
     if (expected !== found)
@@ -99,6 +114,7 @@ export function requireSameRun(record: RunRecord, prepared: Prepared): void {
         { where: what, hint: "put the original back, or start a new run with `heirloom continue`" },
       );
   };
+  check("configuration", recordedHash, configHash(prepared.config));
   check("base model", record.base.fingerprint.value, prepared.base.fingerprint.value);
   check("tokenizer", record.tokenizer.sha256, prepared.tokenizerHash);
   check("training data", record.data.train.fingerprint, prepared.train.fingerprint);

@@ -1,4 +1,4 @@
-import type { RunConfig } from "../config/index.ts";
+import type { ChangeName, RunConfig } from "../config/index.ts";
 
 /**
  * A disturbance of the live trainable set, to show what the checks are for: what
@@ -29,7 +29,7 @@ export type RunRequest =
   | (CommonRequest & { readonly kind: "train" })
   | (CommonRequest & {
       readonly kind: "continue" /** Adapter folder. */;
-      readonly adapter: string /** Whether another base than the recorded one was asked for by name. */;
-      readonly baseChanged: boolean;
+      readonly adapter: string /** What was allowed to differ from it. */;
+      readonly changed: readonly ChangeName[];
     })
   | (CommonRequest & { readonly kind: "resume" /** Checkpoint folder. */; readonly checkpoint: string });

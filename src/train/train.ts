@@ -60,7 +60,6 @@ export async function continueTraining(request: ContinueRequest, options: Distur
   const config = absolutePaths(given, process.cwd());
   const now = new Date();
   const id = newRunId(now);
-  const baseChanged = request.changes.named.has("base");
   return start(
     {
       kind: "continue",
@@ -71,7 +70,7 @@ export async function continueTraining(request: ContinueRequest, options: Distur
       provenance,
       assumptions,
       adapter,
-      baseChanged,
+      changed: [...request.changes.named],
     },
     options,
   );

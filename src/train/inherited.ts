@@ -1,0 +1,129 @@
+import type { AdapterSpec } from "../adapter/index.ts";
+import { learningRateGroups } from "../config/index.ts";
+import { HeirloomError } from "../core/index.ts";
+import type { AdapterFolder } from "../engine/index.ts";
+import { assertSameLedger, type Ledger, predictLedger } from "../ledger/index.ts";
+import type { ModelSpec } from "../model/index.ts";
+import type { AdapterRecord } from "../runs/index.ts";
+
+/** A part of run.yaml, as plain values. */
+export type Values = Record<string, unknown>;
+
+/** The adapter section of a configuration, as the adapter's own files have it. */
+function adapterValues(spec: AdapterSpec, fullCopyDtype: "fp32" | "bf16"): Values {
+  return {
+    rank: spec.rank,
+    alpha: spec.alpha,
+    dropout: spec.dropout,
+    targetModules: spec.targetModules,
+    excludeModules: spec.excludeModules,
+    layers: spec.layersToTransform,
+    modulesToSave: spec.modulesToSave,
+    ensureWeightTying: spec.ensureWeightTying,
+    init: spec.initLoraWeights === "gaussian" ? "gaussian" : "kaiming",
+    fullCopyDtype,
+  };
+}
+
+function storedDtypes({ tensors }: AdapterFolder, isLora: boolean): string[] {
+  const found = [...tensors.tensors.values()].filter(({ name }) => name.includes(".lora_") === isLora).map(({ dtype }) => dtype);
+  return [...new Set(found)];
+}
+
+/** Precision of the stored full copies' masters: bf16 if all are, else fp32. */
+function storedCopyDtype(opened: AdapterFolder): "fp32" | "bf16" {
+  const dtypes = storedDtypes(opened, false);
+  return dtypes.length === 1 && dtypes[0] === "BF16" ? "bf16" : "fp32";
+}
+
+/** What no file of an adapter made elsewhere says, and what is taken for granted instead. */
+function assumptionsOf(opened: AdapterFolder): string[] {
+  const { spec } = opened;
+  const [lora, copies] = [storedDtypes(opened, true), storedDtypes(opened, false)];
+  const widened = lora.filter((dtype) => dtype !== "F32");
+  return [
+    "the adapter has no record of its training, so the following was assumed",
+    `base model: the one given; it cannot be checked (the adapter names ${JSON.stringify(spec.baseModel)})`,
+    "quantization of the base, learning rates, schedule, weight decay and data settings: as configured here, not as it was trained",
+    "learning-rate groups: none but those configured here",
+    ...(widened.length === 0 ? [] : [`LoRA matrices: stored as ${widened.join(", ")}, trained and saved as F32 from now on`]),
+    ...(copies.length === 0 ? [] : [`full copies: stored as ${copies.join(", ")}, trained from ${storedCopyDtype(opened)} masters`]),
+    ...(spec.initLoraWeights === false ? ["init_lora_weights: false; the matrices are read from the file, so it has no effect"] : []),
+  ];
+}
+
+function recordedValues(opened: AdapterFolder, { config }: AdapterRecord): Values {
+  const { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization } = config.training;
+  const { schedule, batchSize, accumulation, seed, groups } = config.training;
+  const { maxLength, packing, template, onTooLong } = config.data;
+  return {
+    base: config.base,
+    quantization: config.quantization ?? "none",
+    adapter: adapterValues(opened.spec, config.adapter?.fullCopyDtype ?? storedCopyDtype(opened)),
+    training: {
+      learningRate,
+      weightDecay,
+      betas,
+      epsilon,
+      maxGradNorm,
+      lossNormalization,
+      schedule,
+      batchSize,
+      accumulation,
+      seed,
+      groups,
+    },
+    data: { maxLength, packing, template, onTooLong },
+    engine: config.engine,
+  };
+}
+
+/** What a continuation takes over, and what had to be assumed because no record says it. */
+export function inheritedValues(opened: AdapterFolder): { values: Values; assumptions: string[] } {
+  const { spec, record } = opened;
+  if (record !== null) return { values: recordedValues(opened, record), assumptions: [] };
+  const base = spec.baseModel === null || spec.baseModel === "" ? {} : { base: spec.baseModel };
+  return { values: { ...base, adapter: adapterValues(spec, storedCopyDtype(opened)) }, assumptions: assumptionsOf(opened) };
+}
+
+/**
+ * Compares what an adapter's files describe now with what its record says was
+ * trained. Another tool may have saved it again without its full copies: config
+ * and weights then agree with each other, and only the record knows better.
+ *
+ * @throws LEDGER_MISMATCH naming the tensors, or the scaling
+ */
+export function requireRecorded(opened: AdapterFolder, spec: ModelSpec): void {
+  const { record } = opened;
+  if (record === null) return;
+  const where = opened.folder.path;
+  const hint =
+    "the adapter was changed after it was trained; go back to the files of its run, or delete its heirloom.json to continue it as it is now";
+  const trained = record.config.adapter;
+  if (trained !== null && trained.alpha / trained.rank !== opened.spec.alpha / opened.spec.rank) {
+    throw new HeirloomError(
+      "LEDGER_MISMATCH",
+      `expected a scaling of ${trained.alpha}/${trained.rank} as recorded, found ${opened.spec.alpha}/${opened.spec.rank} in adapter_config.json`,
+      { where, hint },
+    );
+  }
+  const recorded: Ledger = { basis: "predicted", entries: record.trainable };
+  const described = predictLedger(
+    spec,
+    opened.spec,
+    learningRateGroups(record.config.training).filter(({ name }) => record.trainable.some(({ group }) => group === name)),
+    {
+      baseDtype: "F32",
+      quantization: null,
+      fullCopyDtype: trained?.fullCopyDtype === "bf16" ? "BF16" : "F32",
+    },
+  );
+  const entries = described.entries.filter((entry) => entry.trainable);
+  try {
+    assertSameLedger(recorded, { ...described, entries }, where);
+  } catch (error) {
+    if (error instanceof HeirloomError)
+      throw new HeirloomError(error.code, error.problems[0].message, { where, hint, details: error.details, cause: error });
+    throw error;
+  }
+}
