@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { TinyWorkshop } from "../../src/train/fixtures/tiny-run.ts";
+import { type TinyWorkshop, tinyRows } from "../../src/train/fixtures/tiny-run.ts";
 import { heirloom, isBuilt, openWorkshop, startHeirloom, weightFiles, writeRunFile } from "./fixtures/program.ts";
 
 /** Long enough to be interrupted on any machine: an update takes some milliseconds. */
-const STEPS = 200;
+const STEPS = 120;
 
 describe.skipIf(!isBuilt)("Ctrl-C", () => {
   let workshop: TinyWorkshop;
@@ -62,6 +62,19 @@ describe.skipIf(!isBuilt)("Ctrl-C", () => {
         problems: [{ details: { steps: STEPS, checkpoint: expect.stringContaining("checkpoint-") as unknown } }],
       },
     });
+  });
+
+  it("twice ends at once, without a checkpoint", async () => {
+    workshop.write("many.jsonl", tinyRows(3000));
+    // One update over all of the epoch: seconds, so that the second signal comes in the middle of it.
+    const slow = ["--output", "twice", "--set", "training.accumulation=3000", "--set", "data.train=many.jsonl"];
+    const running = startHeirloom(["train", "-c", "stopped.yaml", ...slow], { folder: workshop.folder });
+    await running.shown("eval after step 0");
+    running.child.kill("SIGINT");
+    await running.shown("Ctrl-C again ends at once");
+    running.child.kill("SIGINT");
+    expect((await running.ended).code).toBe(130);
+    expect(readdirSync(onlyRun("twice")).sort()).toEqual(["events.jsonl", "run.json"]);
   });
 
   it("resume refuses data that changed since the run was started", async () => {
