@@ -160,13 +160,17 @@ export class CausalModel {
       const parameter = this.weights.trainable(key);
       if (parameter !== undefined) found.add(parameter);
     };
-    for (const key of await this.#head.gradientKeys()) add(key);
-    for (let layer = this.spec.layerCount - 1; layer >= 0; layer--) {
+    const head = await this.#head.gradientKeys();
+    head.keys.forEach(add);
+    let reached = head.input;
+    // A block whose graph has no gradient of its input ends the way down, whatever the graphs below could compute.
+    for (let layer = this.spec.layerCount - 1; layer >= 0 && reached; layer--) {
       const programs = await this.#stack.programs(layer, inputs);
       if (programs === null) break;
       const names = Object.keys(programs.backward.outputs).map((name) => name.slice(GRADIENT_PREFIX.length));
       for (const name of names) if (name !== "x") add(`model.layers.${layer}.${name}`);
-      if (layer === 0 && names.includes("x")) add(EMBEDDING_KEY);
+      reached = names.includes("x");
+      if (layer === 0 && reached) add(EMBEDDING_KEY);
     }
     return found;
   }

@@ -181,12 +181,13 @@ export class Head {
     for (let i = 0; i < count; i++) dHidden.set(dx.subarray(i * width, (i + 1) * width), (rows[start + i] as number) * width);
   }
 
-  /** Compiles the training graph for `size` rows and names the parameters that it has gradients of. */
-  async gradientKeys(size = CHUNK_ROWS): Promise<string[]> {
+  /** Compiles the training graph for `size` rows; names the parameters that it has gradients of, and whether the blocks below get one. */
+  async gradientKeys(size = CHUNK_ROWS): Promise<{ readonly keys: readonly string[]; readonly input: boolean }> {
     const program = await this.#parts.programs.headTraining(this.#plan(size, this.#parts.dropout), {
       parameters: this.trainedKeys,
       input: true,
     });
-    return this.trainedKeys.filter((name) => program.outputs[GRADIENT_PREFIX + name] !== undefined).map(weightKey);
+    const keys = this.trainedKeys.filter((name) => program.outputs[GRADIENT_PREFIX + name] !== undefined).map(weightKey);
+    return { keys, input: program.outputs[`${GRADIENT_PREFIX}x`] !== undefined };
   }
 }

@@ -36,7 +36,11 @@ function update(liveness: Liveness, { gradients, move, decay = 1, live = true, l
 }
 
 const failed = (verdict: LivenessVerdict | null): (string | undefined)[] => (verdict?.problems ?? []).map(({ where }) => where);
-const nudge = (parameter: Parameter, by = 1e-3): void => parameter.values.forEach((value, i) => void (parameter.values[i] = value + by));
+const change = (parameter: Parameter, next: (value: number) => number): void => parameter.values.set(parameter.values.map(next));
+const nudge = (parameter: Parameter): void => change(parameter, (value) => value + 1e-3);
+const eachOf = (tensors: readonly Parameter[], act: (tensor: Parameter) => void): void => {
+  for (const tensor of tensors) act(tensor);
+};
 const grow = (parameter: Parameter): void => void parameter.gradient.fill(0.1);
 
 describe("liveness", () => {
@@ -55,7 +59,7 @@ describe("liveness", () => {
   test("is not passed by a tensor that has a gradient but does not move", () => {
     const [alive, still] = [bareParameter([1], { name: "alive" }), bareParameter([1], { name: "still" })];
     const liveness = watch({ parameters: [alive, still] });
-    const step = { gradients: () => [alive, still].forEach(grow), move: () => nudge(alive) };
+    const step = { gradients: () => eachOf([alive, still], grow), move: () => nudge(alive) };
     update(liveness, step);
     const verdict = update(liveness, step);
     expect(failed(verdict)).toEqual(["still"]);
@@ -74,7 +78,7 @@ describe("liveness", () => {
     const liveness = watch({ parameters: [tensor] });
     const step = {
       gradients: () => grow(tensor),
-      move: () => tensor.values.forEach((v, i) => void (tensor.values[i] = v * 0.9999)),
+      move: () => change(tensor, (v) => v * 0.9999),
       decay: 0.9999,
     };
     update(liveness, step);
@@ -86,7 +90,7 @@ describe("liveness", () => {
     const liveness = watch({ parameters: [tensor] });
     const step = {
       gradients: () => grow(tensor),
-      move: () => tensor.values.forEach((v, i) => void (tensor.values[i] = v * 0.99 - 1e-4)),
+      move: () => change(tensor, (v) => v * 0.99 - 1e-4),
       decay: 0.99,
     };
     update(liveness, step);
@@ -104,7 +108,7 @@ describe("liveness", () => {
   test("names a tensor that moves without being said to be trainable, also by decay alone", () => {
     const tensors = [bareParameter([1], { name: "asked" }), bareParameter([2], { name: "extra" })];
     const liveness = watch({ parameters: tensors, expected: ["asked"] });
-    const step = { gradients: () => tensors.forEach(grow), move: () => tensors.forEach((tensor) => nudge(tensor)) };
+    const step = { gradients: () => eachOf(tensors, grow), move: () => eachOf(tensors, nudge) };
     update(liveness, step);
     expect(failed(update(liveness, step))).toEqual(["extra"]);
     const decayed = watch({ parameters: tensors, expected: [] });
