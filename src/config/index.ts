@@ -1,6 +1,7 @@
 // config: run.yaml, its schema, defaults and presets, and where each value came
 // from. Knows keys and values only: no tensors, no files (texts are handed in).
 export { CHANGE_NAMES, type ChangeName, type Changes, changeFlags, changeKey, parseChanges } from "./changes.ts";
+export { DEQUANTIZED_CACHE_SHARE } from "./dequantized-cache.ts";
 export type { Source } from "./layers.ts";
 export { absolutePaths } from "./paths.ts";
 export {

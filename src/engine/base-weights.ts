@@ -1,5 +1,6 @@
 import { totalmem } from "node:os";
 import { decodeToF32, dequantizeNf4, type Nf4Tensor, quantizeNf4 } from "../codecs/index.ts";
+import { DEQUANTIZED_CACHE_SHARE } from "../config/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
 import { isBnb4bit, readBnb4bit, type TensorFile } from "../formats/index.ts";
 import { type ModelSpec, modelParameters, type ParameterSpec } from "../model/index.ts";
@@ -12,9 +13,6 @@ export interface QuantizationChoice {
 
 /** Whether dequantized NF4 weights stay in memory: `auto` keeps them while they fit. */
 export type CachePolicy = "auto" | "on" | "off";
-
-/** Share of the machine's memory that `auto` lets the dequantized weights take; the rest is for activations, copies and optimizer state. */
-const CACHE_SHARE = 0.35;
 
 type Held = { readonly kind: "dense"; readonly values: Float32Array } | { readonly kind: "nf4"; readonly tensor: Nf4Tensor };
 
@@ -143,7 +141,7 @@ async function readDense(file: TensorFile, parameter: ParameterSpec, problems: P
 function keepsDequantized(parameters: readonly ParameterSpec[], policy: CachePolicy): boolean {
   if (policy !== "auto") return policy === "on";
   const bytes = parameters.filter((p) => p.kind === "linear").reduce((sum, p) => sum + 4 * p.shape.reduce((n, d) => n * d, 1), 0);
-  return bytes <= CACHE_SHARE * totalmem();
+  return bytes <= DEQUANTIZED_CACHE_SHARE * totalmem();
 }
 
 /** Options of {@link loadBaseWeights}. */

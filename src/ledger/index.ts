@@ -8,6 +8,7 @@ export { diskKey } from "./names.ts";
 export { type LiveTensor, observeLedger } from "./observe.ts";
 export { type OptimizerOrder, type TrainerGroups, trainerParameterIndex } from "./optimizer-index.ts";
 export { type PredictOptions, predictLedger } from "./predict.ts";
+export { adapterFromConfig, predictRun } from "./predict-run.ts";
 export { type AdapterFiles, readLedger, type StoredEntry } from "./read.ts";
 export { type RecoveredOptimizer, recoverOptimizer, type StatedGroups } from "./recover-optimizer.ts";
 export { type LedgerRow, ledgerTable } from "./table.ts";

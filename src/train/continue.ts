@@ -11,9 +11,9 @@ import {
 } from "../config/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
 import { type AdapterFolder, locateModel, openAdapterFolder, openModelFolder, requireGrowth } from "../engine/index.ts";
+import { adapterFromConfig } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import type { ContinueRequest } from "./api.ts";
-import { adapterFromConfig } from "./prepare.ts";
 
 /** A continuation with nothing left open. */
 export interface ResolvedContinuation extends ResolvedConfig {

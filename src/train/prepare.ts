@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { type AdapterSpec, PEFT_VERSION, type ResolvedAdapter, resolveTargets, storedAdapter } from "../adapter/index.ts";
-import { type AdapterConfig, type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
+import { type AdapterSpec, type ResolvedAdapter, resolveTargets, storedAdapter } from "../adapter/index.ts";
+import { type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
 import { openFile, sha256 } from "../core/node/index.ts";
 import { type Dataset, loadDataset, loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
 import {
@@ -15,7 +15,7 @@ import {
   takeOverValues,
 } from "../engine/index.ts";
 import type { TensorFile } from "../formats/index.ts";
-import { type Ledger, predictLedger } from "../ledger/index.ts";
+import { adapterFromConfig, type Ledger, predictRun } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import { type Fingerprint, fingerprintModel } from "../runs/index.ts";
 
@@ -57,38 +57,6 @@ export interface Prepared {
   readonly parameters: readonly Parameter[];
   readonly groups: readonly LearningRateGroup[];
   readonly ledger: Ledger;
-}
-
-/** The adapter that a configuration describes. */
-export function adapterFromConfig(config: AdapterConfig, base: string): AdapterSpec {
-  return {
-    rank: config.rank,
-    alpha: config.alpha,
-    dropout: config.dropout,
-    targetModules: config.targetModules,
-    excludeModules: config.excludeModules,
-    layersToTransform: config.layers,
-    layersPattern: null,
-    modulesToSave: config.modulesToSave,
-    bias: "none",
-    ensureWeightTying: config.ensureWeightTying,
-    initLoraWeights: config.init === "gaussian" ? "gaussian" : true,
-    baseModel: base,
-    peftVersion: PEFT_VERSION,
-  };
-}
-
-/** What the run must train, from its configuration and the base's config alone. */
-function predictRun(config: RunConfig, spec: ModelSpec): Ledger {
-  const quantization =
-    spec.quantization ?? (config.quantization === null ? null : { doubleQuant: config.quantization.doubleQuant, skipModules: ["lm_head"] });
-  const adapter = config.adapter === null ? null : adapterFromConfig(config.adapter, config.base);
-  return predictLedger(spec, adapter, learningRateGroups(config.training), {
-    baseDtype: "F32", // dense base tensors are held in fp32 whatever their file has
-    quantization,
-    fullParameter: config.fullParameter,
-    fullCopyDtype: config.adapter?.fullCopyDtype === "bf16" ? "BF16" : "F32",
-  });
 }
 
 /** Puts the masters of a full-parameter checkpoint into the parameters. */
@@ -151,7 +119,7 @@ export async function prepareRun(config: RunConfig, start: StartingPoint): Promi
   const model: ModelFolder = await openModelFolder(config.base);
   try {
     const { spec } = model;
-    const ledger = predictRun(config, spec);
+    const ledger = predictRun(config, spec, learningRateGroups(config.training));
     const tokenizer = await loadTokenizer(config.base);
     requireEmbeddingRows(tokenizer, spec.vocabSize);
     const { train, evaluation } = await loadData(config, tokenizer, start.startedAt);
