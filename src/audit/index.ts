@@ -1,5 +1,17 @@
-// audit: what files tell about adapters, checkpoints and models: inspect now; verify,
-// explain, diff, plan and recipe build on it. Reads files, runs no model, changes nothing.
+// audit: what files tell about adapters, checkpoints and models: inspect, explain, verify,
+// diff, plan and recipe build on it. Reads files, runs no model, changes nothing.
+
+export {
+  type ChangedTensor,
+  type DiffOptions,
+  type DiffResult,
+  type DtypeDifference,
+  diffPaths,
+  type ShapeMismatch,
+} from "./diff/diff-paths.ts";
+export type { DiffGroup } from "./diff/verdict.ts";
+export * from "./explain/index.ts";
+export { type ExplainRequest, explainFiles } from "./explain-files.ts";
 export {
   type InspectedAdapter,
   type InspectedProvenance,

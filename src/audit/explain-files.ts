@@ -1,0 +1,85 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { formatBytes, HeirloomError, readText } from "../core/index.ts";
+import { type PeftConfig, parsePeftConfig } from "../formats/index.ts";
+import type { StoredEntry } from "../ledger/index.ts";
+import { parseModelConfig } from "../model/index.ts";
+import { type AdapterFacts, type ExplainResult, explain } from "./explain/index.ts";
+import { findPath, OpenFiles, openWeights } from "./open-path.ts";
+
+/** What to explain: a text or a log file, and what is known beside it. */
+export interface ExplainRequest {
+  /** A trainer's line, a log with some of them, or one to three numbers. */
+  readonly text?: string;
+  /** A file to take the text from instead. */
+  readonly log?: string;
+  /** Folder of the base model, or its config.json. */
+  readonly base: string;
+  /** Folder of the adapter, the checkpoint or the run that the banner is said to be of. */
+  readonly adapter?: string;
+  /** How the commands in the advice name base and adapter. @defaultValue their paths */
+  readonly names?: { readonly base: string; readonly adapter?: string };
+}
+
+/** Longest log that is read; a day of training prints a few megabytes. */
+const MAX_LOG_BYTES = 64 * 1024 * 1024;
+
+async function readLog(path: string, opened: OpenFiles): Promise<string> {
+  const source = await opened.open(path);
+  if (source.size > MAX_LOG_BYTES) {
+    throw new HeirloomError("USAGE", `the log holds ${formatBytes(source.size)}, of which at most ${formatBytes(MAX_LOG_BYTES)} are read`, {
+      where: path,
+      hint: `grep -i 'trainable param' it, and give those lines`,
+    });
+  }
+  return readText(source);
+}
+
+async function baseConfigFile(base: string): Promise<string> {
+  const info = await stat(base).catch(() => null);
+  return info?.isDirectory() === true ? join(base, "config.json") : base;
+}
+
+/** Configuration and headers of an adapter. */
+async function adapterFacts(path: string, opened: OpenFiles): Promise<AdapterFacts> {
+  const found = await findPath(path);
+  if (found.holds !== "adapter") {
+    throw new HeirloomError("PEFT_CONFIG_INVALID", "expected an adapter, found a model", {
+      where: path,
+      hint: "name a folder with adapter_config.json, or leave --adapter out",
+    });
+  }
+  const file = join(found.folder, "adapter_config.json");
+  const config: PeftConfig = parsePeftConfig(await opened.json(file), file);
+  const weights = await openWeights(found.folder, found.files, "adapter_model", opened);
+  const tensors: StoredEntry[] = [...weights.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape }));
+  return { config, tensors };
+}
+
+/**
+ * {@link explain} from files: the base by its config.json, an adapter by its
+ * configuration and headers, the text from a log if one is named.
+ *
+ * @throws USAGE if there is no count of trainable parameters in the text
+ * @throws FILE_MISSING, FILE_UNREADABLE, JSON_INVALID, LFS_POINTER, MODEL_CONFIG_INVALID, ARCHITECTURE_UNSUPPORTED,
+ * PEFT_CONFIG_INVALID, SAFETENSORS_INVALID, SAFETENSORS_TRUNCATED
+ * @example
+ * const { hypotheses } = await explainFiles({ text: "trainable params: 167,772,160 (1.81%)", base: "models/m" });
+ */
+export async function explainFiles({ text, log, base, adapter, names }: ExplainRequest): Promise<ExplainResult> {
+  if ((text === undefined) === (log === undefined)) {
+    throw new HeirloomError("USAGE", `expected a banner or a log file, found ${text === undefined ? "neither" : "both"}`, {
+      hint: "heirloom explain 'trainable params: …' --base BASE, or heirloom explain --log train.log --base BASE",
+    });
+  }
+  const opened = new OpenFiles();
+  try {
+    const file = await baseConfigFile(base);
+    const spec = parseModelConfig(await opened.json(file), file);
+    const facts = adapter === undefined ? {} : { adapter: await adapterFacts(adapter, opened), adapterName: names?.adapter ?? adapter };
+    const content = log === undefined ? (text ?? "") : await readLog(log, opened);
+    return explain(content, spec, { ...facts, baseName: names?.base ?? base });
+  } finally {
+    await opened.close();
+  }
+}
