@@ -10,84 +10,17 @@ import {
   resolveConfig,
 } from "../config/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
-import { type AdapterFolder, locateModel, openAdapterFolder, openModelFolder, requireGrowth } from "../engine/index.ts";
+import { locateModel, openAdapterFolder, openModelFolder, requireGrowth } from "../engine/index.ts";
 import { adapterFromConfig } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import type { ContinueRequest } from "./api.ts";
+import { inheritedValues, requireRecordedScaling, type Values } from "./inherited.ts";
 
 /** A continuation with nothing left open. */
 export interface ResolvedContinuation extends ResolvedConfig {
   /** Folder of the adapter itself. */
   readonly adapter: string;
   readonly assumptions: readonly string[];
-}
-
-type Values = Record<string, unknown>;
-
-/** The adapter section of a configuration, as the adapter's own files have it. */
-function adapterValues(spec: AdapterSpec, fullCopyDtype: "fp32" | "bf16"): Values {
-  return {
-    rank: spec.rank,
-    alpha: spec.alpha,
-    dropout: spec.dropout,
-    targetModules: spec.targetModules,
-    excludeModules: spec.excludeModules,
-    layers: spec.layersToTransform,
-    modulesToSave: spec.modulesToSave,
-    ensureWeightTying: spec.ensureWeightTying,
-    init: spec.initLoraWeights === "gaussian" ? "gaussian" : "kaiming",
-    fullCopyDtype,
-  };
-}
-
-/** Precision of the stored full copies; what is not there is fp32. */
-function storedCopyDtype({ tensors }: AdapterFolder): "fp32" | "bf16" {
-  const copies = [...tensors.tensors.values()].filter(({ name }) => !name.includes(".lora_"));
-  return copies.length > 0 && copies.every(({ dtype }) => dtype === "BF16") ? "bf16" : "fp32";
-}
-
-/** What a continuation takes over, and what had to be assumed because no record says it. */
-function inheritedValues(opened: AdapterFolder): { values: Values; assumptions: string[] } {
-  const { spec, record } = opened;
-  if (record !== null) {
-    const { base, quantization, training, data, engine } = record.config;
-    const { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization, schedule, batchSize, accumulation, seed, groups } =
-      training;
-    const { maxLength, packing, template, onTooLong } = data;
-    const values = {
-      base,
-      quantization: quantization ?? "none",
-      adapter: adapterValues(spec, record.config.adapter?.fullCopyDtype ?? storedCopyDtype(opened)),
-      training: {
-        learningRate,
-        weightDecay,
-        betas,
-        epsilon,
-        maxGradNorm,
-        lossNormalization,
-        schedule,
-        batchSize,
-        accumulation,
-        seed,
-        groups,
-      },
-      data: { maxLength, packing, template, onTooLong },
-      engine,
-    };
-    return { values, assumptions: [] };
-  }
-  const values: Values = { adapter: adapterValues(spec, storedCopyDtype(opened)) };
-  if (spec.baseModel !== null && spec.baseModel !== "") values["base"] = spec.baseModel;
-  return {
-    values,
-    assumptions: [
-      "the adapter has no record of its training, so these were assumed:",
-      `the base model is the one given (the adapter says ${JSON.stringify(spec.baseModel)}; it cannot be checked)`,
-      "the base was quantized as configured here",
-      "no learning-rate groups but those configured here",
-      `full copies are trained from ${storedCopyDtype(opened) === "bf16" ? "bf16 masters, as they are stored" : "fp32 masters"}`,
-    ],
-  };
 }
 
 function sameValue(a: unknown, b: unknown): boolean {
@@ -184,6 +117,7 @@ export async function resolveContinuation(request: ContinueRequest): Promise<Res
   }
   const opened = await openAdapterFolder(located.path);
   try {
+    requireRecordedScaling(opened);
     const { values, assumptions } = inheritedValues(opened);
     const { resolved, named } = resolveSources(request, opened.spec, { name: located.path, values });
     const { config } = resolved;

@@ -34,10 +34,7 @@ export const continueCommand = defineCommand<Flags, [adapter: string], TrainingR
     parameters: [{ brief: "Folder of an adapter, a checkpoint or a run", placeholder: "adapter", parse: (text: string) => text }],
   },
   async run({ change, ...flags }, [adapter], { folder, signal, progress }) {
-    const [{ parseChanges }, { configSources }] = await Promise.all([
-      import("../../config/index.ts"),
-      import("../load-config.ts"),
-    ]);
+    const [{ parseChanges }, { configSources }] = await Promise.all([import("../../config/index.ts"), import("../load-config.ts")]);
     const changes = parseChanges(change ?? []);
     const library = await import("../../train/index.ts");
     const request = { adapter: pathFrom(folder, adapter), changes, sources: await configSources(flags, folder) };

@@ -1,7 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { HeirloomError } from "../errors.ts";
+
+/** Bytes of one system call: Node 20 refuses lengths beyond 32 bits. */
+const MAX_CALL_BYTES = 2 ** 30;
 
 /** Turns a failed write to `path` into a typed error; a full disk has its own code. */
 export function writeError(error: unknown, path: string): HeirloomError {
@@ -39,7 +42,7 @@ export async function writeFileAtomic(path: string, chunks: AsyncIterable<Uint8A
     try {
       for await (const chunk of chunks) {
         let done = 0;
-        while (done < chunk.byteLength) done += (await handle.write(chunk, done, chunk.byteLength - done)).bytesWritten;
+        while (done < chunk.byteLength) done += (await handle.write(chunk, done, Math.min(MAX_CALL_BYTES, chunk.byteLength - done))).bytesWritten;
       }
       await handle.sync();
     } finally {
@@ -56,4 +59,46 @@ export async function writeFileAtomic(path: string, chunks: AsyncIterable<Uint8A
 /** {@link writeFileAtomic} for text. */
 export function writeTextAtomic(path: string, text: string): Promise<void> {
   return writeFileAtomic(path, [new TextEncoder().encode(text)]);
+}
+
+/** Ends of the names under which folders are filled and set aside; what bears one is left over from a crash. */
+const TEMPORARY = /^\..+\.(?:tmp|old)$/;
+
+/**
+ * Makes a folder whole or not at all: filled under another name, fsynced,
+ * renamed. A folder that was there is set aside first and put back if the new
+ * one cannot take its place.
+ */
+export async function writeFolderAtomic(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
+  const parent = dirname(folder);
+  const stem = join(parent, `.${basename(folder)}.${randomUUID()}`);
+  const [temporary, old] = [`${stem}.tmp`, `${stem}.old`];
+  try {
+    await mkdir(temporary, { recursive: true });
+    await fill(temporary);
+    await syncFolder(temporary);
+    const replaced = await rename(folder, old).then(
+      () => true,
+      () => false, // there was none
+    );
+    await rename(temporary, folder).catch(async (error: unknown) => {
+      if (replaced) await rename(old, folder);
+      throw error;
+    });
+    await syncFolder(parent);
+    await rm(old, { recursive: true, force: true });
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    throw error instanceof HeirloomError ? error : writeError(error, folder);
+  }
+}
+
+/** Removes what a crash during {@link writeFolderAtomic} or {@link writeFileAtomic} left in a folder, and puts a folder that was set aside back if it has no successor. */
+export async function sweepTemporaries(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  for (const name of names.filter((candidate) => TEMPORARY.test(candidate))) {
+    const original = name.replace(/^\./, "").replace(/\.[0-9a-f-]{36}\.(?:tmp|old)$/, "");
+    if (name.endsWith(".old") && !names.includes(original)) await rename(join(folder, name), join(folder, original));
+    else await rm(join(folder, name), { recursive: true, force: true });
+  }
 }

@@ -23,10 +23,13 @@ export function fileError(error: unknown, path: string): HeirloomError {
   return new HeirloomError("FILE_UNREADABLE", `could not be read (${code || String(error)})`, { where: path, cause: error });
 }
 
+/** Bytes of one system call: Node 20 takes the length as a 32-bit integer, and aborts the process beyond it. */
+const MAX_CALL_BYTES = 2 ** 30;
+
 async function readFully(handle: FileHandle, path: string, target: Uint8Array, start: number): Promise<void> {
   let done = 0;
   while (done < target.byteLength) {
-    const { bytesRead } = await handle.read(target, done, target.byteLength - done, start + done);
+    const { bytesRead } = await handle.read(target, done, Math.min(MAX_CALL_BYTES, target.byteLength - done), start + done);
     if (bytesRead === 0) {
       throw new HeirloomError(
         "FILE_UNREADABLE",
