@@ -9,7 +9,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { currentCommit } from "../../bench/steps/report.ts";
 import { encodeFromF32 } from "../../src/codecs/index.ts";
@@ -171,8 +171,8 @@ function resultTable(): string {
 const workshop = flags.base === undefined ? await TinyWorkshop.open({ deviation: 0.1 }) : null;
 const folder = mkdtempSync(join(tmpdir(), "heirloom-peft-"));
 try {
-  const base = flags.base ?? workshop?.base ?? "";
-  const data = flags.data ?? workshop?.path("train.jsonl") ?? "";
+  const base = resolve(flags.base ?? workshop?.base ?? "");
+  const data = resolve(flags.data ?? workshop?.path("train.jsonl") ?? "");
   const cases: Result["cases"][number][] = [];
   for (const kind of KINDS) cases.push(await prove(kind, base, data, folder));
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
