@@ -1,5 +1,5 @@
 import { type AdapterSpec, type AdapterTensor, adapterTensors, type ResolvedAdapter } from "../adapter/index.ts";
-import { decodeToF32 } from "../codecs/index.ts";
+import { bf16ToF32, decodeToF32, f32ToBf16 } from "../codecs/index.ts";
 import { ProblemList, RandomStream } from "../core/index.ts";
 import type { TensorFile } from "../formats/index.ts";
 import { type ModelSpec, modelParameters } from "../model/index.ts";
@@ -51,6 +51,7 @@ async function makeParameters(options: AdapterParameterOptions, values: Values):
     if (tensor.aliasOf !== undefined) continue;
     const stored = await values(tensor);
     if (stored === null) continue;
+    const masterDtype = tensor.role === "full_copy" ? options.fullCopyDtype : "F32";
     const aliases = tensors.filter((other) => other.aliasOf === tensor.liveName);
     parameters.push(
       createParameter({
@@ -60,8 +61,9 @@ async function makeParameters(options: AdapterParameterOptions, values: Values):
         keys: [tensor, ...aliases].map(graphKey),
         role: tensor.role,
         shape: tensor.shape,
-        masterDtype: tensor.role === "full_copy" ? options.fullCopyDtype : "F32",
-        stored,
+        masterDtype,
+        // What a bf16 master starts from is a bf16 number, so that what is trained is what would be saved.
+        stored: masterDtype === "BF16" ? bf16ToF32(f32ToBf16(stored)) : stored,
       }),
     );
   }

@@ -9,7 +9,7 @@ import type { Ledger } from "../ledger/index.ts";
 import { ADAPTER_RECORD, type AdapterRecord, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import type { Prepared } from "./prepare.ts";
-import { assertSavedLedger, saveAdapter } from "./saved-adapter.ts";
+import { assertSavedLedger, assertSavedModel, saveAdapter } from "./saved-adapter.ts";
 import type { TrainingSession } from "./session.ts";
 
 /** Files of a base that a trained model needs beside its weights. */
@@ -91,6 +91,7 @@ export class Keeper {
     const { adapter, parameters, base } = this.#prepared;
     if (adapter === null) {
       await this.#writeModel(folder, masters);
+      await assertSavedModel(folder, this.#observed);
       return;
     }
     await saveAdapter(folder, { ...adapter, parameters });

@@ -41,6 +41,10 @@ export interface LoopOutcome {
   readonly last: readonly EvaluationRecord[];
 }
 
+function isFinite(values: Float32Array): boolean {
+  return values.every((value) => value - value === 0);
+}
+
 function isDue(step: number, every: number | null): boolean {
   return every !== null && step % every === 0;
 }
@@ -98,7 +102,7 @@ class Loop {
 
   /** One update; if its loss is not finite, the state before it is kept as a checkpoint. */
   async update(step: number): Promise<UpdateOutcome> {
-    const { session, source, liveness, prepared, keeper } = this.run;
+    const { session, source, liveness, prepared } = this.run;
     const before = source.position;
     const batches = takeUpdate(source, prepared.config.training.accumulation);
     this.noteSeen(batches);
@@ -110,10 +114,17 @@ class Loop {
     } catch (error) {
       if (!isHeirloomError(error) || error.code !== "LOSS_NOT_FINITE") throw error;
       source.position = before;
-      const path = await keeper.checkpoint(this.progress(step - 1), []);
-      await this.context.report({ type: "checkpoint", step: step - 1, path });
-      throw error;
+      throw await this.keepLastGood(step - 1, error);
     }
+  }
+
+  /** Keeps the state before a failed update, if it is sound itself, and tells the way on. */
+  async keepLastGood(step: number, error: HeirloomError): Promise<HeirloomError> {
+    const [problem] = error.problems;
+    if (!this.run.session.model.weights.trained.every(({ values }) => isFinite(values))) return error;
+    const checkpoint = await this.checkpoint(step, []);
+    const hint = `heirloom continue ${checkpoint} with a lower training.learningRate or a longer warm-up`;
+    return HeirloomError.of([{ ...problem, hint, details: { ...problem.details, checkpoint } }]);
   }
 
   async proveLiveness(step: number, rates: ReadonlyMap<string, number>): Promise<void> {
@@ -146,7 +157,9 @@ class Loop {
   }
 
   async checkpoint(step: number, evaluations: readonly EvaluationRecord[]): Promise<string> {
-    const path = await this.run.keeper.checkpoint(this.progress(step), evaluations);
+    // Only what was measured on the weights as they are saved.
+    const measured = evaluations.filter((record) => record.step === step);
+    const path = await this.run.keeper.checkpoint(this.progress(step), measured);
     await this.context.report({ type: "checkpoint", step, path });
     return path;
   }

@@ -3,7 +3,7 @@ import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter
 import { encodeFromF32 } from "../codecs/index.ts";
 import { InternalError, readText } from "../core/index.ts";
 import { openFile, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
-import { type Parameter, storedLayout } from "../engine/index.ts";
+import { openModelFolder, type Parameter, storedLayout } from "../engine/index.ts";
 import {
   encodeSafetensors,
   openSafetensors,
@@ -12,7 +12,7 @@ import {
   type TensorFile,
   type TensorToWrite,
 } from "../formats/index.ts";
-import { assertSameLedger, type Ledger, readLedger } from "../ledger/index.ts";
+import { assertSameLedger, type Ledger, observeLedger, readLedger } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 
 /** PEFT's file names. */
@@ -45,6 +45,28 @@ export async function saveAdapter(folder: string, adapter: AdapterToSave): Promi
   await writeTextAtomic(join(folder, ADAPTER_FILES.config), serializePeftConfig(peftFromAdapter(adapter.spec)));
 }
 
+function trainableOf(ledger: Ledger): Ledger {
+  return { ...ledger, entries: ledger.entries.filter((entry) => entry.trainable) };
+}
+
+/**
+ * Reads a saved model's headers back and compares them with the live ledger; the
+ * dtype is the writer's choice.
+ *
+ * @throws LEDGER_MISMATCH naming the tensors
+ */
+export async function assertSavedModel(folder: string, live: Ledger): Promise<void> {
+  const { folder: opened, tensors } = await openModelFolder(folder);
+  try {
+    const saved = Array.from(tensors.tensors.values(), ({ name, shape, dtype, start, end }) => {
+      return { name, shape, dtype, bytes: end - start, trainable: true, group: null };
+    });
+    assertSameLedger(trainableOf(live), observeLedger(saved), folder, { group: false, dtype: false });
+  } finally {
+    await opened.close();
+  }
+}
+
 /**
  * Reads a saved adapter's headers back and compares their ledger with the live one.
  *
@@ -59,8 +81,7 @@ export async function assertSavedLedger(folder: string, live: Ledger, spec: Mode
     const config = parsePeftConfig(JSON.parse(await readText(configSource)), configSource.name);
     const file: TensorFile = await openSafetensors(weightsSource);
     const saved = readLedger({ tensors: file.tensors.values(), config, spec });
-    const trainable = (ledger: Ledger): Ledger => ({ ...ledger, entries: ledger.entries.filter((entry) => entry.trainable) });
-    assertSameLedger(trainable(live), trainable(saved), folder, { group: false });
+    assertSameLedger(trainableOf(live), trainableOf(saved), folder, { group: false });
   } finally {
     await Promise.all([configSource.close(), weightsSource.close()]);
   }

@@ -115,7 +115,7 @@ export class TrainingSession {
       `the loss became ${loss} and the gradient norm ${gradNorm}; the weights are those of the update before`,
       {
         where: `update ${step}${bad === undefined ? "" : `, first in the gradient of ${bad.name}`}`,
-        hint: "lower training.learningRate or lengthen the warm-up, and resume from the last checkpoint",
+        hint: "lower training.learningRate or lengthen the warm-up, and start again from an earlier checkpoint: heirloom continue",
         details: { step, loss: String(loss), gradNorm: String(gradNorm), tensor: bad?.name ?? null },
       },
     );
