@@ -20,4 +20,5 @@ export {
   type InspectResult,
   inspectPath,
 } from "./inspect.ts";
+export * from "./plan/index.ts";
 export type { InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";

@@ -5,6 +5,7 @@ import type { EvaluationRequest, EvaluationResult, TrainingOptions } from "./api
 import { evaluateJob } from "./evaluate-worker.ts";
 
 export type * from "./api.ts";
+export { calibrate, type MachineRates } from "./calibrate.ts";
 export { runDemo } from "./demo.ts";
 export type * from "./events.ts";
 export { observeSession } from "./observe.ts";

@@ -5,8 +5,9 @@ import { evalCommand } from "./eval.ts";
 import { explain } from "./explain.ts";
 import { generate } from "./generate.ts";
 import { inspect } from "./inspect.ts";
+import { plan } from "./plan.ts";
 import { resume } from "./resume.ts";
 import { train } from "./train.ts";
 
 /** Every command by its name, in the order of the help. */
-export const COMMANDS = { demo, train, continue: continueCommand, resume, inspect, diff, explain, eval: evalCommand, generate };
+export const COMMANDS = { demo, train, continue: continueCommand, resume, inspect, diff, explain, plan, eval: evalCommand, generate };

@@ -1,0 +1,228 @@
+import type { ResolvedAdapter } from "../../adapter/index.ts";
+import type { Ledger } from "../../ledger/index.ts";
+import { type ModelSpec, modelModules, modelParameters } from "../../model/index.ts";
+import type { Trained } from "./trained.ts";
+
+/** What memory is held for. */
+export type MemoryPartName =
+  | "base"
+  | "dequantized"
+  | "fullCopies"
+  | "masters"
+  | "gradients"
+  | "optimizer"
+  | "activations"
+  | "head"
+  | "transient"
+  | "process";
+
+/** One part of the peak, and how it was worked out. */
+export interface MemoryPart {
+  readonly part: MemoryPartName;
+  readonly bytes: number;
+  readonly formula: string;
+  /** False where the formula is exact: the buffers are counted, not guessed. */
+  readonly estimated: boolean;
+}
+
+/** What decides a run's memory. */
+export interface MemoryCase {
+  readonly spec: ModelSpec;
+  readonly ledger: Ledger;
+  readonly resolved: ResolvedAdapter | null;
+  readonly trained: Trained;
+  readonly doubleQuant: boolean;
+  /** True if dequantized weights stay in memory. */
+  readonly cached: boolean;
+  readonly activations: "keep" | "recompute";
+  readonly dropout: number;
+  readonly batch: number;
+  readonly sequence: number;
+  readonly headRows: number;
+  readonly accumulation: number;
+  /** True if full copies have bf16 masters. */
+  readonly bf16Copies: boolean;
+}
+
+/** Bytes of an fp32 value. */
+const FLOAT = 4;
+/** bitsandbytes' block sizes: weights per scale, scales per scale of the second level. */
+const BLOCK = 64;
+const NESTED_BLOCK = 256;
+/** Queries that attention takes at once in the engine. */
+const CHUNK_QUERIES = 128;
+/** Node.js with the engine, onnxruntime and a tokenizer loaded, before any weight: 180 MiB RSS measured on Linux x64. */
+const PROCESS_BYTES = 180 * 2 ** 20;
+
+function countOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Codes, restored fp32 scales and, with double quantization, the second level that stays beside them. */
+function packedBytes(count: number, doubleQuant: boolean): number {
+  const blocks = Math.ceil(count / BLOCK);
+  const nested = doubleQuant ? blocks + FLOAT * (Math.ceil(blocks / NESTED_BLOCK) + 256) : 0;
+  return Math.ceil(count / 2) + FLOAT * blocks + nested;
+}
+
+function baseParts({ spec, ledger, resolved, trained, cached, doubleQuant }: MemoryCase): MemoryPart[] {
+  const packed = ledger.entries.filter(({ role }) => role === "quantized_base").map(({ parameters }) => parameters);
+  // Full-parameter training trains the base's own memory: it is counted among the masters.
+  const dense = resolved === null && trained.blocks ? 0 : ledger.entries.reduce((n, e) => (e.role === "base" ? n + e.parameters : n), 0);
+  const quantized = packed.reduce((sum, n) => sum + n, 0);
+  const largestLayer = new Map<string, number>();
+  if (quantized > 0) {
+    const names = new Set(ledger.entries.filter(({ role }) => role === "quantized_base").map(({ module }) => module));
+    for (const { path, shape, layer } of modelModules(spec)) {
+      if (!names.has(path)) continue;
+      const kind = layer === null ? path : path.slice(path.indexOf(`.${layer}.`) + `.${layer}.`.length);
+      largestLayer.set(kind, Math.max(largestLayer.get(kind) ?? 0, countOf(shape)));
+    }
+  }
+  const oneLayer = [...largestLayer.values()].reduce((sum, n) => sum + n, 0);
+  return [
+    {
+      part: "base",
+      bytes: FLOAT * dense + (cached ? 0 : packed.reduce((sum, n) => sum + packedBytes(n, doubleQuant), 0)),
+      formula: cached
+        ? "4 bytes per dense weight; quantized ones are held dequantized"
+        : `4 bytes per dense weight; NF4: half a byte per weight, 4 per block of ${BLOCK}`,
+      estimated: false,
+    },
+    {
+      part: "dequantized",
+      bytes: FLOAT * (cached ? quantized : oneLayer),
+      formula: cached ? "4 bytes per quantized weight, all layers" : "4 bytes per quantized weight of one layer",
+      estimated: false,
+    },
+  ];
+}
+
+function trainedParts({ ledger, trained, accumulation }: MemoryCase): MemoryPart[] {
+  const entries = ledger.entries.filter((entry) => entry.trainable);
+  const sum = (wanted: (role: string) => boolean) => entries.reduce((n, { role, parameters }) => (wanted(role) ? n + parameters : n), 0);
+  const copies = sum((role) => role === "full_copy");
+  const others = sum((role) => role !== "full_copy");
+  // Gradients of the head and the embedding are added to in place; those of blocks come through a second buffer.
+  const embeddings = trained.blocks
+    ? entries.reduce((n, { module, parameters }) => (/^(model\.embed_tokens|model\.norm|lm_head)$/.test(module) ? n + parameters : n), 0)
+    : 0;
+  const second = accumulation > 1 ? others - embeddings : 0;
+  return [
+    {
+      part: "fullCopies",
+      bytes: FLOAT * copies,
+      formula: "4 bytes per value: worked on in fp32, whatever the masters' dtype",
+      estimated: false,
+    },
+    { part: "masters", bytes: FLOAT * others, formula: "4 bytes per LoRA value (or trained base weight)", estimated: false },
+    {
+      part: "gradients",
+      bytes: FLOAT * (copies + others + second),
+      formula:
+        accumulation > 1
+          ? "4 bytes per trained value, and 4 more per value in blocks to add up micro-batches"
+          : "4 bytes per trained value",
+      estimated: false,
+    },
+    {
+      part: "optimizer",
+      bytes: 2 * FLOAT * (copies + others),
+      formula: "AdamW: two fp32 moments, 8 bytes per trained value",
+      estimated: false,
+    },
+  ];
+}
+
+/** Floats per token that a trained block keeps from its forward pass for its backward pass. */
+export function keptPerToken(spec: ModelSpec, ranks: number): number {
+  const q = spec.headCount * spec.headDim;
+  const kv = spec.kvHeadCount * spec.headDim;
+  // With q and k norms their inputs and scales are kept as well as their results.
+  const norms = spec.qkNorm ? q + kv + spec.headCount + spec.kvHeadCount : 0;
+  // Both norms' results and scales, the sum after attention; q, k, v and what attention gives; gate, up and their product; x·Aᵀ.
+  return 3 * spec.hiddenSize + 2 + 2 * q + 2 * kv + norms + 3 * spec.intermediateSize + ranks;
+}
+
+function ranksOfLayers(spec: ModelSpec, ranks: ReadonlyMap<string, number>): number[] {
+  const sums = new Array<number>(spec.layerCount).fill(0);
+  for (const { path, layer } of modelModules(spec)) if (layer !== null) sums[layer] = (sums[layer] ?? 0) + (ranks.get(path) ?? 0);
+  return sums;
+}
+
+function maskBytes({ spec, trained, dropout, batch, sequence }: MemoryCase): number {
+  if (dropout === 0) return 0;
+  const widths = new Map<string, number>();
+  for (const { path, shape } of modelModules(spec)) {
+    if (trained.ranks.has(path)) widths.set(path.slice(path.lastIndexOf(".") + 1), shape[1] as number);
+  }
+  return [...widths.values()].reduce((sum, width) => sum + batch * sequence * width, 0);
+}
+
+function activationPart(given: MemoryCase): MemoryPart {
+  const { spec, trained, activations, batch, sequence } = given;
+  const tokens = batch * sequence;
+  const layers = ranksOfLayers(spec, trained.ranks);
+  // Without a gradient for its input the lowest block has no use for its first norm's scale. With few
+  // targets it keeps still less, with few targets and dropout a little more; that one block is not worked out.
+  const unneeded = (layer: number): number => (layer === trained.lowestLayer && !trained.embedding ? 1 : 0);
+  const kept =
+    activations === "recompute"
+      ? 0
+      : layers.reduce((sum, ranks, layer) => (layer < trained.lowestLayer ? sum : sum + keptPerToken(spec, ranks) - unneeded(layer)), 0);
+  const between = (spec.layerCount + 1 + 3) * spec.hiddenSize + spec.headDim;
+  return {
+    part: "activations",
+    bytes: FLOAT * tokens * (kept + between) + maskBytes(given),
+    formula:
+      activations === "recompute"
+        ? "per token: 4·D between layers, and dropout masks"
+        : "per token and trained block: 4·(3D + 2 + 2Q + 2K + 3I + ranks), 4·D between layers, and dropout masks",
+    estimated: false,
+  };
+}
+
+/** What the runtime holds while one graph runs: not countable from outside, estimated from the graphs' shapes. */
+function transientPart(given: MemoryCase): MemoryPart {
+  const { spec, trained, activations, batch, sequence, bf16Copies, ledger } = given;
+  const tokens = batch * sequence;
+  const width = spec.headCount * spec.headDim;
+  const again = activations === "recompute" ? keptPerToken(spec, Math.max(0, ...ranksOfLayers(spec, trained.ranks))) : 0;
+  const scores = 3 * batch * spec.headCount * Math.min(CHUNK_QUERIES, sequence) * sequence;
+  const graph = FLOAT * (tokens * (4 * spec.intermediateSize + 4 * spec.hiddenSize + 4 * width + again) + scores);
+  const largest = ledger.entries.reduce((most, entry) => (entry.trainable ? Math.max(most, entry.parameters) : most), 0);
+  // A checkpoint encodes one tensor at a time; bf16 masters are rounded one tensor at a time.
+  const saving = (bf16Copies ? 2 : FLOAT) * largest;
+  return {
+    part: "transient",
+    bytes: Math.max(graph, saving),
+    formula: "the larger of one block's intermediate results and the largest trained tensor while it is saved or rounded",
+    estimated: true,
+  };
+}
+
+/**
+ * The peak of a run's memory by what it is for. The parts are those of this
+ * engine: a base in fp32 or NF4, fp32 working values and gradients, AdamW.
+ */
+export function plannedMemory(given: MemoryCase): MemoryPart[] {
+  const { spec, headRows } = given;
+  return [
+    ...baseParts(given),
+    ...trainedParts(given),
+    activationPart(given),
+    {
+      part: "head",
+      bytes: FLOAT * headRows * (2 * spec.vocabSize + 3 * spec.hiddenSize),
+      formula: "one chunk: 4 bytes × rows × (2V + 3D): logits, probabilities, rows and their gradients",
+      estimated: true,
+    },
+    transientPart(given),
+    { part: "process", bytes: PROCESS_BYTES, formula: "Node.js, onnxruntime and the tokenizer, measured", estimated: true },
+  ];
+}
+
+/** Bytes that dequantized linear layers would take, which `dequantizedCache: auto` weighs against the machine's memory. */
+export function dequantizedBytes(spec: ModelSpec): number {
+  return modelParameters(spec).reduce((sum, { kind, shape }) => (kind === "linear" ? sum + FLOAT * countOf(shape) : sum), 0);
+}
