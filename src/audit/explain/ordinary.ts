@@ -7,15 +7,22 @@ import type { Solution } from "./search.ts";
 // documentation of PEFT, Unsloth and mlx-lm starts from comes first, then what one changes
 // first, then what nobody writes by hand. docs/gallery/explain-original-case.md states them.
 
-/** Ranks as tutorials have them. */
+const RANK_POINTS: ReadonlyMap<number, number> = new Map([
+  ...[8, 16, 32, 64].map((rank) => [rank, 0] as const),
+  ...[4, 128].map((rank) => [rank, 0.5] as const),
+  ...[2, 256].map((rank) => [rank, 1.5] as const),
+  ...[1, 512, 1024].map((rank) => [rank, 3] as const),
+]);
+
+/** Ranks as tutorials have them; then round ones; a rank beyond 1,024 is a product that happens to fit. */
 function rankPoints(rank: number | null): number {
   if (rank === null) return 2;
-  const isPowerOfTwo = 2 ** Math.round(Math.log2(rank)) === rank;
-  if (isPowerOfTwo && rank >= 4 && rank <= 128) return 0;
-  if (isPowerOfTwo && rank <= 256) return 1;
+  const usual = RANK_POINTS.get(rank);
+  if (usual !== undefined) return usual;
   if (rank > 1024) return 12;
-  if (rank > 256) return isPowerOfTwo ? 3 : 7;
-  return rank % 8 === 0 ? 2 : 4;
+  if (rank > 256) return 8;
+  if (rank % 8 === 0) return 2;
+  return rank % 4 === 0 ? 4 : 6;
 }
 
 const ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
@@ -38,7 +45,7 @@ function targetPoints(targets: readonly string[], { linears }: BaseSizes): numbe
   const onEmbeddings = embeddings === 0 ? 0 : targets.includes("embed_tokens") ? 4 : 2;
   if (inLayers.length === linears.length) return onEmbeddings;
   const named = NAMED_SETS.find(([names]) => names.length === inLayers.length && names.every((name) => inLayers.includes(name)));
-  return onEmbeddings + (named?.[1] ?? 5);
+  return onEmbeddings + (named?.[1] ?? 8);
 }
 
 function layerPoints(count: number, { layerCount }: BaseSizes): number {
