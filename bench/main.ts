@@ -1,5 +1,6 @@
 // npm run bench -- NAME [options]: runs one benchmark of this folder.
 import { InternalError } from "../src/core/index.ts";
+import { diffBench } from "./kernels/diff.ts";
 import { gemmBench } from "./kernels/gemm.ts";
 import { nf4Bench } from "./kernels/nf4.ts";
 import { tokenizeBench } from "./kernels/tokenize.ts";
@@ -7,6 +8,7 @@ import { step135m } from "./steps/step-135m.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   "step-135m": step135m,
+  diff: diffBench,
   gemm: gemmBench,
   nf4: nf4Bench,
   tokenize: tokenizeBench,

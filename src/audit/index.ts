@@ -1,15 +1,8 @@
 // audit: what files tell about adapters, checkpoints and models: inspect, explain, verify,
 // diff, plan and recipe build on it. Reads files, runs no model, changes nothing.
 
-export {
-  type ChangedTensor,
-  type DiffOptions,
-  type DiffResult,
-  type DtypeDifference,
-  diffPaths,
-  type ShapeMismatch,
-} from "./diff/diff-paths.ts";
-export type { DiffGroup } from "./diff/verdict.ts";
+export { type DiffOptions, diffPaths } from "./diff/diff-paths.ts";
+export type { ChangedTensor, DiffGroup, DiffResult, DtypeDifference, ShapeMismatch } from "./diff/types.ts";
 export * from "./explain/index.ts";
 export { type ExplainRequest, explainFiles } from "./explain-files.ts";
 export {
@@ -22,3 +15,11 @@ export {
 } from "./inspect.ts";
 export * from "./plan/index.ts";
 export type { InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";
+export {
+  type Finding,
+  type FixReport,
+  type SkippedRule,
+  type VerifyOptions,
+  type VerifyResult,
+  verifyPath,
+} from "./verify/index.ts";

@@ -8,6 +8,8 @@ export interface ByteSource {
   readonly size: number;
   /** Bytes `start` (inclusive) to `end` (exclusive); throws if they are not all there. */
   read(start: number, end: number): Promise<Uint8Array>;
+  /** Fills `target` with the bytes from `start` on, if the source can do so without an intermediate copy. */
+  readInto?(target: Uint8Array, start: number): Promise<void>;
 }
 
 /** A folder of files: on disk, or a remote repository. */

@@ -48,6 +48,8 @@ describe("readTorchFile", () => {
     const turned = await tensorOf(new PickledTensor("0", "ByteStorage", 8, [3, 2], [1, 3], 1), eight);
     expect([...(await turned.source.read(0, 6))]).toEqual([1, 4, 2, 5, 3, 6]);
     expect([...(await turned.source.read(2, 4))]).toEqual([2, 5]);
+    const wide = await tensorOf(new PickledTensor("0", "HalfStorage", 4, [2, 2], [1, 2]), eight);
+    expect([...(await wide.source.read(1, 7))]).toEqual([1, 4, 5, 2, 3, 6]);
   });
 
   it("opens a state dict as tensors by name", async () => {

@@ -5,8 +5,8 @@ import { printable } from "./printable.ts";
 
 /** PyTorch allows 64 dimensions (`MAX_DIMS` of its tensor iterator). */
 const MAX_DIMENSIONS = 64;
-/** A strided tensor is gathered in memory; state files hold none beyond a transposed vocabulary (128,256 x 4,096 fp32). */
-const MAX_GATHERED_BYTES = 2_147_483_648;
+/** The storage of a strided tensor is read whole; those seen, transposed LoRA matrices, have at most 16 MB. */
+const MAX_GATHERED_BYTES = 134_217_728;
 
 /** A tensor's memory in the archive: `data/<key>`. */
 export interface TorchStorage extends InertValue {
@@ -63,11 +63,17 @@ function rangeOf(source: ByteSource, start: number, size: number): ByteSource {
   };
 }
 
-/** The values of a strided tensor in row order. */
-function gather(bytes: Uint8Array, width: number, { shape, strides }: TensorLayout, count: number): Uint8Array {
-  const out = new Uint8Array(count * width);
+/** Values `first` to `last` (exclusive) of a strided tensor, counted row by row. */
+function gather(bytes: Uint8Array, width: number, { shape, strides }: TensorLayout, first: number, last: number): Uint8Array {
+  const out = new Uint8Array((last - first) * width);
   const index = shape.map(() => 0);
-  for (let i = 0, from = 0; i < count; i++) {
+  let from = 0;
+  for (let axis = shape.length - 1, rest = first; axis >= 0; axis--) {
+    index[axis] = rest % (shape[axis] as number);
+    rest = Math.floor(rest / (shape[axis] as number));
+    from += (index[axis] as number) * (strides[axis] as number);
+  }
+  for (let i = 0; i < last - first; i++) {
     for (let b = 0; b < width; b++) out[i * width + b] = bytes[from * width + b] as number;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       from += strides[axis] as number;
@@ -81,10 +87,9 @@ function gather(bytes: Uint8Array, width: number, { shape, strides }: TensorLayo
 }
 
 function gatheredSource(source: ByteSource, width: number, layout: TensorLayout, count: number): ByteSource {
-  const size = count * width;
   return {
     name: source.name,
-    size,
+    size: count * width,
     async read(from, to) {
       if (source.size > MAX_GATHERED_BYTES) {
         throw new HeirloomError("TORCH_FILE_UNSUPPORTED", `a strided tensor of ${source.size} bytes would have to be gathered in memory`, {
@@ -92,7 +97,9 @@ function gatheredSource(source: ByteSource, width: number, layout: TensorLayout,
           hint: "save the file again with tensor.contiguous()",
         });
       }
-      return gather(await source.read(0, source.size), width, layout, count).slice(from, to);
+      const first = Math.floor(from / width);
+      const values = gather(await source.read(0, source.size), width, layout, first, Math.ceil(to / width));
+      return values.slice(from - first * width, to - first * width);
     },
   };
 }
