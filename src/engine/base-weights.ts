@@ -31,20 +31,17 @@ export class BaseWeights {
   readonly spec: ModelSpec;
   readonly quantized: ReadonlySet<string>;
   readonly doubleQuant: boolean;
-  /** Dtypes in the file, by parameter name. */
-  readonly storedDtypes: ReadonlyMap<string, string>;
   readonly #held: Map<string, Held>;
 
   constructor(
     spec: ModelSpec,
     held: Map<string, Held>,
-    facts: { quantized: ReadonlySet<string>; doubleQuant: boolean; storedDtypes: ReadonlyMap<string, string> },
+    facts: { quantized: ReadonlySet<string>; doubleQuant: boolean },
   ) {
     this.spec = spec;
     this.#held = held;
     this.quantized = facts.quantized;
     this.doubleQuant = facts.doubleQuant;
-    this.storedDtypes = facts.storedDtypes;
   }
 
   #find(name: string): Held {
@@ -137,11 +134,34 @@ async function readDense(file: TensorFile, parameter: ParameterSpec, problems: P
   }
 }
 
+/** Reads a 4-bit tensor and compares the shape in its state with the model's. */
+async function readPacked(file: TensorFile, parameter: ParameterSpec, problems: ProblemList): Promise<Nf4Tensor | null> {
+  try {
+    const tensor = await readBnb4bit(file, parameter.name);
+    if (sameShape(tensor.shape, parameter.shape)) return tensor;
+    problems.add(
+      "TENSOR_SHAPE",
+      `expected shape [${parameter.shape.join(", ")}] from the configuration, found [${tensor.shape.join(", ")}] in its quantization state`,
+      { where: `${file.name} ${parameter.name}`, details: { tensor: parameter.name, expected: parameter.shape, found: tensor.shape } },
+    );
+  } catch (error) {
+    problems.absorb(error);
+  }
+  return null;
+}
+
+/** Memory that this process may use: the machine's, or a container's limit below it. */
+function availableMemory(): number {
+  // 0 or more than there is: no limit is set.
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+}
+
 /** Decides, before anything is read, whether dequantized weights may stay. */
 function keepsDequantized(parameters: readonly ParameterSpec[], policy: CachePolicy): boolean {
   if (policy !== "auto") return policy === "on";
   const bytes = parameters.filter((p) => p.kind === "linear").reduce((sum, p) => sum + 4 * p.shape.reduce((n, d) => n * d, 1), 0);
-  return bytes <= DEQUANTIZED_CACHE_SHARE * totalmem();
+  return bytes <= DEQUANTIZED_CACHE_SHARE * availableMemory();
 }
 
 /** Options of {@link loadBaseWeights}. */
@@ -164,7 +184,6 @@ export async function loadBaseWeights(file: TensorFile, spec: ModelSpec, options
   const keep = keepsDequantized(parameters, options.cache);
   const held = new Map<string, Held>();
   const quantized = new Set<string>();
-  const storedDtypes = new Map<string, string>();
   let doubleQuant = options.quantization?.doubleQuant ?? false;
   const hold = (name: string, tensor: Nf4Tensor): void => {
     quantized.add(name);
@@ -177,11 +196,10 @@ export async function loadBaseWeights(file: TensorFile, spec: ModelSpec, options
     held.set(name, { kind: "dense", values });
   };
   for (const parameter of parameters) {
-    storedDtypes.set(parameter.name, file.tensors.get(parameter.name)?.dtype ?? "missing");
     if (isBnb4bit(file, parameter.name)) {
-      const tensor = await readBnb4bit(file, parameter.name);
-      doubleQuant = tensor.nested !== undefined;
-      hold(parameter.name, tensor);
+      const tensor = await readPacked(file, parameter, problems);
+      if (tensor !== null) hold(parameter.name, tensor);
+      doubleQuant = tensor?.nested !== undefined;
       continue;
     }
     const values = await readDense(file, parameter, problems);
@@ -197,5 +215,5 @@ export async function loadBaseWeights(file: TensorFile, spec: ModelSpec, options
     const tied = tiedTo === undefined ? undefined : held.get(tiedTo);
     if (tied !== undefined) held.set(name, tied);
   }
-  return new BaseWeights(spec, held, { quantized, doubleQuant, storedDtypes });
+  return new BaseWeights(spec, held, { quantized, doubleQuant });
 }

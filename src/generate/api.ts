@@ -30,4 +30,6 @@ export interface GenerationResult {
   readonly path: string;
   readonly completions: readonly Completion[];
   readonly tokensPerSecond: number;
+  /** What had to be taken for granted about the model. */
+  readonly notes: readonly string[];
 }

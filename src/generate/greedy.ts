@@ -1,3 +1,4 @@
+import { HeirloomError } from "../core/index.ts";
 import type { MicroBatch, Tokenizer } from "../data/index.ts";
 import type { CausalModel } from "../engine/index.ts";
 
@@ -28,23 +29,42 @@ export interface GreedyOutcome {
   readonly stop: "end" | "length";
 }
 
+function requireFit(promptTokens: number, maxPositions: number): void {
+  if (promptTokens === 0) {
+    throw new HeirloomError("DATA_EMPTY", "expected a prompt of at least one token, found none", { where: "prompt", hint: "this tokenizer adds no start token, so the prompt cannot be empty" });
+  }
+  if (promptTokens >= maxPositions) {
+    throw new HeirloomError("DATA_ROW_TOO_LONG", `expected a prompt of fewer than ${maxPositions} tokens, the model's context, found ${promptTokens}`, { where: "prompt", hint: "shorten the prompt" });
+  }
+}
+
+/** The id with the largest logit; the first of equal ones. @throws LOSS_NOT_FINITE */
+function likeliest(logits: Float32Array): number {
+  let best = 0;
+  for (let id = 0; id < logits.length; id++) {
+    if (Number.isNaN(logits[id])) throw new HeirloomError("LOSS_NOT_FINITE", `the logit of token ${id} is NaN: the weights are damaged`);
+    if ((logits[id] as number) > (logits[best] as number)) best = id;
+  }
+  return best;
+}
+
 /**
  * Completes a sequence of token ids with the most likely token each time.
  *
  * @param endIds ids that end the text; the one that ended it is not returned.
- * @param stopRequested asked before each token
+ * @throws DATA_ROW_TOO_LONG if the prompt fills the context, INTERRUPTED if a stop is requested
  */
 export async function completeGreedily(
   model: CausalModel,
   promptIds: readonly number[],
   limits: { readonly maxTokens: number; readonly endIds: readonly number[]; readonly stopRequested?: () => boolean },
 ): Promise<GreedyOutcome> {
+  requireFit(promptIds.length, model.spec.maxPositions);
   const ids = [...promptIds];
   const made: number[] = [];
-  while (made.length < limits.maxTokens && ids.length < model.spec.maxPositions && limits.stopRequested?.() !== true) {
-    const logits = await model.logitsAt(singleBatch(ids), Int32Array.of(ids.length - 1));
-    let best = 0;
-    for (let id = 1; id < logits.length; id++) if ((logits[id] as number) > (logits[best] as number)) best = id;
+  while (made.length < limits.maxTokens && ids.length < model.spec.maxPositions) {
+    if (limits.stopRequested?.() === true) throw new HeirloomError("INTERRUPTED", `stopped after ${made.length} tokens`);
+    const best = likeliest(await model.logitsAt(singleBatch(ids), Int32Array.of(ids.length - 1)));
     if (limits.endIds.includes(best)) return { ids: made, stop: "end" };
     ids.push(best);
     made.push(best);

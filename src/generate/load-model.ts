@@ -1,25 +1,28 @@
 import { resolveTargets } from "../adapter/index.ts";
 import { loadRuntime } from "../compute/index.ts";
 import { HeirloomError } from "../core/index.ts";
-import { loadTokenizer, type Tokenizer } from "../data/index.ts";
+import { loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
 import {
   type AdapterFolder,
   CausalModel,
   loadModelFolder,
   locateModel,
   loraPlans,
+  type ModelFolder,
   openAdapterFolder,
   openModelFolder,
   type Parameter,
   readAdapterParameters,
 } from "../engine/index.ts";
-import type { AdapterRecord } from "../runs/index.ts";
+import { type AdapterRecord, fingerprintModel, requireSameBase } from "../runs/index.ts";
 
 /** A model ready to answer, with what is known of how it was trained. */
 export interface LoadedModel {
   readonly model: CausalModel;
   readonly tokenizer: Tokenizer;
   readonly record: AdapterRecord | null;
+  /** What had to be taken for granted, for people to read. */
+  readonly notes: readonly string[];
 }
 
 function baseOf(adapter: AdapterFolder, given: string | undefined): string {
@@ -31,7 +34,22 @@ function baseOf(adapter: AdapterFolder, given: string | undefined): string {
   });
 }
 
-/** Opens an adapter on its base, or a plain model, quantized as it was trained. */
+/** Refuses another base than the one that the adapter was trained on; says so where that cannot be known. @throws BASE_MISMATCH */
+async function checkBase(adapter: AdapterFolder, base: ModelFolder): Promise<string[]> {
+  if (adapter.record === null) {
+    return [
+      "the adapter has no record of its training: the base is taken to be the right one, and as its files have it (not quantized further)",
+    ];
+  }
+  requireSameBase(adapter.record, { folder: base.folder.path, fingerprint: await fingerprintModel(base.folder) });
+  return [];
+}
+
+/**
+ * Opens an adapter on its base, or a plain model, quantized as it was trained.
+ *
+ * @throws BASE_MISMATCH, TOKENIZER_TOO_LARGE, and what reading the files throws
+ */
 export async function loadModel(path: string, base?: string): Promise<LoadedModel> {
   const runtime = await loadRuntime(); // first: a missing peer is to be told before gigabytes are read
   const located = await locateModel(path);
@@ -40,6 +58,9 @@ export async function loadModel(path: string, base?: string): Promise<LoadedMode
   const folder = await openModelFolder(modelPath);
   try {
     const { spec } = folder;
+    const notes = adapter === null ? [] : await checkBase(adapter, folder);
+    const tokenizer = await loadTokenizer(modelPath);
+    requireEmbeddingRows(tokenizer, spec.vocabSize);
     const weights = await loadModelFolder(folder, { quantization: adapter?.record?.config.quantization ?? null, cache: "auto" });
     let parameters: Parameter[] = [];
     const resolved = adapter === null ? null : resolveTargets(spec, adapter.spec);
@@ -62,7 +83,7 @@ export async function loadModel(path: string, base?: string): Promise<LoadedMode
       activations: "recompute",
       threads: adapter?.record?.config.engine.threads ?? null,
     });
-    return { model, tokenizer: await loadTokenizer(modelPath), record: adapter?.record ?? null };
+    return { model, tokenizer, record: adapter?.record ?? null, notes };
   } finally {
     await Promise.all([folder.folder.close(), adapter?.folder.close()]);
   }

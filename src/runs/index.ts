@@ -3,6 +3,7 @@
 export { EventLog } from "./event-log.ts";
 export { fingerprintModel } from "./fingerprint.ts";
 export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES } from "./layout.ts";
+export { requireSameBase } from "./same-base.ts";
 export {
   ADAPTER_RECORD,
   type AdapterRecord,

@@ -1,10 +1,10 @@
 import { cpus } from "node:os";
 import type { Runtime } from "../compute/index.ts";
-import { HeirloomError, ProblemList } from "../core/index.ts";
+import { ProblemList } from "../core/index.ts";
 import type { Dataset } from "../data/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, peftBanner } from "../ledger/index.ts";
 import { parameterCount } from "../model/index.ts";
-import { type AdapterRecord, configHash, type DataRecord, type Fingerprint, RECORD_SCHEMA_VERSION, type RunRecord } from "../runs/index.ts";
+import { type AdapterRecord, configHash, type DataRecord, RECORD_SCHEMA_VERSION, type RunRecord } from "../runs/index.ts";
 import type { Prepared } from "./prepare.ts";
 import type { RunRequest } from "./run-request.ts";
 import { VERSION } from "./version.ts";
@@ -63,25 +63,6 @@ export function runRecord(
     },
     parent,
   };
-}
-
-/**
- * Refuses to continue an adapter on another base than the one it was trained on.
- * An adapter without a record cannot be checked; that is told as an assumption.
- *
- * @throws BASE_MISMATCH
- */
-export function requireSameBase(record: AdapterRecord | null, base: { readonly folder: string; readonly fingerprint: Fingerprint }): void {
-  if (record === null || record.base.fingerprint.value === base.fingerprint.value) return;
-  throw new HeirloomError(
-    "BASE_MISMATCH",
-    `expected the base model that the adapter was trained on (${record.base.fingerprint.value.slice(0, 12)}…, then at ${record.base.path}), found another (${base.fingerprint.value.slice(0, 12)}…)`,
-    {
-      where: base.folder,
-      hint: "name the original base with --base, or say that it may differ: --change base=PATH",
-      details: { expected: record.base.fingerprint, found: base.fingerprint },
-    },
-  );
 }
 
 /**
