@@ -8,6 +8,19 @@ import { inspect } from "./inspect.ts";
 import { plan } from "./plan.ts";
 import { resume } from "./resume.ts";
 import { train } from "./train.ts";
+import { verify } from "./verify.ts";
 
 /** Every command by its name, in the order of the help. */
-export const COMMANDS = { demo, train, continue: continueCommand, resume, inspect, diff, explain, plan, eval: evalCommand, generate };
+export const COMMANDS = {
+  demo,
+  train,
+  continue: continueCommand,
+  resume,
+  inspect,
+  verify,
+  diff,
+  explain,
+  plan,
+  eval: evalCommand,
+  generate,
+};

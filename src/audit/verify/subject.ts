@@ -1,0 +1,174 @@
+import { basename, join } from "node:path";
+import { type LoraPeftConfig, type PeftConfig, parsePeftConfig, printable, type TensorFile } from "../../formats/index.ts";
+import { type Ledger, readLedger } from "../../ledger/index.ts";
+import { readAdapterRecord } from "../../runs/index.ts";
+import { modelLedger } from "../model-ledger.ts";
+import { type FoundPath, findPath, OpenFiles, openWeights } from "../open-path.ts";
+import { readTrainerFiles } from "../trainer-checkpoint.ts";
+import { modelFacts, type OpenedBase, openBase } from "./base.ts";
+import { readKey } from "./keys.ts";
+import { optimizerFacts } from "./optimizer-facts.ts";
+import { readTokenizerSize } from "./tokenizer-size.ts";
+import type { AuditSubject, BaseModule, Part, PreviousFacts, PrintedBanner, SubjectParts, TrainerFacts } from "./types.ts";
+import { valueReader } from "./values.ts";
+
+/** What a subject is made from, beside its folder. */
+export interface SubjectOptions {
+  /** Folder of the base model, or its config.json. */
+  readonly base?: string | undefined;
+  /** Folder of an earlier state. */
+  readonly against?: string | undefined;
+  readonly banners?: readonly PrintedBanner[] | undefined;
+  /** Whether values are read even without anything to compare them with. */
+  readonly values?: boolean | undefined;
+  /** False if the earlier state may be the same one, saved again. @defaultValue true */
+  readonly expectsChange?: boolean;
+}
+
+/** An {@link AuditSubject} whose files are open. */
+export interface OpenedSubject {
+  readonly subject: AuditSubject;
+  /** Folder that the weights lie in. */
+  readonly folder: string;
+  close(): Promise<void>;
+}
+
+const DTYPES: Readonly<Record<string, string>> = { bfloat16: "BF16", float16: "F16", float32: "F32" };
+
+interface Content {
+  readonly config: PeftConfig | null;
+  readonly weights: TensorFile;
+}
+
+async function contentOf(found: FoundPath, opened: OpenFiles): Promise<Content> {
+  if (found.holds === "model") return { config: null, weights: await openWeights(found.folder, found.files, "model", opened) };
+  const file = join(found.folder, "adapter_config.json");
+  return {
+    config: parsePeftConfig(await opened.json(file), file),
+    weights: await openWeights(found.folder, found.files, "adapter_model", opened),
+  };
+}
+
+const loraOf = (config: PeftConfig | null): LoraPeftConfig | null => (config?.kind === "lora" ? config : null);
+
+async function previousFacts(path: string, opened: OpenFiles): Promise<PreviousFacts> {
+  const found = await findPath(path);
+  const { config, weights } = await contentOf(found, opened);
+  return { label: printable(basename(path)), lora: loraOf(config), weights };
+}
+
+function ratesIn(json: unknown): TrainerFacts["rates"] {
+  const log = (json as { log_history?: unknown } | null)?.log_history;
+  if (!Array.isArray(log)) return [];
+  return (log as readonly unknown[]).flatMap((line) => {
+    const { step, learning_rate: rate } = (line ?? {}) as { step?: unknown; learning_rate?: unknown };
+    return typeof step === "number" && typeof rate === "number" && Number.isFinite(rate) ? [{ step, rate }] : [];
+  });
+}
+
+async function trainerFacts({ folder, files }: FoundPath, opened: OpenFiles): Promise<TrainerFacts | null> {
+  const hasState = files.has("trainer_state.json");
+  if (!hasState && !/^checkpoint-\d+$/.test(basename(folder))) return null;
+  const read = await readTrainerFiles(folder, files, opened);
+  const rates = hasState ? ratesIn(await opened.json(join(folder, "trainer_state.json"))) : [];
+  return { ...read, rates, missing: hasState ? read.missing : ["trainer_state.json", ...read.missing] };
+}
+
+function ledgerOf({ config, weights }: Content, base: OpenedBase | null, model: AuditSubject["model"]): Ledger {
+  if (config === null) return modelLedger(weights, model?.spec ?? null);
+  const spec = base?.facts.spec ?? null;
+  const tensors = weights.tensors.values();
+  return readLedger(spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: DTYPES[spec.torchDtype ?? ""] ?? "F32" });
+}
+
+/** Some models are stored without the first part of their modules' paths (gpt2's `transformer.`): it is put back. */
+function alignedModules(modules: readonly BaseModule[] | null, names: readonly string[]): readonly BaseModule[] | null {
+  if (modules === null) return null;
+  const paths = new Set(modules.map(({ path }) => path));
+  if (names.some((name) => paths.has(name))) return modules;
+  const shifted = names.find((name) => name.includes(".") && paths.has(name.slice(name.indexOf(".") + 1)));
+  if (shifted === undefined) return modules;
+  const first = shifted.slice(0, shifted.indexOf("."));
+  return modules.map(({ path, shape }) => ({ path: `${first}.${path}`, shape }));
+}
+
+/** Why a part is not there, if nothing more particular is known. */
+const REASONS: Readonly<Record<Part, string>> = {
+  adapter: "it is a model, not an adapter",
+  lora: "it is no LoRA adapter",
+  model: "it is an adapter, not a model",
+  base: "without --base",
+  modules: "without --base the base's modules are not known",
+  baseWeights: "without the base's weights (--base FOLDER)",
+  previous: "without --against",
+  earlier: "without --against",
+  ledger: "without a ledger",
+  trainer: "it is no checkpoint of a trainer",
+  optimizer: "there is no optimizer state beside it",
+  tokenizer: "there is no tokenizer.json beside it",
+  banners: "without --banner or --log",
+  record: "there is no record of a run beside it",
+  values: "without --values, --base or --against",
+};
+
+function reasonsFor({ adapter, base, previous, earlier, trainer }: SubjectParts): AuditSubject["absent"] {
+  const type = adapter?.kind === "other" ? { lora: `its PEFT type is ${printable(adapter.peftType, 40)}, not LORA` } : {};
+  const modules =
+    base === null
+      ? {}
+      : { modules: "the base has no weights, and its architecture is not known", baseWeights: "the base was given without weights" };
+  const optimizer = trainer !== null && trainer.unread.length > 0 ? { optimizer: printable(trainer.unread[0] ?? "") } : {};
+  const same = previous !== null && earlier === null ? { earlier: "it may be the last checkpoint, saved again" } : {};
+  return { ...REASONS, ...type, ...modules, ...optimizer, ...same };
+}
+
+async function build(path: string, found: FoundPath, options: SubjectOptions, opened: OpenFiles): Promise<AuditSubject> {
+  const content = await contentOf(found, opened);
+  const { config, weights } = content;
+  const base = options.base === undefined ? null : await openBase(options.base, opened);
+  const model = config === null ? await modelFacts(found.folder, weights, opened) : null;
+  const ledger = ledgerOf(content, base, model);
+  const trainer = await trainerFacts(found, opened);
+  const previous = options.against === undefined ? null : await previousFacts(options.against, opened);
+  const readsValues = options.values === true || base !== null || previous !== null;
+  const keys = config === null ? [] : [...weights.tensors.keys()].map(readKey);
+  const isOrdered = config === null || (base !== null && base.facts.spec !== null);
+  const parts: SubjectParts = {
+    adapter: config,
+    lora: loraOf(config),
+    model,
+    base: base?.facts ?? null,
+    modules: alignedModules(
+      base?.modules ?? null,
+      keys.map(({ module }) => module),
+    ),
+    baseWeights: base?.weights ?? null,
+    previous,
+    earlier: options.expectsChange === false ? null : (previous?.weights ?? null),
+    ledger,
+    trainer,
+    optimizer: trainer === null ? null : optimizerFacts(trainer, ledger, isOrdered),
+    tokenizer: await readTokenizerSize([found.folder, ...(base === null ? [] : [base.facts.path])], opened),
+    banners: options.banners ?? null,
+    record: config === null ? null : await readAdapterRecord(found.folder),
+    values: readsValues ? valueReader() : null,
+  };
+  return { label: printable(basename(path)), weights, keys, ...parts, absent: reasonsFor(parts) };
+}
+
+/**
+ * Opens what is to be judged: configuration and headers now, values when a rule asks.
+ *
+ * @throws FILE_MISSING, FILE_UNREADABLE, JSON_INVALID, LFS_POINTER, PEFT_CONFIG_INVALID, MODEL_CONFIG_INVALID, SAFETENSORS_INVALID,
+ * SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE, RECORD_INVALID
+ */
+export async function openSubject(path: string, options: SubjectOptions): Promise<OpenedSubject> {
+  const opened = new OpenFiles();
+  try {
+    const found = await findPath(path);
+    return { subject: await build(path, found, options, opened), folder: found.folder, close: () => opened.close() };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
