@@ -56,9 +56,10 @@ describe("greedy completion", () => {
   test("stops where the model's positions end, when it is asked to, and at once for no tokens", async () => {
     const ids = Array.from({ length: 127 }, () => 50);
     expect((await completeGreedily(loaded.model, ids, { maxTokens: 9, endIds: [] })).ids).toHaveLength(1);
-    expect(await completeGreedily(loaded.model, [1], { maxTokens: 9, endIds: [], stopRequested: () => true })).toEqual({
-      ids: [],
-      stop: "length",
+    const stopped = completeGreedily(loaded.model, [1], { maxTokens: 9, endIds: [], stopRequested: () => true });
+    expect(await failure(stopped)).toMatchObject({ code: "INTERRUPTED" });
+    expect(await failure(completeGreedily(loaded.model, [...ids, 50], { maxTokens: 1, endIds: [] }))).toMatchObject({
+      code: "DATA_ROW_TOO_LONG",
     });
     expect(await completeGreedily(loaded.model, [1], { maxTokens: 0, endIds: [] })).toEqual({ ids: [], stop: "length" });
   });
