@@ -27,6 +27,7 @@ export const LIGHT = LAYERS.slice(LAYERS.indexOf("audit"));
 
 /** Also run in a browser, so no Node imports; paths under src/. */
 export const BROWSER = [
+  "audit/explain/",
   "ledger",
   "adapter",
   "model",

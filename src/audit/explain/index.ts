@@ -5,15 +5,9 @@ export type { AdapterFacts, AdapterReading, AdapterState } from "./adapter-evide
 export { type Banner, type BannerForm, type PrintedCount, type PrintedPercent, parseBanners } from "./banner.ts";
 export type { Counting } from "./base-sizes.ts";
 export type { CopyState } from "./copy-states.ts";
-export {
-  type ExplainedBase,
-  type ExplainOptions,
-  type ExplainResult,
-  type Explanation,
-  explain,
-  type ObservedCounts,
-} from "./explain.ts";
+export { type ExplainOptions, explain } from "./explain.ts";
 export type { Conflict, CopyHypothesis, FileSize, Hypothesis, TrainedCounts } from "./hypothesis.ts";
+export type { ExplainedBase, ExplainResult, Explanation, ObservedCounts } from "./result.ts";
 export type { BiasChoice } from "./search.ts";
 export type { Sibling } from "./siblings.ts";
 export { hypothesisInWords } from "./words.ts";

@@ -1,6 +1,6 @@
 import { formatBytes, formatCount } from "../../core/index.ts";
-import type { ExplainResult } from "./explain.ts";
 import type { Hypothesis } from "./hypothesis.ts";
+import type { ExplainResult } from "./result.ts";
 import { USUAL_RANKS } from "./siblings.ts";
 import { copiesInWords, counted, countsInWords, fileInWords, hypothesisInWords, listed } from "./words.ts";
 
