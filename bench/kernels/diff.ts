@@ -85,7 +85,7 @@ export async function diffBench(args: string[]): Promise<void> {
   try {
     const rates = await measure(folder, count, Number(values.rounds ?? 5));
     console.log("| files | MB/s (min – max) |\n| --- | --- |");
-    for (const [name, { median, min, max }] of Object.entries(rates))
+    for (const [name, { median, min, max }] of Object.entries<Spread>({ ...rates }))
       console.log(`| ${name} | ${median.toFixed(0)} (${min.toFixed(0)} – ${max.toFixed(0)}) |`);
     const equalOverCmp = Number((rates.equal.median / rates.cmp.median).toFixed(3));
     const peakRssMib = Math.round(process.resourceUsage().maxRSS / 1024);

@@ -32,12 +32,13 @@ describe("help", () => {
   it("lists the commands with examples, on stdout, exit 0", async () => {
     const terminal = fakeTerminal();
     expect(await runCli(["--help"], terminal)).toBe(0);
-    for (const name of ["demo", "train", "continue", "resume", "inspect", "eval", "generate"]) expect(terminal.out()).toContain(name);
+    for (const name of ["demo", "train", "continue", "resume", "inspect", "diff", "eval", "generate"])
+      expect(terminal.out()).toContain(name);
     expect(terminal.out()).toContain("heirloom continue runs/a -c more.yaml");
     expect(terminal.err()).toBe("");
   });
 
-  it.each(["demo", "train", "continue", "resume", "inspect", "eval", "generate"])(
+  it.each(["demo", "train", "continue", "resume", "inspect", "diff", "eval", "generate"])(
     "of %s has a real example and the shared flags",
     async (name) => {
       const terminal = fakeTerminal();

@@ -19,16 +19,17 @@ describe("a Trainer's checkpoint, without Python", () => {
     const moments = await openSafetensors(await source("optimizer-10.safetensors"));
     const state = entryOfDict(optimizer, "state") as ReadonlyMap<PickleValue, PickleValue>;
     expect(state.size).toBe(44);
-    for (const [index, values] of state) {
+    for (const [key, values] of state) {
+      const index = Number(key);
       for (const kind of ["exp_avg", "exp_avg_sq"]) {
         const tensor = entryOfDict(values, kind);
-        const wanted = moments.tensors.get(`${String(index)}.${kind}`);
+        const wanted = moments.tensors.get(`${index}.${kind}`);
         if (!isTorchTensor(tensor)) throw new TypeError("expected a tensor");
         expect({ dtype: tensor.dtype, shape: tensor.shape }).toEqual({ dtype: wanted?.dtype, shape: wanted?.shape });
         const bytes = await tensor.source.read(0, tensor.source.size);
-        expect(Buffer.compare(bytes, await moments.read(`${String(index)}.${kind}`))).toBe(0);
+        expect(Buffer.compare(bytes, await moments.read(`${index}.${kind}`))).toBe(0);
       }
-      expect(await scalar(entryOfDict(values, "step"))).toBe(expected.step[String(index)]);
+      expect(await scalar(entryOfDict(values, "step"))).toBe(expected.step[index]);
     }
     const groups = (entryOfDict(optimizer, "param_groups") as readonly PickleValue[]).map((group) =>
       Object.fromEntries(group as unknown as Map<string, unknown>),

@@ -52,7 +52,7 @@ describe("a torch file under attack", () => {
 
   it("gives only typed errors for any row of opcodes", async () => {
     const codes = [
-      ..."(]})eutlad0N12RbQ",
+      ...Array.from("(]})eutlad0N12RbQ"),
       "\u0081",
       "\u0085",
       "\u0086",
