@@ -15,11 +15,4 @@ export {
 } from "./inspect.ts";
 export * from "./plan/index.ts";
 export type { InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";
-export {
-  type Finding,
-  type FixReport,
-  type SkippedRule,
-  type VerifyOptions,
-  type VerifyResult,
-  verifyPath,
-} from "./verify/index.ts";
+export * from "./verify/index.ts";

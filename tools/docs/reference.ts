@@ -2,6 +2,7 @@
 import { runCli } from "../../src/cli/run.ts";
 import { runJsonSchema } from "../../src/config/index.ts";
 import { ERROR_CODES, InternalError } from "../../src/core/index.ts";
+import { verifyRulesPage } from "./verify-rules.ts";
 
 /** A page of docs/reference. */
 export interface Page {
@@ -171,5 +172,5 @@ ${sections.join("\n\n")}
 
 /** Every page of docs/reference that is written from the program. */
 export async function referencePages(): Promise<Page[]> {
-  return [runFilePage(), errorCodesPage(), await commandsPage()];
+  return [runFilePage(), errorCodesPage(), await commandsPage(), verifyRulesPage(generatedFrom("src/audit/verify/rules"))];
 }

@@ -68,7 +68,7 @@ function factsOf(json: unknown, file: string, path: string, weights: TensorFile 
 }
 
 /** Modules by configuration, else by the names in the weights. */
-export function modulesOf(spec: ModelSpec | null, weights: TensorFile | null): readonly BaseModule[] | null {
+function modulesOf(spec: ModelSpec | null, weights: TensorFile | null): readonly BaseModule[] | null {
   if (spec !== null) return modelModules(spec).map(({ path, shape }) => ({ path, shape }));
   if (weights === null) return null;
   return modelLedger(weights, null).entries.flatMap(({ name, module, role, shape }) =>

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { isHeirloomError } from "../../core/index.ts";
-import { optimizerBytes } from "./fixtures/optimizer.ts";
-import { BASE_CONFIG, baseTensors, KEYS, trainerState } from "./fixtures/tiny.ts";
-import { type FixtureTensor, writeFolder } from "./fixtures/write-files.ts";
+import { optimizerBytes } from "../fixtures/optimizer.ts";
+import { BASE_CONFIG, baseTensors, KEYS, trainerState } from "../fixtures/tiny.ts";
+import { type FixtureTensor, writeFolder } from "../fixtures/write-files.ts";
 import { verifyPath } from "./index.ts";
 
 let root: string;
@@ -96,7 +96,6 @@ it("judges files of any content, or refuses them with an error of ours; messages
           const { findings, skipped } = await verifyPath(join(folder, "subject"), options);
           judged++;
           const texts = [...findings.map(({ message }) => message), ...skipped.map(({ reason }) => reason)];
-          // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not come through.
           for (const text of texts) expect(text).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
         } catch (error) {
           if (!isHeirloomError(error) || error.code === "INTERNAL") throw error;

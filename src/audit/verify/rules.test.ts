@@ -2,10 +2,10 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { HEADER_CASES } from "./fixtures/header-cases.ts";
-import type { RuleCase, Scene } from "./fixtures/rule-case.ts";
-import { VALUE_CASES } from "./fixtures/value-cases.ts";
-import { writeFolder } from "./fixtures/write-files.ts";
+import { HEADER_CASES } from "../fixtures/header-cases.ts";
+import type { RuleCase, Scene } from "../fixtures/rule-case.ts";
+import { VALUE_CASES } from "../fixtures/value-cases.ts";
+import { writeFolder } from "../fixtures/write-files.ts";
 import { type VerifyResult, verifyPath } from "./index.ts";
 import { RULES, type RuleId } from "./rules/index.ts";
 

@@ -2,8 +2,8 @@ import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { adapterFiles, baseFiles, baseTensors, COPIES, KEYS, Q_PAIR, trainerState } from "./fixtures/tiny.ts";
-import { type FixtureFiles, writeFolder } from "./fixtures/write-files.ts";
+import { adapterFiles, baseFiles, baseTensors, COPIES, KEYS, Q_PAIR, trainerState } from "../fixtures/tiny.ts";
+import { type FixtureFiles, writeFolder } from "../fixtures/write-files.ts";
 import { verifyPath } from "./index.ts";
 
 let root: string;
@@ -185,11 +185,11 @@ describe("values", () => {
     const shape = [3, 700_000];
     const of = (at: number) =>
       adapterFiles(SAVED, { ...COPIES, [KEYS.embed]: { shape, dtype: "BF16", values: (i) => (i >= at ? 1 : 0.5) } });
-    const folder = await folderOf({ now: of(1_750_000), then: of(3_000_000) });
-    const { findings } = await verifyPath(join(folder, "now"), { against: join(folder, "then"), only: ["updates-rounded-away"] });
+    const folder = await folderOf({ now: of(1_750_000), before: of(3_000_000) });
+    const { findings } = await verifyPath(join(folder, "now"), { against: join(folder, "before"), only: ["updates-rounded-away"] });
     expect(findings).toEqual([]);
-    const few = await folderOf({ now: of(2_000_000), then: of(3_000_000) });
-    const report = await verifyPath(join(few, "now"), { against: join(few, "then"), only: ["updates-rounded-away"] });
+    const few = await folderOf({ now: of(2_000_000), before: of(3_000_000) });
+    const report = await verifyPath(join(few, "now"), { against: join(few, "before"), only: ["updates-rounded-away"] });
     expect(report.findings.map(({ message }) => message)).toEqual([expect.stringContaining("14.3 %")]);
   });
 });

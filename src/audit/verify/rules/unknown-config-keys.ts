@@ -4,7 +4,7 @@ import { defineRule } from "../types.ts";
 import { listed } from "../wording.ts";
 
 const isSet = (value: unknown): boolean =>
-  value !== null && value !== false && value !== "" && (typeof value !== "object" || Object.keys(value as object).length > 0);
+  value !== null && value !== false && value !== "" && (typeof value !== "object" || Object.keys(value).length > 0);
 
 /** True if `version` is later than `known`; versions of other forms are not. */
 function isLater(version: string, known: string): boolean {
