@@ -41,7 +41,7 @@ function demoConfig(output: string, prompts: readonly string[]): Record<string, 
     adapter: { rank: 32, alpha: 32, targetModules: "all-linear", modulesToSave: FULL_COPIES },
     data: { train: demoFile("definitions-train.jsonl"), eval: { definitions: demoFile("definitions-eval.jsonl") }, maxLength: 256 },
     training: {
-      epochs: 3,
+      epochs: 2,
       batchSize: 8,
       learningRate: 2e-3,
       schedule: "cosine",
@@ -75,7 +75,7 @@ async function continuationValues(): Promise<string> {
       train: demoFile("verses-train.jsonl"),
       eval: { definitions: demoFile("definitions-eval.jsonl"), verses: demoFile("verses-eval.jsonl") },
     },
-    training: { epochs: 2, warmupSteps: 3 },
+    training: { epochs: 1, warmupSteps: 3 },
   });
 }
 
