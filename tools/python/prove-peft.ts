@@ -9,7 +9,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { currentCommit } from "../../bench/steps/report.ts";
 import { encodeFromF32 } from "../../src/codecs/index.ts";
@@ -181,7 +181,7 @@ try {
     name: flags.name,
     date: new Date().toISOString().slice(0, 10),
     commit: currentCommit(),
-    model: workshop === null ? basename(base) : "a tiny random Llama",
+    model: flags.base !== undefined ? flags.base : "a tiny random Llama",
     adapter: "rank 8, alpha 16, all-linear, embed_tokens and lm_head in full",
     steps: Number(flags.steps),
     versions: { heirloom: version, node: process.versions.node, ...cases[0]?.check.versions },
