@@ -39,7 +39,7 @@ export function copiesInWords(copies: readonly CopyHypothesis[]): string {
 }
 
 /** The modules with LoRA, in words where they are all of them. */
-export function targetsInWords(targets: readonly string[], linears: readonly string[]): string {
+function targetsInWords(targets: readonly string[], linears: readonly string[]): string {
   const inLayers = targets.filter((name) => linears.includes(name));
   if (inLayers.length !== linears.length) return targets.join(", ");
   const more = targets.filter((name) => !linears.includes(name));
@@ -47,7 +47,7 @@ export function targetsInWords(targets: readonly string[], linears: readonly str
 }
 
 /** `all 32 layers`, `16 of 32 layers (first, last or any: no count tells)` */
-export function layersInWords(layers: Hypothesis["layers"]): string {
+function layersInWords(layers: Hypothesis["layers"]): string {
   if (layers === null) return "layers unknown";
   if (layers.count === 0) return "no layer";
   if (layers.count === layers.of) return `all ${layers.of} layers`;
