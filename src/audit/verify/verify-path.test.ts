@@ -1,7 +1,8 @@
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { planSafetensors } from "../../formats/index.ts";
 import { adapterFiles, baseFiles, baseTensors, COPIES, KEYS, Q_PAIR, trainerState } from "../fixtures/tiny.ts";
 import { type FixtureFiles, writeFolder } from "../fixtures/write-files.ts";
 import { verifyPath } from "./index.ts";
@@ -34,6 +35,40 @@ function checkpoint(step: number, lora: number, copies: number, config: object =
     ...adapterFiles({ ...SAVED, ...config }, tensors),
     "trainer_state.json": trainerState({ global_step: step, max_steps: 4000, epoch: 1, num_train_epochs: 4000 / step, log_history: [] }),
   };
+}
+
+const LINEARS: readonly (readonly [path: string, out: number, width: number])[] = [
+  ["self_attn.q_proj", 4096, 4096],
+  ["self_attn.k_proj", 1024, 4096],
+  ["self_attn.v_proj", 1024, 4096],
+  ["self_attn.o_proj", 4096, 4096],
+  ["mlp.gate_proj", 14_336, 4096],
+  ["mlp.up_proj", 14_336, 4096],
+  ["mlp.down_proj", 4096, 14_336],
+];
+const LLAMA_8B_CONFIG = {
+  peft_type: "LORA",
+  r: 64,
+  lora_alpha: 64,
+  target_modules: LINEARS.map(([path]) => path.split(".")[1]),
+  ...SAVED,
+};
+
+function llama8bTensors(rank: number): [name: string, shape: number[]][] {
+  const lora = Array.from({ length: 32 }, (_, layer) =>
+    LINEARS.flatMap(([path, out, width]): [string, number[]][] => [
+      [`base_model.model.model.layers.${layer}.${path}.lora_A.weight`, [rank, width]],
+      [`base_model.model.model.layers.${layer}.${path}.lora_B.weight`, [out, rank]],
+    ]),
+  ).flat();
+  return [[KEYS.embed, [128_256, 4096]], ...lora, [KEYS.head, [128_256, 4096]]];
+}
+
+/** A safetensors file whose data are a hole: headers tell all that is needed here. */
+async function writeHeaderOnly(path: string, tensors: readonly [name: string, shape: number[]][]): Promise<void> {
+  const { header, bytes } = planSafetensors(tensors.map(([name, shape]) => ({ name, shape, dtype: "F32" as const })));
+  await writeFile(path, header);
+  await truncate(path, bytes);
 }
 
 describe("a run with checkpoints", () => {
@@ -191,6 +226,22 @@ describe("values", () => {
     const few = await folderOf({ now: of(2_000_000), before: of(3_000_000) });
     const report = await verifyPath(join(few, "now"), { against: join(few, "before"), only: ["updates-rounded-away"] });
     expect(report.findings.map(({ message }) => message)).toEqual([expect.stringContaining("14.3 %")]);
+  });
+});
+
+describe("the case that this project began with", () => {
+  it("a rank-64 adapter with both copies of LLaMA-3.1-8B, and a trainer that counted 167,772,160", async () => {
+    const folder = await folderOf({ ".": { "adapter_config.json": LLAMA_8B_CONFIG } });
+    await writeHeaderOnly(join(folder, "adapter_model.safetensors"), llama8bTensors(64));
+    const verify = (banner: string) =>
+      verifyPath(folder, { base: "vectors/configs/llama-3.1-8b.json", banner, only: ["banner-contradicts"] });
+    const bad = await verify("trainable params: 167,772,160 (1.81%)");
+    expect(bad.findings.map(({ message }) => message)).toEqual([
+      "line 1 says that 167,772,160 parameters were trained, and the adapter stores 1,218,445,312: the difference is exactly the 1,050,673,152 of embed_tokens and lm_head, so that they were frozen",
+    ]);
+    expect((await verify("trainable params: 1,218,445,312 || all params: 9,248,706,560 || trainable%: 13.1742")).ok).toBe(true);
+    const other = await verify("trainable params: 1,134,559,232 || all params: 9,164,820,480 || trainable%: 12.3795");
+    expect(other.findings.map(({ message }) => message)).toEqual([expect.stringContaining("another adapter, or other tensors frozen")]);
   });
 });
 

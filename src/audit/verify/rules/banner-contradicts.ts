@@ -2,7 +2,7 @@ import { formatCount } from "../../../core/index.ts";
 import { diskKey, type LedgerEntry, ledgerCounts } from "../../../ledger/index.ts";
 import { isHead } from "../keys.ts";
 import { defineRule, type PrintedBanner, type SubjectWith } from "../types.ts";
-import { areText, tensorsText } from "../wording.ts";
+import { tensorsText } from "../wording.ts";
 
 const sum = (entries: readonly LedgerEntry[]): number => entries.reduce((total, { parameters }) => total + parameters, 0);
 
@@ -27,7 +27,10 @@ function contradiction({ ledger, base }: SubjectWith<"adapter" | "ledger">, bann
   if (frozen === null) return [{ message: `${printed}: another adapter, or other tensors frozen` }];
   const keys = frozen.map(({ name }) => diskKey(name));
   return [
-    { message: `${printed}: exactly ${tensorsText(keys)} more, so that ${tensorsText(keys)} ${areText(keys)} frozen`, tensors: keys },
+    {
+      message: `${printed}: the difference is exactly the ${formatCount(sum(frozen))} of ${tensorsText(keys)}, so that ${keys.length === 1 ? "it was" : "they were"} frozen`,
+      tensors: keys,
+    },
   ];
 }
 
