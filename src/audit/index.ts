@@ -14,5 +14,6 @@ export {
   inspectPath,
 } from "./inspect.ts";
 export * from "./plan/index.ts";
+export * from "./recipe/index.ts";
 export type { InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";
 export * from "./verify/index.ts";

@@ -57,6 +57,8 @@ export const ERROR_CODES = {
   CONTINUE_CHANGE_INVALID: { exit: 12, summary: "A change asked of a continuation cannot be made." },
   BASE_MISMATCH: { exit: 12, summary: "The base model is not the one that the adapter was trained on." },
   TOKENIZER_TOO_LARGE: { exit: 12, summary: "The tokenizer has ids beyond the rows of the embedding." },
+  RECIPE_UNSUPPORTED: { exit: 12, summary: "A tool cannot go on with this adapter as what it is." },
+  RECIPE_INCOMPLETE: { exit: 12, summary: "The adapter's files do not say enough to write a recipe." },
   LEDGER_MISMATCH: { exit: 12, summary: "The trainable tensors are not those that the ledger states." },
   RESUME_CHANGED: { exit: 12, summary: "A resumed run's configuration or data differs from its record." },
   // others

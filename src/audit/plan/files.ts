@@ -28,10 +28,11 @@ function adapterFiles(
   resolved: ResolvedAdapter,
   copies: SafetensorsDtype,
 ): PlannedFile[] {
-  const tensors = adapterTensors(resolved).map(({ name, shape, role }) => ({ name, shape, dtype: role === "full_copy" ? copies : "F32" }));
+  const dtypeOf = (role: string): SafetensorsDtype => (role === "full_copy" ? copies : "F32");
+  const tensors = adapterTensors(resolved).map(({ name, shape, role }) => ({ name, shape, dtype: dtypeOf(role) }));
   const config = new TextEncoder().encode(serializePeftConfig(peftFromAdapter(storedAdapter(spec, adapter)))).byteLength;
   return [
-    planned(`${folder}/adapter_model.safetensors`, tensors as TensorPlan[]),
+    planned(`${folder}/adapter_model.safetensors`, tensors),
     { file: `${folder}/adapter_config.json`, bytes: config, tensorBytes: 0 },
   ];
 }

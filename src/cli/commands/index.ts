@@ -6,6 +6,7 @@ import { explain } from "./explain.ts";
 import { generate } from "./generate.ts";
 import { inspect } from "./inspect.ts";
 import { plan } from "./plan.ts";
+import { recipe } from "./recipe.ts";
 import { resume } from "./resume.ts";
 import { train } from "./train.ts";
 import { verify } from "./verify.ts";
@@ -21,6 +22,7 @@ export const COMMANDS = {
   diff,
   explain,
   plan,
+  recipe,
   eval: evalCommand,
   generate,
 };

@@ -1,0 +1,61 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { RecipeResult, RecipeTool } from "../../audit/index.ts";
+import { HeirloomError } from "../../core/index.ts";
+import { writeTextAtomic } from "../../core/node/index.ts";
+import { defineCommand } from "../command.ts";
+import { textFlag } from "../config-flags.ts";
+import { pathFrom } from "../paths.ts";
+
+interface Flags {
+  readonly for?: RecipeTool;
+  readonly base?: string;
+  readonly guard?: boolean;
+  readonly output?: string;
+}
+
+// audit's own list, which loading here would slow every command's start.
+const TOOLS = ["unsloth", "peft", "trl", "axolotl", "llama-factory"] as const satisfies readonly RecipeTool[];
+
+export const recipe = defineCommand<Flags, [adapter: string], RecipeResult>({
+  brief: "What another tool needs to go on with exactly this adapter",
+  description:
+    "Writes what Unsloth, PEFT, TRL, Axolotl or LlamaFactory needs to go on with exactly this adapter: every selection and learning-rate group, the checkpoint where there is one, and a guard that stops before the first step if other tensors would be trained. What a tool cannot express is refused by name.",
+  examples: [
+    { line: "recipe runs/a/adapter --for trl", what: "a script on stdout" },
+    { line: "recipe out/checkpoint-500 --for axolotl -o recipe", what: "its files in a folder" },
+    { line: "recipe runs/a/adapter --guard", what: "the guard alone, for any training script" },
+  ],
+  flags: {
+    for: { kind: "enum", values: TOOLS, optional: true, brief: "Tool to write for" },
+    base: textFlag("Name or folder of the base model, if not the one that the adapter names", "base"),
+    guard: { kind: "boolean", optional: true, withNegated: false, brief: "Only the guard" },
+    output: textFlag("Folder to write the files into; default: print them", "path"),
+  },
+  aliases: { o: "output" },
+  positional: {
+    kind: "tuple",
+    parameters: [{ brief: "Folder of an adapter, a checkpoint or a run", placeholder: "adapter", parse: (text: string) => text }],
+  },
+  async run({ for: tool, base, guard = false, output }, [adapter], { folder }) {
+    if (!guard && tool === undefined) {
+      throw new HeirloomError("USAGE", "expected --for or --guard, found neither", { hint: `--for ${TOOLS.join("|")}` });
+    }
+    const { writeRecipe } = await import("../../audit/index.ts");
+    const result = await writeRecipe({
+      adapter: pathFrom(folder, adapter),
+      tool: guard ? null : (tool ?? null),
+      ...(base === undefined ? {} : { base }),
+    });
+    if (output !== undefined) {
+      const target = pathFrom(folder, output);
+      await mkdir(target, { recursive: true });
+      for (const { name, text } of result.files) await writeTextAtomic(join(target, name), text);
+    }
+    return result;
+  },
+  async render(result, view, { output }) {
+    const { recipeView } = await import("../views/recipe.ts");
+    return recipeView(result, view, output ?? null);
+  },
+});
