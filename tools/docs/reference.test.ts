@@ -11,5 +11,5 @@ it("the reference pages say what the program does; `npm run docs` writes them", 
 it("the page of symptoms names every rule of the audit, and no other", () => {
   const page = readFileSync(new URL("../../docs/what-verify-catches.md", import.meta.url), "utf8");
   const named = [...page.matchAll(/verify-rules\.md#([a-z0-9-]+)/g)].map(([, id]) => id);
-  expect([...new Set(named)].sort()).toEqual(ALL_RULES.map(({ id }) => id).sort());
+  expect(new Set(named)).toEqual(new Set(ALL_RULES.map(({ id }) => id)));
 });

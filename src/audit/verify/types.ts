@@ -164,5 +164,5 @@ export function defineRule<const N extends Part>(
   },
 ): Rule {
   // The engine runs a rule only on subjects that have all the parts in `needs`.
-  return rule as Rule;
+  return rule;
 }
