@@ -31,8 +31,9 @@ test("a mask depends on seed, update, micro-step and layer, and on nothing else"
   fc.assert(
     fc.property(position, fc.integer({ min: 1, max: 300 }), (at, length) => {
       const whole = mask(0.5, at);
-      expect(mask(0.5, at)).toEqual(whole);
-      expect(mask(0.5, at, "q_proj", length)).toEqual(whole.subarray(0, length));
+      // As bytes: comparing element by element would take most of the test's time.
+      expect(Buffer.compare(mask(0.5, at), whole)).toBe(0);
+      expect(Buffer.compare(mask(0.5, at, "q_proj", length), whole.subarray(0, length))).toBe(0);
       const others = [
         { ...at, seed: at.seed ^ 1 },
         { ...at, update: at.update + 1 },
@@ -43,7 +44,7 @@ test("a mask depends on seed, update, micro-step and layer, and on nothing else"
         expect(Math.abs(equal - 0.5)).toBeLessThan(6 * Math.sqrt(0.25 / COUNT));
       }
     }),
-    { seed, numRuns: 40 },
+    { seed, numRuns: 20 },
   );
 });
 

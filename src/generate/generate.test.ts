@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { evalBatches } from "../data/index.ts";
+import { runJob } from "../core/node/index.ts";
+import { tinyBatch } from "../engine/fixtures/tiny-engine.ts";
 import { TINY_IDS, TINY_VOCAB, withValues } from "../engine/fixtures/tiny-model.ts";
 import { failure, TinyWorkshop } from "../train/fixtures/tiny-run.ts";
 import { evaluate } from "../train/index.ts";
+import { generateJob } from "./generate-worker.ts";
 import { completeGreedily, endTokens, promptIds } from "./greedy.ts";
-import { generate, type LoadedModel, loadModel } from "./index.ts";
+import { type LoadedModel, loadModel } from "./index.ts";
 
 let workshop: TinyWorkshop;
 let loaded: LoadedModel;
@@ -21,12 +23,8 @@ afterAll(async () => {
 /** The most likely next token, from the logits of every position of an unpadded full forward pass. */
 async function nextByFullForward(ids: readonly number[]): Promise<number> {
   const inputIds = Int32Array.from(ids);
-  const [batch] = evalBatches([{ inputIds, labels: inputIds, row: 1, source: "test" }], {
-    batchSize: 1,
-    maxLength: ids.length,
-    packing: false,
-  });
-  const logits = await loaded.model.logits(batch!);
+  const batch = tinyBatch([{ inputIds, labels: inputIds, row: 1, source: "test" }], ids.length);
+  const logits = await loaded.model.logits(batch);
   const last = logits.subarray((ids.length - 1) * TINY_VOCAB, ids.length * TINY_VOCAB);
   return last.indexOf(Math.max(...last));
 }
@@ -77,16 +75,15 @@ describe("a trained adapter", () => {
     const { evaluations } = await evaluate({ path: result.run });
     // The same weights on the same batches, but the runtime's default threads sum in another order.
     expect(evaluations[0]?.loss).toBeCloseTo(result.evaluations[0]?.after as number, 5);
-    const told = await generate({ path: join(result.run, "checkpoint-2"), prompts: ["amber 0:", ""], maxTokens: 3, chat: false });
+    const request = { path: join(result.run, "checkpoint-2"), prompts: ["amber 0:", ""], maxTokens: 3, chat: false };
+    const told = await runJob(generateJob, request, { inline: true });
     expect(told.completions.map(({ prompt }) => prompt)).toEqual(["amber 0:", ""]);
     expect(told.completions.every(({ tokens }) => tokens <= 3)).toBe(true);
   });
 
-  test("cannot chat without a template, nor be evaluated without data", async () => {
-    expect(await failure(generate({ path: workshop.base, prompts: ["a"], maxTokens: 1, chat: true }))).toMatchObject({
-      code: "CHAT_TEMPLATE_INVALID",
-    });
-    expect(await failure(evaluate({ path: workshop.base }))).toMatchObject({ code: "DATA_EMPTY" });
+  test("cannot chat without a template", async () => {
+    const request = { path: workshop.base, prompts: ["a"], maxTokens: 1, chat: true };
+    expect(await failure(runJob(generateJob, request, { inline: true }))).toMatchObject({ code: "CHAT_TEMPLATE_INVALID" });
   });
 });
 

@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runJob } from "../core/node/index.ts";
 import { type TinyModelOptions, withValues } from "../engine/fixtures/tiny-model.ts";
 import { readRunRecord } from "../runs/index.ts";
+import { evaluateJob } from "./evaluate-worker.ts";
 import { failure, TinyWorkshop, tinyRows } from "./fixtures/tiny-run.ts";
 
 type Values = Readonly<Record<string, unknown>>;
@@ -66,6 +68,12 @@ describe("a base model", () => {
     const path = join(base, "config.json");
     writeFileSync(path, readFileSync(path, "utf8").replace('"llama"', '"gemma2"').replace("LlamaForCausalLM", "Gemma2ForCausalLM"));
     expect(await refused({ base })).toMatchObject({ code: "ARCHITECTURE_UNSUPPORTED", exitCode: 12 });
+  });
+
+  test("whose tokenizer.json is no tokenizer is TOKENIZER_INVALID", async () => {
+    const base = await workshop.model("bad-tokenizer", {});
+    writeFileSync(join(base, "tokenizer.json"), '{"version": "1.0", "model": {"type": "Unigram"}}');
+    expect(await refused({ base })).toMatchObject({ code: "TOKENIZER_INVALID", exitCode: 11 });
   });
 
   test("with fewer embedding rows than the tokenizer has ids is TOKENIZER_TOO_LARGE", async () => {
@@ -139,6 +147,11 @@ describe("data", () => {
       exitCode: 10,
     });
   });
+});
+
+test("an evaluation without data is DATA_EMPTY", async () => {
+  const job = runJob(evaluateJob, { path: workshop.base }, { inline: true });
+  expect(await failure(job)).toMatchObject({ code: "DATA_EMPTY", exitCode: 10 });
 });
 
 describe("a run that diverges", () => {

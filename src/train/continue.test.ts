@@ -207,7 +207,7 @@ describe("a foreign adapter", () => {
     const foreign = foreignCopy(adapter, workshop.path("foreign"));
     const told = await workshop.continue(foreign);
     const notes = told.events.flatMap((event) => (event.type === "note" ? [event.message] : []));
-    expect(notes[0]).toBe("the adapter has no record of its training, so these were assumed:");
+    expect(notes[0]).toMatch(/^the adapter has no record of its training/);
     expect(notes.some((note) => note.includes(workshop.base))).toBe(true);
     expect((await readRunRecord(told.result.run)).assumptions).toEqual(notes);
     expect(told.result.counts).toEqual(parent.result.counts);

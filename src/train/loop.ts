@@ -41,7 +41,7 @@ export interface LoopOutcome {
   readonly last: readonly EvaluationRecord[];
 }
 
-function isFinite(values: Float32Array): boolean {
+function allFinite(values: Float32Array): boolean {
   return values.every((value) => value - value === 0);
 }
 
@@ -121,7 +121,7 @@ class Loop {
   /** Keeps the state before a failed update, if it is sound itself, and tells the way on. */
   async keepLastGood(step: number, error: HeirloomError): Promise<HeirloomError> {
     const [problem] = error.problems;
-    if (!this.run.session.model.weights.trained.every(({ values }) => isFinite(values))) return error;
+    if (!this.run.session.model.weights.trained.every(({ values }) => allFinite(values))) return error;
     const checkpoint = await this.checkpoint(step, []);
     const hint = `heirloom continue ${checkpoint} with a lower training.learningRate or a longer warm-up`;
     return HeirloomError.of([{ ...problem, hint, details: { ...problem.details, checkpoint } }]);

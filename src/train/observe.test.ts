@@ -18,13 +18,18 @@ afterAll(() => workshop.close());
 
 type Outputs = Graph["outputs"];
 
-/** A runtime that loses outputs of graphs before it compiles them, as a bug in autodiff or in the engine would. */
+/**
+ * A runtime that loses outputs of graphs, as a bug in autodiff or in the engine
+ * would. It compiles the rest on paper only: nothing is run here.
+ */
 function lossyRuntime(loses: (output: string, program: string) => boolean): Runtime {
   return {
     ...runtime,
     compile(whole, options) {
-      const kept: Outputs = Object.fromEntries(Object.entries(whole.outputs).filter(([name]) => !loses(name, options?.name ?? "")));
-      return runtime.compile(graph({ outputs: kept }), options);
+      const name = options?.name ?? "";
+      const kept: Outputs = Object.fromEntries(Object.entries(whole.outputs).filter(([output]) => !loses(output, name)));
+      const { inputs, outputs } = graph({ outputs: kept });
+      return Promise.resolve({ name, inputs, outputs, run: () => Promise.resolve(), dispose: () => Promise.resolve() });
     },
   };
 }
@@ -104,7 +109,10 @@ describe("the observed ledger", () => {
   });
 
   test("notices every optimizer slot that is missing or has no state", async () => {
-    const { prepared, session, source } = await openSession(workshop.configure().config, runtime);
+    const { prepared, session, source } = await openSession(
+      workshop.configure().config,
+      lossyRuntime(() => false),
+    );
     const { batch, sequence } = source.next();
     const { slots } = session.optimizer;
     expect(slots).toHaveLength(30);
@@ -120,7 +128,10 @@ describe("the observed ledger", () => {
   });
 
   test("knows the group of the slot, not that of the plan", async () => {
-    const { prepared, session, source } = await openSession(workshop.configure().config, runtime);
+    const { prepared, session, source } = await openSession(
+      workshop.configure().config,
+      lossyRuntime(() => false),
+    );
     const { batch, sequence } = source.next();
     const slots = session.optimizer.slots.map((slot) => (slot.parameter.name === HEAD ? { ...slot, group: "default" } : slot));
     const ledger = await observeSession(session.model, { ...session.optimizer, slots, step: 0, update: () => undefined }, batch, sequence);

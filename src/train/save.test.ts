@@ -92,10 +92,9 @@ describe("what is saved", () => {
     await rewriteTensors(path, (tensors) => tensors.slice(1));
     expect(await failure(check())).toMatchObject({ code: "LEDGER_MISMATCH", exitCode: 12 });
     writeFileSync(path, whole);
-    await rewriteTensors(path, ([first, ...rest]) => [
-      { ...first!, dtype: "BF16", bytes: first!.bytes.slice(0, first!.bytes.length / 2) },
-      ...rest,
-    ]);
+    await rewriteTensors(path, (tensors) =>
+      tensors.map((tensor, i) => (i > 0 ? tensor : { ...tensor, dtype: "BF16", bytes: tensor.bytes.slice(0, tensor.bytes.length / 2) })),
+    );
     expect((await failure(check())).message).toMatch(/expected dtype F32, found BF16/);
     writeFileSync(path, whole.subarray(0, whole.length - 1));
     expect(await failure(check())).toMatchObject({ code: "SAFETENSORS_TRUNCATED" });
@@ -107,7 +106,10 @@ describe("what is saved", () => {
     const { ledger } = await keeper(FULL, (same) => same);
     const folder = join(result.run, "model");
     await assertSavedModel(folder, ledger);
-    await rewriteTensors(join(folder, "model.safetensors"), (tensors) => [...tensors, { ...tensors[0]!, name: "stray" }]);
+    await rewriteTensors(join(folder, "model.safetensors"), (tensors) => [
+      ...tensors,
+      ...tensors.slice(0, 1).map((tensor) => ({ ...tensor, name: "stray" })),
+    ]);
     expect((await failure(assertSavedModel(folder, ledger))).message).toContain("stray");
   });
 
