@@ -140,7 +140,13 @@ ${rows.join("\n")}
 /** What a command line prints, without colour. */
 async function printed(inputs: readonly string[]): Promise<string> {
   let text = "";
-  const stdout = { write: (part: string) => void (text += part), isTTY: false, columns: 100 };
+  const stdout = {
+    isTTY: false,
+    columns: 100,
+    write(part: string) {
+      text += part;
+    },
+  };
   const stderr = { ...stdout, write: () => undefined };
   const status = await runCli(inputs, { stdout, stderr, env: {}, folder: ".", onInterrupt: () => () => undefined, exit: () => undefined });
   if (status !== 0) throw new InternalError(`heirloom ${inputs.join(" ")} ended with ${status}`);

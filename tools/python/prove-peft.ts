@@ -192,7 +192,7 @@ try {
   writeFileSync(
     GALLERY,
     page.replace(
-      /(<!-- results -->\n)[^]*(\n<!-- end of results -->)/,
+      /(<!-- results -->\n)[\s\S]*(\n<!-- end of results -->)/,
       (_, open: string, close: string) => `${open}${resultTable()}${close}`,
     ),
   );

@@ -135,7 +135,7 @@ function trainedParts({ ledger, trained, accumulation }: MemoryCase): MemoryPart
 }
 
 /** Floats per token that a trained block keeps from its forward pass for its backward pass. */
-export function keptPerToken(spec: ModelSpec, ranks: number): number {
+function keptPerToken(spec: ModelSpec, ranks: number): number {
   const q = spec.headCount * spec.headDim;
   const kv = spec.kvHeadCount * spec.headDim;
   // With q and k norms their inputs and scales are kept as well as their results.

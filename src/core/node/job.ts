@@ -68,7 +68,7 @@ function isOurInput(value: unknown): value is WorkerInput {
  * worker that {@link runJob} started.
  *
  * @example
- * ```ts
+ * ```ts no-run
  * export const trainJob = defineJob<TrainRequest, TrainEvent, TrainResult>(import.meta.url, async (request, { emit, stopRequested }) => { … });
  * ```
  */
