@@ -87,7 +87,7 @@ describe("an opened file", () => {
   });
 
   test("must be there and be a file: a folder, a device and a FIFO are refused without waiting", async () => {
-    execFileSync("mkfifo", [at("fifo")]);
+    execFileSync("sh", ["-c", 'mkfifo "$0"', at("fifo")]);
     await expect(openFile(at("absent"))).rejects.toMatchObject({ code: "FILE_MISSING", exitCode: 11 });
     for (const path of [folder, "/dev/zero", at("fifo")]) await expect(openFile(path)).rejects.toMatchObject({ code: "FILE_UNREADABLE" });
   });
