@@ -204,7 +204,7 @@ ${PRECISION}
     max_length=MAX_LENGTH,
 )
 trainer = ContinuedTrainer(
-    model=model,  # no peft_config beside it: TRL would refuse it, or before 0.27 put a second adapter on
+    model=model,  # no peft_config beside it: TRL refuses both, and older ones merged this adapter and began another
     args=arguments,
     train_dataset=load_dataset("json", data_files=DATA, split="train"),
     processing_class=tokenizer,
