@@ -20,7 +20,7 @@ export function writeError(error: unknown, path: string): HeirloomError {
 }
 
 /** Makes what was renamed or made in a folder outlast a power cut. */
-export async function syncFolder(path: string): Promise<void> {
+async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, "r");
   try {
     await handle.sync();
@@ -42,7 +42,8 @@ export async function writeFileAtomic(path: string, chunks: AsyncIterable<Uint8A
     try {
       for await (const chunk of chunks) {
         let done = 0;
-        while (done < chunk.byteLength) done += (await handle.write(chunk, done, Math.min(MAX_CALL_BYTES, chunk.byteLength - done))).bytesWritten;
+        while (done < chunk.byteLength)
+          done += (await handle.write(chunk, done, Math.min(MAX_CALL_BYTES, chunk.byteLength - done))).bytesWritten;
       }
       await handle.sync();
     } finally {
