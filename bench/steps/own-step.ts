@@ -10,7 +10,14 @@ import { PEFT_VERSION, resolveTargets } from "../../src/adapter/index.ts";
 import { loadRuntime } from "../../src/compute/index.ts";
 import { RandomStream } from "../../src/core/index.ts";
 import type { MicroBatch } from "../../src/data/index.ts";
-import { type CachePolicy, CausalModel, loadModelFolder, loraPlans, newAdapterParameters, openModelFolder } from "../../src/engine/index.ts";
+import {
+  type CachePolicy,
+  CausalModel,
+  loadModelFolder,
+  loraPlans,
+  newAdapterParameters,
+  openModelFolder,
+} from "../../src/engine/index.ts";
 import { TrainingSession } from "../../src/train/index.ts";
 
 const { values: flags } = parseArgs({
@@ -27,7 +34,13 @@ const { values: flags } = parseArgs({
   },
 });
 
-const [batch, sequence, rank, steps, warmup] = [flags.batch, flags.seq, flags.rank, flags.steps, flags.warmup].map(Number) as [number, number, number, number, number];
+const [batch, sequence, rank, steps, warmup] = [flags.batch, flags.seq, flags.rank, flags.steps, flags.warmup].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+];
 
 /** Full rows of random tokens, all labelled: `batch × (sequence − 1)` labels, as in PyTorch after the shift. */
 function randomBatch(vocabSize: number, stream: RandomStream): MicroBatch {

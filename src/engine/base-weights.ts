@@ -33,11 +33,7 @@ export class BaseWeights {
   readonly doubleQuant: boolean;
   readonly #held: Map<string, Held>;
 
-  constructor(
-    spec: ModelSpec,
-    held: Map<string, Held>,
-    facts: { quantized: ReadonlySet<string>; doubleQuant: boolean },
-  ) {
+  constructor(spec: ModelSpec, held: Map<string, Held>, facts: { quantized: ReadonlySet<string>; doubleQuant: boolean }) {
     this.spec = spec;
     this.#held = held;
     this.quantized = facts.quantized;

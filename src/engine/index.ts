@@ -2,7 +2,14 @@
 // losses, logits and gradients; knows nothing of optimizers, schedules, runs or
 // files other than the tensors that it is handed.
 export { type AdapterParameterOptions, baseParameters, newAdapterParameters, readAdapterParameters } from "./adapter-parameters.ts";
-export { type BaseOptions, type BaseTensor, BaseWeights, type CachePolicy, loadBaseWeights, type QuantizationChoice } from "./base-weights.ts";
+export {
+  type BaseOptions,
+  type BaseTensor,
+  BaseWeights,
+  type CachePolicy,
+  loadBaseWeights,
+  type QuantizationChoice,
+} from "./base-weights.ts";
 export type { LoraPlan } from "./block-stack.ts";
 export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-model.ts";
 export type { DropoutPosition } from "./dropout.ts";

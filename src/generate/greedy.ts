@@ -31,10 +31,17 @@ export interface GreedyOutcome {
 
 function requireFit(promptTokens: number, maxPositions: number): void {
   if (promptTokens === 0) {
-    throw new HeirloomError("DATA_EMPTY", "expected a prompt of at least one token, found none", { where: "prompt", hint: "this tokenizer adds no start token, so the prompt cannot be empty" });
+    throw new HeirloomError("DATA_EMPTY", "expected a prompt of at least one token, found none", {
+      where: "prompt",
+      hint: "this tokenizer adds no start token, so the prompt cannot be empty",
+    });
   }
   if (promptTokens >= maxPositions) {
-    throw new HeirloomError("DATA_ROW_TOO_LONG", `expected a prompt of fewer than ${maxPositions} tokens, the model's context, found ${promptTokens}`, { where: "prompt", hint: "shorten the prompt" });
+    throw new HeirloomError(
+      "DATA_ROW_TOO_LONG",
+      `expected a prompt of fewer than ${maxPositions} tokens, the model's context, found ${promptTokens}`,
+      { where: "prompt", hint: "shorten the prompt" },
+    );
   }
 }
 

@@ -5,22 +5,37 @@ import { writeError } from "../core/node/index.ts";
 /** Events kept in memory before they are written; `flush` and `close` write the rest. */
 const BUFFERED_EVENTS = 64;
 
+/** Longest line looked for when a log is opened; events are far shorter. */
+const TAIL_BYTES = 1024 * 1024;
+const LINE_FEED = 0x0a;
+
+/** Ends a log at its last whole line. */
+async function cutTornLine(handle: FileHandle): Promise<void> {
+  const { size } = await handle.stat();
+  const tail = Buffer.alloc(Math.min(size, TAIL_BYTES));
+  await handle.read(tail, 0, tail.length, size - tail.length);
+  const end = size - tail.length + tail.lastIndexOf(LINE_FEED) + 1;
+  if (end < size) await handle.truncate(end);
+}
+
 /** Append-only JSON Lines: one event a line, whole lines only. */
 export class EventLog {
   readonly #path: string;
   readonly #handle: FileHandle;
-  #lines: string[] = [];
+  readonly #lines: string[] = [];
 
   private constructor(path: string, handle: FileHandle) {
     this.#path = path;
     this.#handle = handle;
   }
 
-  /** Opens a log for appending; makes it and its folder if need be. */
+  /** Opens a log for appending; makes it and its folder if need be. A last line that a crash cut short is taken off. */
   static async open(path: string): Promise<EventLog> {
     try {
       await mkdir(dirname(path), { recursive: true });
-      return new EventLog(path, await open(path, "a"));
+      const handle = await open(path, "a+");
+      await cutTornLine(handle);
+      return new EventLog(path, handle);
     } catch (error) {
       throw writeError(error, path);
     }
@@ -33,10 +48,10 @@ export class EventLog {
   }
 
   async #write(): Promise<void> {
-    const text = this.#lines.join("");
-    this.#lines = [];
+    const count = this.#lines.length;
     try {
-      if (text !== "") await this.#handle.appendFile(text);
+      if (count > 0) await this.#handle.appendFile(this.#lines.join(""));
+      this.#lines.splice(0, count);
     } catch (error) {
       throw writeError(error, this.#path);
     }

@@ -3,7 +3,6 @@
 export { EventLog } from "./event-log.ts";
 export { fingerprintModel } from "./fingerprint.ts";
 export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES } from "./layout.ts";
-export { requireSameBase } from "./same-base.ts";
 export {
   ADAPTER_RECORD,
   type AdapterRecord,
@@ -17,3 +16,4 @@ export {
   readRunRecord,
   writeRunRecord,
 } from "./record.ts";
+export { requireSameBase } from "./same-base.ts";

@@ -129,8 +129,8 @@ describe("data", () => {
       const { data } = await readRunRecord(result.run);
       return [...events.flatMap((event) => (event.type === "note" ? [event.message] : [])), data.train.examples];
     };
-    expect(await notes("drop")).toEqual(["2 rows longer than the limit were dropped", 6]);
-    expect(await notes("truncate")).toEqual(["2 rows longer than the limit were cut", 8]);
+    expect(await notes("drop")).toEqual(["training data: 2 rows dropped, longer than the limit", 6]);
+    expect(await notes("truncate")).toEqual(["training data: 2 rows cut at the limit", 8]);
   });
 
   test("with rows that have nothing to learn are counted, and refused if that is all of them", async () => {
@@ -141,7 +141,7 @@ describe("data", () => {
     writeFileSync(config, JSON.stringify({ ...(JSON.parse(readFileSync(config, "utf8")) as object), chat_template: template }));
     const some = workshop.write("some.jsonl", [{ messages: [...none.messages, { role: "assistant", content: "an answer" }] }, none]);
     const { events } = await workshop.train({ base, data: { train: some, maxLength: 64 }, training: { steps: 2 } });
-    expect(events).toContainEqual({ type: "note", message: "1 rows have no token to learn and were left out" });
+    expect(events).toContainEqual({ type: "note", message: "training data: 1 row left out, without a token to learn" });
     expect(await refused({ base, data: { train: workshop.write("none.jsonl", [none]) } })).toMatchObject({
       code: "DATA_NO_LABELS",
       exitCode: 10,

@@ -1,17 +1,19 @@
 import { join } from "node:path";
 import { loadRuntime, type Runtime } from "../compute/index.ts";
 import type { ChangeName } from "../config/index.ts";
-import { formatCount } from "../core/index.ts";
-import { BatchSource, type Dataset } from "../data/index.ts";
+import { isHeirloomError } from "../core/index.ts";
+import { sweepTemporaries } from "../core/node/index.ts";
+import { BatchSource } from "../data/index.ts";
 import { CausalModel, loraPlans, openAdapterFolder } from "../engine/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } from "../ledger/index.ts";
 import { type AdapterRecord, configHash, EventLog, RUN_FILES, readRunRecord, requireSameBase, writeRunRecord } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
-import { readOptimizerState, readTrainerState, type TrainerState } from "./checkpoint.ts";
+import { readOptimizerState, readTrainerState, setAsideLater, type TrainerState } from "./checkpoint.ts";
 import type { TrainingEvent } from "./events.ts";
 import { Keeper } from "./keeper.ts";
 import { Liveness } from "./liveness.ts";
 import { type LiveRun, type LoopContext, type LoopOutcome, runLoop } from "./loop.ts";
+import { inputNotes } from "./notes.ts";
 import { frozenTensors, observeSession } from "./observe.ts";
 import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
 import { type ParentRecord, requireSameRun, requireSameTensors, runRecord } from "./record.ts";
@@ -153,18 +155,8 @@ function openingEvents(request: RunRequest, { run, observed }: Assembled): Train
     { type: "started", kind: request.kind, run: request.run, base: request.config.base, steps: run.steps, fromStep: run.fromStep },
     { type: "ledger", banner: peftBanner(counts), counts, rows: ledgerTable(observed) },
     ...request.assumptions.map((message) => ({ type: "note" as const, message })),
-    ...leftOut(run.prepared.train).map((message) => ({ type: "note" as const, message })),
+    ...inputNotes(run.prepared).map((message) => ({ type: "note" as const, message })),
   ];
-}
-
-/** Rows of a data set that are not trained on as they are. */
-function leftOut({ report }: Dataset): string[] {
-  const counts: readonly (readonly [number, string])[] = [
-    [report.droppedTooLong, "rows longer than the limit were dropped"],
-    [report.truncated, "rows longer than the limit were cut"],
-    [report.unlabelled, "rows have no token to learn and were left out"],
-  ];
-  return counts.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`);
 }
 
 function resultOf(
@@ -219,10 +211,18 @@ export async function executeRun(request: RunRequest, { emit, stopRequested }: R
     if (request.faults?.ledgerCheck !== false) checkLedger(request, prepared, assembled.observed, start.record);
     if (request.kind !== "resume")
       await writeRunRecord(request.run, runRecord(request, prepared, assembled.observed, runtime, start.parent));
+    if (request.kind === "resume") opening.push(...(await takeUpBranch(request.run, assembled.run.fromStep)));
     return await makeUpdates(request, assembled, opening, { emit, stopRequested }, began);
   } finally {
     await assembled.run.session.model.dispose();
   }
+}
+
+/** Clears what a crash left in a run's folder, and sets checkpoints aside that lie beyond the one resumed from. */
+async function takeUpBranch(run: string, fromStep: number): Promise<TrainingEvent[]> {
+  await sweepTemporaries(run);
+  const moved = await setAsideLater(run, fromStep);
+  return moved.map((path) => ({ type: "note", message: `a later checkpoint belongs to a branch that is left; it is kept as ${path}` }));
 }
 
 async function makeUpdates(
@@ -257,7 +257,11 @@ async function makeUpdates(
       adapter: result.adapter,
     });
     return result;
+  } catch (error) {
+    const { code, message } = isHeirloomError(error) ? error : { code: "INTERNAL", message: String(error) };
+    await log.append({ type: "failed", code, message }, new Date()).catch(() => undefined); // the error itself is what is told
+    throw error;
   } finally {
-    await log.close();
+    await log.close().catch((error: unknown) => emit({ type: "note", message: `the event log could not be completed: ${String(error)}` }));
   }
 }

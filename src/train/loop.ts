@@ -107,7 +107,10 @@ class Loop {
     const batches = takeUpdate(source, prepared.config.training.accumulation);
     this.noteSeen(batches);
     try {
-      const outcome = await session.update(batches, step, { beforeStep: () => liveness.beforeUpdate() });
+      const outcome = await session.update(batches, step, {
+        beforeStep: () => liveness.beforeUpdate(),
+        beforeRounding: () => liveness.beforeRounding((parameter) => session.decayOf(parameter, step)),
+      });
       this.tokens += outcome.tokens;
       this.loss = outcome.loss;
       return outcome;

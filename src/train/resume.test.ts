@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { withValues } from "../engine/fixtures/tiny-model.ts";
@@ -129,7 +129,9 @@ describe("checkpoints", () => {
     const error = await failure(workshop.resume(join(result.run, "checkpoint-2"), stop));
     expect(error.code).toBe("INTERRUPTED");
     expect(existsSync(error.details["checkpoint"] as string)).toBe(true);
-    expect((await listCheckpoints(result.run)).map(({ step }) => step)).toEqual([3, 4]);
+    expect((await listCheckpoints(result.run)).map(({ step }) => step)).toEqual([2, 3]);
+    // The later one belongs to the branch that was left: set aside, not lost.
+    expect(readdirSync(result.run).filter((name) => name.startsWith("checkpoint-4.abandoned-"))).toHaveLength(1);
   });
 
   test("carry no held-out loss that was measured on other weights", async () => {

@@ -30,7 +30,10 @@ export interface UpdateOutcome {
 
 /** What a caller may do between an update's gradients and its step. */
 export interface UpdateHooks {
+  /** The gradients are there, the values are those of the update before. */
   beforeStep?(): void;
+  /** The values have moved; bf16 masters are not rounded yet. */
+  beforeRounding?(): void;
 }
 
 /** What each label token's loss counts in an update, per micro-batch. */
@@ -103,6 +106,7 @@ export class TrainingSession {
     hooks.beforeStep?.();
     const learningRates = this.learningRates(step);
     this.optimizer.update(learningRates, clipFactor(gradNorm, training.maxGradNorm));
+    hooks.beforeRounding?.();
     this.#roundMasters(step);
     return { loss, gradNorm, learningRates, tokens: batches.reduce((sum, batch) => sum + batch.tokenCount, 0) };
   }

@@ -125,6 +125,6 @@ describe.skipIf(!isBuilt)("bad input", () => {
     const inputs = train("--set", "data.train=long.jsonl", "--set", "data.onTooLong=drop", "--steps", "1", "--set", "training.groups=[]");
     const { code, err } = await heirloom(inputs, { folder: workshop.folder });
     expect(code).toBe(0);
-    expect(err).toContain("1 rows longer than the limit were dropped");
+    expect(err).toContain("1 row dropped, longer than the limit");
   });
 });
