@@ -3,7 +3,7 @@ import { pyString, pyValue } from "./python.ts";
 import type { RecipeFile, RecipeSource } from "./types.ts";
 
 /** Versions that the scripts were run with, or whose source they were written from. */
-export const CHECKED_WITH = {
+const CHECKED_WITH = {
   peft: "run with torch 2.13, transformers 5.18, peft 0.21",
   trl: "run with torch 2.13, transformers 5.18, peft 0.21, trl 1.16",
   unsloth: "written from the source of Unsloth 2026.10.9; not run",
