@@ -14,6 +14,8 @@ function project(name: string, include: string[], exclude: string[], testTimeout
       hookTimeout: testTimeout,
       // Processes, not threads: native addons and worker threads of our own are under test.
       pool: "forks",
+      // Files of a worker share their modules: 37 instead of 105 s for unit and parity. No module here keeps state between tests.
+      isolate: false,
       // Worker threads inherit this, so that a worker's entry may be a .ts file.
       execArgv: ["--import", new URL("./tools/register-typescript.mjs", import.meta.url).href],
     },
