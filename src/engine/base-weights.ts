@@ -1,5 +1,6 @@
 import { totalmem } from "node:os";
 import { decodeToF32, dequantizeNf4, type Nf4Tensor, quantizeNf4 } from "../codecs/index.ts";
+import { sameShape } from "../compute/index.ts";
 import { DEQUANTIZED_CACHE_SHARE } from "../config/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
 import { isBnb4bit, readBnb4bit, type TensorFile } from "../formats/index.ts";
@@ -95,10 +96,6 @@ function checkFinite(values: Float32Array, name: string, where: string, problems
     return false;
   }
   return true;
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((n, i) => n === b[i]);
 }
 
 async function readDense(file: TensorFile, parameter: ParameterSpec, problems: ProblemList): Promise<Float32Array | null> {

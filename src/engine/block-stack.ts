@@ -4,6 +4,7 @@ import type { ModelSpec } from "../model/index.ts";
 import { BLOCK_LINEARS, type BlockLinear, type BlockPlan } from "./architectures/index.ts";
 import { type DropoutPosition, fillDropoutMask } from "./dropout.ts";
 import type { LinearPlan } from "./linear.ts";
+import { EMBEDDING_KEY } from "./parameter.ts";
 import { type BlockPrograms, GRADIENT_PREFIX, type ProgramCache } from "./programs.ts";
 import type { Weights } from "./weights.ts";
 import type { Workspace } from "./workspace.ts";
@@ -36,8 +37,6 @@ export interface StackParts {
   readonly lora: ReadonlyMap<string, LoraPlan>;
   readonly dropout: number;
 }
-
-const EMBEDDING_KEY = "model.embed_tokens.weight";
 
 function layerPrefix(layer: number): string {
   return `model.layers.${layer}.`;

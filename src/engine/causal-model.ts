@@ -8,13 +8,11 @@ import { BlockStack, type LoraPlan, type StackInputs } from "./block-stack.ts";
 import type { DropoutPosition } from "./dropout.ts";
 import { Head } from "./head.ts";
 import { labelRows } from "./label-rows.ts";
-import type { Parameter } from "./parameter.ts";
+import { EMBEDDING_KEY, type Parameter } from "./parameter.ts";
 import { type ActivationPolicy, GRADIENT_PREFIX, ProgramCache } from "./programs.ts";
 import { RotaryTable } from "./rotary-table.ts";
 import { Weights } from "./weights.ts";
 import { Workspace } from "./workspace.ts";
-
-const EMBEDDING_KEY = "model.embed_tokens.weight";
 
 /** Everything that a {@link CausalModel} is put together from. */
 export interface CausalModelParts {

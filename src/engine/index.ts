@@ -14,7 +14,7 @@ export type { LoraPlan } from "./block-stack.ts";
 export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-model.ts";
 export type { DropoutPosition } from "./dropout.ts";
 export { requireGrowth, takeOverValues } from "./grow-adapter.ts";
-export { labelRows, NO_LABEL } from "./label-rows.ts";
+export { labelRows } from "./label-rows.ts";
 export {
   type AdapterFolder,
   loadModelFolder,
@@ -25,5 +25,5 @@ export {
   openAdapterFolder,
   openModelFolder,
 } from "./open-model.ts";
-export { type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";
+export { EMBEDDING_KEY, type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";
 export type { ActivationPolicy } from "./programs.ts";

@@ -1,7 +1,4 @@
-import type { MicroBatch } from "../data/index.ts";
-
-/** Label that marks a position without one, as in transformers. */
-export const NO_LABEL = -100;
+import { type MicroBatch, NO_LABEL } from "../data/index.ts";
 
 /** The positions that predict a labelled token, and what they predict. */
 export interface LabelRows {

@@ -1,4 +1,8 @@
 import type { Role } from "../ledger/index.ts";
+import { INPUT_EMBEDDING } from "../model/index.ts";
+
+/** The key under which the graphs ask for the input embedding. */
+export const EMBEDDING_KEY = `${INPUT_EMBEDDING}.weight`;
 
 /** How a parameter lies in memory against its file: as it is, or as its transpose (2-D only). */
 export type ParameterLayout = "as-stored" | "transposed";
@@ -42,14 +46,7 @@ function transposed(values: Float32Array, rows: number, columns: number): Float3
 }
 
 /** What a parameter is made from. */
-export interface ParameterSource {
-  readonly name: string;
-  readonly diskName: string;
-  readonly module: string;
-  readonly keys: readonly string[];
-  readonly role: Role;
-  readonly shape: readonly number[];
-  readonly masterDtype: MasterDtype;
+export interface ParameterSource extends Omit<Parameter, "layout" | "values" | "gradient"> {
   /** Values as stored on disk; taken over where no transposition is needed. */
   readonly stored: Float32Array;
 }

@@ -1,5 +1,5 @@
 import { HeirloomError } from "../core/index.ts";
-import type { MicroBatch, Tokenizer } from "../data/index.ts";
+import { type MicroBatch, NO_LABEL, type Tokenizer } from "../data/index.ts";
 import type { CausalModel } from "../engine/index.ts";
 
 /** Sequence lengths are rounded up to a multiple of this, so that few graphs are compiled. */
@@ -14,7 +14,7 @@ function singleBatch(ids: readonly number[]): MicroBatch {
     batch: 1,
     sequence,
     inputIds,
-    labels: new Int32Array(sequence).fill(-100),
+    labels: new Int32Array(sequence).fill(NO_LABEL),
     positions: Int32Array.from({ length: sequence }, (_, i) => i),
     segments: Int32Array.from({ length: sequence }, (_, i) => (i < ids.length ? 1 : 0)),
     tokenCount: ids.length,

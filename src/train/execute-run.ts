@@ -4,7 +4,7 @@ import type { ChangeName } from "../config/index.ts";
 import { isHeirloomError } from "../core/index.ts";
 import { sweepTemporaries } from "../core/node/index.ts";
 import { BatchSource } from "../data/index.ts";
-import { CausalModel, loraPlans, openAdapterFolder } from "../engine/index.ts";
+import { CausalModel, EMBEDDING_KEY, loraPlans, openAdapterFolder } from "../engine/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } from "../ledger/index.ts";
 import { type AdapterRecord, configHash, EventLog, RUN_FILES, readRunRecord, requireSameBase, writeRunRecord } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
@@ -21,8 +21,6 @@ import type { RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
 import { TrainingSession } from "./session.ts";
 import { countUpdates } from "./updates.ts";
-
-const EMBEDDING_KEY = "model.embed_tokens.weight";
 
 /** What the job's body is given besides the request. */
 export interface RunContext {

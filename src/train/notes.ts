@@ -1,8 +1,7 @@
 import { formatCount } from "../core/index.ts";
 import type { Dataset } from "../data/index.ts";
+import { EMBEDDING_KEY } from "../engine/index.ts";
 import type { Prepared } from "./prepare.ts";
-
-const EMBEDDING_KEY = "model.embed_tokens.weight";
 
 /** `1 row`, `2 rows`. */
 function rows(count: number): string {

@@ -3,6 +3,7 @@ import { formatBytes, formatCount } from "../../core/index.ts";
 import { ledgerTable } from "../../ledger/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, renderFacts, renderLedgerRows, renderTable } from "../terminal/index.ts";
+import { groupTable } from "./group-table.ts";
 
 function listed(value: readonly string[] | string | null): string {
   if (value === null) return "none";
@@ -78,25 +79,6 @@ const BASIS = {
   observed: "observed live",
 } as const;
 
-function groupTable({ groups }: InspectResult, { paint }: View): string {
-  if (groups.length === 0) return "";
-  return renderTable(
-    [
-      { title: "learning-rate group" },
-      { title: "peak rate", align: "right" },
-      { title: "tensors", align: "right" },
-      { title: "parameters", align: "right" },
-    ],
-    groups.map(({ name, learningRate, tensors, parameters }) => [
-      name,
-      String(learningRate),
-      formatCount(tensors),
-      formatCount(parameters),
-    ]),
-    paint,
-  );
-}
-
 function bannerText({ banner, bannerReason }: InspectResult, { paint }: View): string {
   if (banner === null) return bannerReason === null ? "" : paint.dim(`no banner: ${escapeText(bannerReason)}`);
   const { fresh, reloadedFrozen, reloadedTrainable } = banner.peft;
@@ -139,7 +121,13 @@ export function inspectView(result: InspectResult, view: View, listTensors: bool
   });
   const table = listTensors ? tensorTable(result.tensors, view) : renderLedgerRows(rows, view.paint);
   const notes = result.notes.map((note) => `${view.paint.yellow("note")} ${escapeText(note)}`).join("\n");
-  return [renderFacts(facts(result), view.paint), table, groupTable(result, view), bannerText(result, view), notes]
+  return [
+    renderFacts(facts(result), view.paint),
+    table,
+    result.groups.length === 0 ? "" : groupTable(result.groups, view),
+    bannerText(result, view),
+    notes,
+  ]
     .filter((part) => part !== "")
     .join("\n\n");
 }

@@ -3,6 +3,7 @@ import { formatBytes, formatCount, formatSeconds } from "../../core/index.ts";
 import { ledgerTable } from "../../ledger/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, renderFacts, renderLedgerRows, renderTable } from "../terminal/index.ts";
+import { groupTable } from "./group-table.ts";
 
 const PART_TITLES: Readonly<Record<MemoryPartName, string>> = {
   base: "base",
@@ -39,25 +40,6 @@ function facts(result: PlanResult): [string, string][] {
     ],
     ["time per update", timeText(result)],
   ];
-}
-
-function groupTable({ groups }: PlanResult, { paint }: View): string {
-  if (groups.length < 2) return "";
-  return renderTable(
-    [
-      { title: "learning-rate group" },
-      { title: "peak rate", align: "right" },
-      { title: "tensors", align: "right" },
-      { title: "parameters", align: "right" },
-    ],
-    groups.map(({ name, learningRate, tensors, parameters }) => [
-      name,
-      String(learningRate),
-      formatCount(tensors),
-      formatCount(parameters),
-    ]),
-    paint,
-  );
 }
 
 function fileTable({ files }: PlanResult, { paint }: View): string {
@@ -120,7 +102,7 @@ export function planView(result: PlanResult, view: View, listTensors: boolean): 
     renderFacts(facts(result), paint),
     renderLedgerRows(ledgerTable({ basis: "predicted", entries }), paint),
     tensors,
-    groupTable(result, view),
+    result.groups.length < 2 ? "" : groupTable(result.groups, view),
     fileTable(result, view),
     memoryTable(result, view),
     remedyTable(result, view),
