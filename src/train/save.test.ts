@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { breakDisk } from "../core/fixtures/faulty-disk.ts";
 import { openAdapterFolder } from "../engine/index.ts";
 import type { Ledger } from "../ledger/index.ts";
 import { configHash, EventLog } from "../runs/index.ts";
@@ -11,34 +12,12 @@ import { Keeper } from "./keeper.ts";
 import { observeSession } from "./observe.ts";
 import { assertSavedLedger, assertSavedModel } from "./saved-adapter.ts";
 
-/** While set, writes to files whose path matches fail with this code, as on a full or failing disk. */
-const fault = vi.hoisted(() => ({ path: null as RegExp | null, code: "ENOSPC" }));
-
-vi.mock("node:fs/promises", async (load) => {
-  const actual = await load<typeof import("node:fs/promises")>();
-  const open: typeof actual.open = async (path, ...rest) => {
-    const handle = await actual.open(path, ...rest);
-    return new Proxy(handle, {
-      get(target, key) {
-        if (key === "write" && fault.path?.test(String(path)) === true)
-          return () => Promise.reject(Object.assign(new Error("no"), { code: fault.code }));
-        const value: unknown = Reflect.get(target, key);
-        return typeof value === "function" ? (value.bind(target) as unknown) : value;
-      },
-    });
-  };
-  return { ...actual, open };
-});
-
 let workshop: TinyWorkshop;
 beforeAll(async () => {
   workshop = await TinyWorkshop.open();
 });
 afterAll(() => workshop.close());
-afterEach(() => {
-  fault.path = null;
-  fault.code = "ENOSPC";
-});
+afterEach(() => breakDisk(null));
 
 const FULL = { quantization: "none", fullParameter: true, adapter: "none", training: { groups: [] } };
 
@@ -138,14 +117,14 @@ describe("a disk that fills up", () => {
         {
           onEvent(event) {
             if (event.type === "started") run = event.run ?? "";
-            if (event.type === "step" && event.step === 3) fault.path = path;
+            if (event.type === "step" && event.step === 3) breakDisk({ path });
           },
         },
       ),
     );
     expect(error).toMatchObject({ code: "DISK_FULL", exitCode: 40 });
     expect(readdirSync(run).sort()).toEqual(["checkpoint-2", "events.jsonl", "run.json"]);
-    fault.path = null;
+    breakDisk(null);
     expect(losses((await workshop.resume(run)).events)).toHaveLength(2);
   });
 
@@ -153,22 +132,21 @@ describe("a disk that fills up", () => {
     let run = "";
     const onEvent = (event: { type: string; run?: string | null }): void => {
       if (event.type === "started") run = event.run ?? "";
-      if (event.type === "checkpoint") fault.path = /adapter_model/;
+      if (event.type === "checkpoint") breakDisk({ path: /adapter_model/ });
     };
     expect(await failure(workshop.train({}, { onEvent }))).toMatchObject({ code: "DISK_FULL" });
     expect(readdirSync(run).sort()).toEqual(["checkpoint-4", "events.jsonl", "run.json"]);
   });
 
   test("before the record is written leaves no run", async () => {
-    fault.path = /run\.json/;
+    breakDisk({ path: /run\.json/ });
     const output = workshop.path("no-runs");
     expect(await failure(workshop.train({ output }))).toMatchObject({ code: "DISK_FULL" });
     expect(readdirSync(output).flatMap((run) => readdirSync(join(output, run)))).toEqual([]);
   });
 
   test("is told from any other fault in writing", async () => {
-    fault.path = /adapter_model/;
-    fault.code = "EIO";
+    breakDisk({ path: /adapter_model/, code: "EIO" });
     expect(await failure(workshop.train())).toMatchObject({ code: "WRITE_FAILED", exitCode: 40 });
   });
 

@@ -45,7 +45,7 @@ export const TEST_GATES: readonly Gate[] = [
     name: "tests",
     says: `unit and parity tests pass, within ${MAX_TEST_SECONDS} s`,
     alone: true,
-    run: () => runProjects(["unit", "parity"], MAX_TEST_SECONDS),
+    run: () => runProjects(["unit", "mocked", "parity"], MAX_TEST_SECONDS),
   },
   { name: "tests-property", says: "property tests pass", alone: true, run: () => runProjects(["property"], Infinity) },
   {
