@@ -6,18 +6,12 @@
 // A step is what the PyTorch baseline times: forward, backward, clipping and AdamW on full rows of random tokens, all
 // labelled, over an NF4 base with double quantization.
 import { parseArgs } from "node:util";
-import { PEFT_VERSION, resolveTargets } from "../../src/adapter/index.ts";
+import { adapterSpec, resolveTargets } from "../../src/adapter/index.ts";
 import { loadRuntime } from "../../src/compute/index.ts";
 import { RandomStream } from "../../src/core/index.ts";
 import type { MicroBatch } from "../../src/data/index.ts";
-import {
-  type CachePolicy,
-  CausalModel,
-  loadModelFolder,
-  loraPlans,
-  newAdapterParameters,
-  openModelFolder,
-} from "../../src/engine/index.ts";
+import { type CachePolicy, CausalModel, loadModelFolder, loraPlans, newAdapterParameters } from "../../src/engine/index.ts";
+import { openModelFolder } from "../../src/folders/index.ts";
 import { TrainingSession } from "../../src/train/index.ts";
 
 const { values: flags } = parseArgs({
@@ -63,21 +57,7 @@ async function buildSession(): Promise<TrainingSession> {
   const folder = await openModelFolder(flags.model ?? "");
   const base = await loadModelFolder(folder, { quantization: { type: "nf4", doubleQuant: true }, cache: flags.cache as CachePolicy });
   await folder.folder.close();
-  const spec = {
-    rank,
-    alpha: 2 * rank,
-    dropout: 0,
-    targetModules: "all-linear",
-    excludeModules: null,
-    layersToTransform: null,
-    layersPattern: null,
-    modulesToSave: [],
-    bias: "none" as const,
-    ensureWeightTying: false,
-    initLoraWeights: true as const,
-    baseModel: null,
-    peftVersion: PEFT_VERSION,
-  };
+  const spec = adapterSpec({ rank, alpha: 2 * rank, targetModules: "all-linear" });
   const resolved = resolveTargets(folder.spec, spec);
   const parameters = await newAdapterParameters({ spec, resolved, base, seed: 0, fullCopyDtype: "F32" });
   const model = new CausalModel({

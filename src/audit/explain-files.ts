@@ -1,11 +1,8 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { formatBytes, HeirloomError, readText } from "../core/index.ts";
-import { type PeftConfig, parsePeftConfig } from "../formats/index.ts";
+import { openFile } from "../core/node/index.ts";
+import { OpenPaths, readModelSpec } from "../folders/index.ts";
 import type { StoredEntry } from "../ledger/index.ts";
-import { parseModelConfig } from "../model/index.ts";
 import { type AdapterFacts, type ExplainResult, explain } from "./explain/index.ts";
-import { findPath, OpenFiles, openWeights } from "./open-path.ts";
 
 /** What to explain: a text or a log file, and what is known beside it. */
 export interface ExplainRequest {
@@ -24,34 +21,36 @@ export interface ExplainRequest {
 /** Longest log that is read; a day of training prints a few megabytes. */
 const MAX_LOG_BYTES = 64 * 1024 * 1024;
 
-async function readLog(path: string, opened: OpenFiles): Promise<string> {
-  const source = await opened.open(path);
-  if (source.size > MAX_LOG_BYTES) {
-    throw new HeirloomError("USAGE", `the log holds ${formatBytes(source.size)}, of which at most ${formatBytes(MAX_LOG_BYTES)} are read`, {
-      where: path,
-      hint: `grep -i 'trainable param' it, and give those lines`,
-    });
+async function readLog(path: string): Promise<string> {
+  const source = await openFile(path);
+  try {
+    if (source.size > MAX_LOG_BYTES) {
+      throw new HeirloomError(
+        "USAGE",
+        `the log holds ${formatBytes(source.size)}, of which at most ${formatBytes(MAX_LOG_BYTES)} are read`,
+        {
+          where: path,
+          hint: `grep -i 'trainable param' it, and give those lines`,
+        },
+      );
+    }
+    return await readText(source);
+  } finally {
+    await source.close();
   }
-  return readText(source);
-}
-
-async function baseConfigFile(base: string): Promise<string> {
-  const info = await stat(base).catch(() => null);
-  return info?.isDirectory() === true ? join(base, "config.json") : base;
 }
 
 /** Configuration and headers of an adapter. */
-async function adapterFacts(path: string, opened: OpenFiles): Promise<AdapterFacts> {
-  const found = await findPath(path);
-  if (found.holds !== "adapter") {
-    throw new HeirloomError("PEFT_CONFIG_INVALID", "expected an adapter, found a model", {
+async function adapterFacts(path: string, paths: OpenPaths): Promise<AdapterFacts> {
+  const opened = await paths.open(path);
+  const config = await opened.adapterConfig();
+  if (config === null) {
+    throw new HeirloomError("PEFT_CONFIG_INVALID", "expected an adapter, found a model, or weights without adapter_config.json", {
       where: path,
       hint: "name a folder with adapter_config.json, or leave --adapter out",
     });
   }
-  const file = join(found.folder, "adapter_config.json");
-  const config: PeftConfig = parsePeftConfig(await opened.json(file), file);
-  const weights = await openWeights(found.folder, found.files, "adapter_model", opened);
+  const weights = await opened.requireWeights();
   const tensors: StoredEntry[] = [...weights.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape }));
   return { config, tensors };
 }
@@ -72,14 +71,13 @@ export async function explainFiles({ text, log, base, adapter, names }: ExplainR
       hint: "heirloom explain 'trainable params: …' --base BASE, or heirloom explain --log train.log --base BASE",
     });
   }
-  const opened = new OpenFiles();
+  const paths = new OpenPaths();
   try {
-    const file = await baseConfigFile(base);
-    const spec = parseModelConfig(await opened.json(file), file);
-    const facts = adapter === undefined ? {} : { adapter: await adapterFacts(adapter, opened), adapterName: names?.adapter ?? adapter };
-    const content = log === undefined ? (text ?? "") : await readLog(log, opened);
+    const spec = await readModelSpec(base);
+    const facts = adapter === undefined ? {} : { adapter: await adapterFacts(adapter, paths), adapterName: names?.adapter ?? adapter };
+    const content = log === undefined ? (text ?? "") : await readLog(log);
     return explain(content, spec, { ...facts, baseName: names?.base ?? base });
   } finally {
-    await opened.close();
+    await paths.close();
   }
 }

@@ -6,13 +6,13 @@ export type { ChangedTensor, DiffGroup, DiffResult, DtypeDifference, ShapeMismat
 export * from "./explain/index.ts";
 export { type ExplainRequest, explainFiles } from "./explain-files.ts";
 export {
-  type InspectedAdapter,
   type InspectedProvenance,
   type InspectedTensor,
   type InspectOptions,
   type InspectResult,
   inspectPath,
 } from "./inspect.ts";
+export type { InspectedAdapter } from "./inspected-adapter.ts";
 export * from "./plan/index.ts";
 export * from "./recipe/index.ts";
 export type { InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";

@@ -2,26 +2,18 @@ import { mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AdapterSpec, adapterTensors, peftFromAdapter, resolveTargets } from "../adapter/index.ts";
+import { type AdapterSpec, adapterSpec, adapterTensors, peftFromAdapter, resolveTargets } from "../adapter/index.ts";
 import { encodeSafetensors, serializePeftConfig } from "../formats/index.ts";
 import { parseModelConfig } from "../model/index.ts";
 import { inspectPath } from "./index.ts";
 
-const ADAPTER: AdapterSpec = {
+const ADAPTER: AdapterSpec = adapterSpec({
   rank: 32,
   alpha: 64,
-  dropout: 0,
   targetModules: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-  excludeModules: null,
-  layersToTransform: null,
-  layersPattern: null,
   modulesToSave: ["embed_tokens", "lm_head"],
-  bias: "none",
-  ensureWeightTying: false,
-  initLoraWeights: true,
   baseModel: "meta-llama/Llama-3.1-8B",
-  peftVersion: "0.21.0",
-};
+});
 
 let folder: string;
 
@@ -180,10 +172,11 @@ describe("inspectPath", () => {
     ["no-weights", "FILE_MISSING"],
     ["pointer", "LFS_POINTER"],
     ["truncated", "SAFETENSORS_TRUNCATED"],
-    ["adapter/adapter_config.json", "FILE_UNREADABLE"],
+    ["adapter/notes.txt", "FILE_UNREADABLE"],
   ])("refuses %s with its own code and a hint", async (name, code) => {
     const config = serializePeftConfig(peftFromAdapter(ADAPTER));
     for (const made of ["empty", "no-weights", "pointer", "truncated"]) await mkdir(join(folder, made), { recursive: true });
+    await writeFile(join(folder, "adapter/notes.txt"), "hello");
     await writeFile(join(folder, "no-weights/adapter_config.json"), config);
     await writeFile(
       join(folder, "pointer/adapter_config.json"),

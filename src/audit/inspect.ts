@@ -1,7 +1,7 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { adapterFromPeft } from "../adapter/index.ts";
 import { isHeirloomError } from "../core/index.ts";
-import { type LoraPeftConfig, type PeftConfig, parsePeftConfig, type TensorFile } from "../formats/index.ts";
+import { type OpenedPath, OpenPaths, type PathKind, shardedState } from "../folders/index.ts";
+import type { PeftConfig, TensorFile } from "../formats/index.ts";
 import {
   type Ledger,
   type LedgerBasis,
@@ -9,35 +9,18 @@ import {
   type LedgerEntry,
   ledgerCounts,
   peftBanners,
+  predictLedger,
   type Role,
   readLedger,
 } from "../ledger/index.ts";
 import { type ModelSpec, parseModelConfig } from "../model/index.ts";
 import { readAdapterRecord } from "../runs/index.ts";
+import { type InspectedAdapter, inspectedAdapter } from "./inspected-adapter.ts";
 import { modelLedger } from "./model-ledger.ts";
-import { type FoundPath, findPath, OpenFiles, openWeights, type PathKind } from "./open-path.ts";
 import { type RecordedGroup, recordedGroups, recordNotes, withRecordedGroups } from "./recorded-groups.ts";
 import { readTrainerFiles } from "./trainer-checkpoint.ts";
 import { type CheckpointEvidence, checkpointEvidence, type InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";
 import { unsloth } from "./unsloth-banner.ts";
-
-/** What an adapter's configuration says of it; null where its PEFT type has no such thing. */
-export interface InspectedAdapter {
-  /** `lora`, `rslora`, `dora`, or another PEFT type in lower case. */
-  readonly variant: string;
-  readonly rank: number | null;
-  readonly alpha: number | null;
-  /** Factor on B·A of modules that no pattern names. */
-  readonly scaling: number | null;
-  readonly dropout: number | null;
-  readonly targetModules: readonly string[] | string | null;
-  readonly excludeModules: readonly string[] | string | null;
-  /** Layers that get LoRA; null is all. */
-  readonly layers: readonly number[] | null;
-  readonly modulesToSave: readonly string[] | null;
-  readonly ensureWeightTying: boolean;
-  readonly bias: string | null;
-}
 
 /** Where the thing came from, as its files tell. */
 export interface InspectedProvenance {
@@ -86,13 +69,16 @@ export interface InspectOptions {
 
 /** A base model as far as its config.json tells. */
 interface Base {
-  readonly path: string;
+  readonly path: string | null;
   readonly architecture: string | null;
   /** Null if the architecture is not one that is known here. */
   readonly spec: ModelSpec | null;
+  /** Why there is none. */
   readonly reason: string | null;
 }
 
+const NO_BASE: Base = { path: null, architecture: null, spec: null, reason: "without --base the number of all parameters is not known" };
+const NO_WEIGHTS = "no weights were given: the tensors are those that the configuration asks for";
 const DTYPES: Readonly<Record<string, string>> = { bfloat16: "BF16", float16: "F16", float32: "F32" };
 
 function architectureOf(json: unknown): string | null {
@@ -102,63 +88,18 @@ function architectureOf(json: unknown): string | null {
   return typeof type === "string" ? type : null;
 }
 
-async function readBase(path: string, opened: OpenFiles): Promise<Base> {
-  const isFolder = await stat(path).then(
-    (info) => info.isDirectory(),
-    () => false,
-  );
-  const file = isFolder ? join(path, "config.json") : path;
+const baseDtype = ({ torchDtype }: ModelSpec): string => DTYPES[torchDtype ?? ""] ?? "F32";
+
+async function readBase(path: string, opened: OpenedPath): Promise<Base> {
+  const file = opened.configFile ?? "config.json";
   const json = await opened.json(file);
   try {
-    return { path, architecture: architectureOf(json), spec: parseModelConfig(json, file), reason: null };
+    return { path, architecture: architectureOf(json), spec: parseModelConfig(json, opened.where(file)), reason: null };
   } catch (error) {
     // An architecture that the engine does not run can still be looked at.
     if (!isHeirloomError(error) || error.code !== "ARCHITECTURE_UNSUPPORTED") throw error;
     return { path, architecture: architectureOf(json), spec: null, reason: error.problems[0].message };
   }
-}
-
-function variantOf(config: PeftConfig): string {
-  if (config.kind === "other") return config.peftType.toLowerCase();
-  if (config.useDora) return "dora";
-  return config.useRslora ? "rslora" : "lora";
-}
-
-function scalingOf({ r, loraAlpha, useRslora }: LoraPeftConfig): number | null {
-  return r < 1 ? null : loraAlpha / (useRslora ? Math.sqrt(r) : r);
-}
-
-function adapterOf(config: PeftConfig): InspectedAdapter {
-  const variant = variantOf(config);
-  if (config.kind === "other") {
-    return {
-      variant,
-      rank: null,
-      alpha: null,
-      scaling: null,
-      dropout: null,
-      targetModules: null,
-      excludeModules: null,
-      layers: null,
-      modulesToSave: null,
-      ensureWeightTying: false,
-      bias: null,
-    };
-  }
-  return {
-    variant,
-    rank: config.r,
-    alpha: config.loraAlpha,
-    scaling: scalingOf(config),
-    dropout: config.loraDropout,
-    // Real files repeat names; each counts once.
-    targetModules: Array.isArray(config.targetModules) ? [...new Set(config.targetModules as string[])] : config.targetModules,
-    excludeModules: config.excludeModules,
-    layers: config.layersToTransform === null ? null : [config.layersToTransform].flat(),
-    modulesToSave: config.modulesToSave,
-    ensureWeightTying: config.ensureWeightTying,
-    bias: config.bias,
-  };
 }
 
 function byRole(ledger: Ledger): Partial<Record<Role, number>> {
@@ -167,29 +108,20 @@ function byRole(ledger: Ledger): Partial<Record<Role, number>> {
   return sums;
 }
 
-function sizeOf(file: TensorFile): number {
-  const sources = new Set([...file.tensors.values()].map(({ source }) => source));
+function sizeOf(file: TensorFile | null): number {
+  const sources = new Set([...(file?.tensors.values() ?? [])].map(({ source }) => source));
   return [...sources].reduce((sum, { size }) => sum + size, 0);
 }
 
 function ledgerFields(ledger: Ledger): Pick<InspectResult, "counts" | "tensors"> {
   return {
     counts: { basis: ledger.basis, ...ledgerCounts(ledger) },
-    tensors: ledger.entries.map(({ name, module, role, shape, dtype, bytes, parameters, trainable, group }) => ({
-      name,
-      module,
-      role,
-      shape,
-      dtype,
-      bytes,
-      parameters,
-      trainable,
-      group,
-    })),
+    tensors: ledger.entries.map(({ state: _present, ...tensor }) => tensor),
   };
 }
 
-function strayNotes(ledger: Ledger): string[] {
+function strayNotes(ledger: Ledger, config: PeftConfig | null): string[] {
+  if (config === null) return ["without adapter_config.json it is not known which of the tensors other than LoRA's are trained"];
   const stray = ledger.entries.filter(({ role, trainable }) => role === "other" && !trainable);
   return stray.length === 0
     ? []
@@ -197,90 +129,127 @@ function strayNotes(ledger: Ledger): string[] {
 }
 
 /** What the trainer's files say of the tensors; null where there are none. */
-async function evidenceIn(found: FoundPath, ledger: Ledger, isOrdered: boolean, opened: OpenFiles): Promise<CheckpointEvidence | null> {
-  if (!found.files.has("trainer_state.json")) return null;
-  return checkpointEvidence(ledger, await readTrainerFiles(found.folder, found.files, opened), isOrdered);
+async function evidenceIn(opened: OpenedPath, ledger: Ledger, isOrdered: boolean): Promise<CheckpointEvidence | null> {
+  if (!opened.files.has("trainer_state.json") && opened.holds !== "trainer") return null;
+  return checkpointEvidence(ledger, await readTrainerFiles(opened), isOrdered);
 }
 
-async function inspectAdapter(path: string, found: FoundPath, options: InspectOptions, opened: OpenFiles): Promise<InspectResult> {
-  const configFile = join(found.folder, "adapter_config.json");
-  const config = parsePeftConfig(await opened.json(configFile), configFile);
-  const weights = await openWeights(found.folder, found.files, "adapter_model", opened);
-  const base = options.base === undefined ? null : await readBase(options.base, opened);
-  const spec = base?.spec ?? null;
-  const record = await readAdapterRecord(found.folder);
+/** What a configuration without weights asks for, as far as the base is known. */
+function predictedAdapter(config: PeftConfig | null, spec: ModelSpec | null): Ledger {
+  if (config?.kind !== "lora" || spec === null) return { basis: "predicted", entries: [] };
+  return predictLedger(spec, adapterFromPeft(config), [], { baseDtype: baseDtype(spec), quantization: spec.quantization });
+}
+
+function adapterLedger(weights: TensorFile | null, config: PeftConfig | null, spec: ModelSpec | null): Ledger {
+  if (weights === null) return predictedAdapter(config, spec);
   const tensors = weights.tensors.values();
-  const read = readLedger(
-    spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: DTYPES[spec.torchDtype ?? ""] ?? "F32" },
-  );
-  const recorded = withRecordedGroups(read, record);
-  const evidence = await evidenceIn(found, recorded, spec !== null, opened);
+  return readLedger(spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: baseDtype(spec) });
+}
+
+async function inspectAdapter(path: string, opened: OpenedPath, base: Base): Promise<InspectResult> {
+  const config = await opened.adapterConfig();
+  const weights = await opened.weights();
+  const { spec } = base;
+  const record = await readAdapterRecord(opened.folder);
+  const recorded = withRecordedGroups(adapterLedger(weights, config, spec), record);
+  const evidence = await evidenceIn(opened, recorded, spec !== null);
   const ledger = evidence?.ledger ?? recorded;
   const recordGroups = await recordedGroups(recorded, record);
   // What PEFT prints follows from the configuration, whatever a trainer froze afterwards.
   const counts = ledgerCounts(recorded);
-  const bannerReason = base === null ? "without --base the number of all parameters is not known" : base.reason;
+  const bannerReason = config === null ? "without adapter_config.json it is not known what is trained" : base.reason;
   return {
-    kind: found.kind,
+    kind: opened.kind,
     path,
-    architecture: base?.architecture ?? null,
-    adapter: adapterOf(config),
+    architecture: base.architecture,
+    adapter: config === null ? null : inspectedAdapter(config),
     ...ledgerFields(ledger),
-    banner: spec === null ? null : { peft: peftBanners(counts), unsloth: unsloth(counts) },
-    bannerReason: spec === null ? bannerReason : null,
-    bytes: { onDisk: sizeOf(weights), byRole: byRole(readLedger({ tensors: weights.tensors.values(), config })) },
+    banner: bannerReason === null ? { peft: peftBanners(counts), unsloth: unsloth(counts) } : null,
+    bannerReason,
+    bytes: { onDisk: sizeOf(weights), byRole: byRole(adapterLedger(weights, config, null)) },
     checkpoint: evidence?.checkpoint ?? null,
     groups: recordGroups.length > 0 ? recordGroups : (evidence?.groups ?? []),
     provenance: {
-      baseModel: config.baseModelNameOrPath,
-      revision: config.revision,
-      peftVersion: config.peftVersion,
-      base: base?.path ?? null,
+      baseModel: config?.baseModelNameOrPath ?? null,
+      revision: config?.revision ?? null,
+      peftVersion: config?.peftVersion ?? null,
+      base: base.path,
       run: record?.run ?? null,
       step: record?.step ?? evidence?.checkpoint.step ?? null,
     },
-    notes: [...strayNotes(recorded), ...recordNotes(recorded, record), ...(evidence?.notes ?? [])],
+    notes: [
+      ...(weights === null ? [NO_WEIGHTS] : strayNotes(recorded, config)),
+      ...(weights === null ? [] : recordNotes(recorded, record)),
+      ...(evidence?.notes ?? []),
+      ...shardedNotes(opened),
+    ],
   };
 }
 
-async function inspectModel(path: string, found: FoundPath, opened: OpenFiles): Promise<InspectResult> {
-  const base = await readBase(found.folder, opened);
-  const weights = await openWeights(found.folder, found.files, "model", opened);
-  const stored = modelLedger(weights, base.spec);
+/** The weights are whole, and the optimizer's state is in pieces beside them. */
+function shardedNotes({ files }: OpenedPath): string[] {
+  const found = shardedState(files);
+  return found === null
+    ? []
+    : [
+        `its optimizer's state lies in the pieces that ${found.by} left (${found.sign}), which are not read; to gather weights: ${found.remedy}`,
+      ];
+}
+
+function modelOrPredicted(weights: TensorFile | null, spec: ModelSpec | null): Ledger {
+  if (weights !== null) return modelLedger(weights, spec);
+  return spec === null
+    ? { basis: "predicted", entries: [] }
+    : predictLedger(spec, null, [], { baseDtype: baseDtype(spec), quantization: spec.quantization });
+}
+
+/** A model, or what a trainer left without weights beside it. */
+async function inspectModel(path: string, opened: OpenedPath): Promise<InspectResult> {
+  const base = opened.configFile === null ? { ...NO_BASE, reason: null } : await readBase(path, opened);
+  const weights = await opened.weights();
+  const stored = modelOrPredicted(weights, base.spec);
   // Files list a model's tensors in the order of their data, not in that of named_parameters().
-  const evidence = await evidenceIn(found, stored, false, opened);
+  const evidence = await evidenceIn(opened, stored, false);
   const ledger = evidence?.ledger ?? stored;
   return {
-    kind: found.kind,
+    kind: opened.kind,
     path,
     architecture: base.architecture,
     adapter: null,
     ...ledgerFields(ledger),
     banner: null,
-    bannerReason: "a model without an adapter has no banner",
+    bannerReason: opened.holds === "trainer" ? "a trainer's state has no banner" : "a model without an adapter has no banner",
     bytes: { onDisk: sizeOf(weights), byRole: byRole(ledger) },
     checkpoint: evidence?.checkpoint ?? null,
     groups: evidence?.groups ?? [],
     provenance: { baseModel: null, revision: null, peftVersion: null, base: null, run: null, step: evidence?.checkpoint.step ?? null },
-    notes: [...(base.reason === null ? [] : [base.reason]), ...(evidence?.notes ?? [])],
+    notes: [
+      ...(base.reason === null ? [] : [base.reason]),
+      ...(weights === null && opened.holds === "model" ? [NO_WEIGHTS] : []),
+      ...(evidence?.notes ?? []),
+      ...shardedNotes(opened),
+    ],
   };
 }
 
 /**
- * Says what is in a folder, from configuration and file headers; no weight is read.
+ * Says what a path holds, from configuration and file headers; no weight is read.
  *
- * @param path folder of an adapter, a checkpoint, a run (its adapter, or its last checkpoint) or a model
+ * @param path folder of an adapter, a checkpoint, a run (its adapter, or its last checkpoint) or a model; one file of these; or
+ * either on the hub, as `hf://owner/name[@revision][/path]`
  * @throws FILE_MISSING, FILE_UNREADABLE, JSON_INVALID, LFS_POINTER, PEFT_CONFIG_INVALID, MODEL_CONFIG_INVALID,
- * SAFETENSORS_INVALID, SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE
+ * SAFETENSORS_INVALID, SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE, WEIGHTS_SHARDED, NETWORK
  * @example
  * const { counts, banner } = await inspectPath("runs/a/adapter", { base: "models/m" });
  */
 export async function inspectPath(path: string, options: InspectOptions = {}): Promise<InspectResult> {
-  const found = await findPath(path);
-  const opened = new OpenFiles();
+  const paths = new OpenPaths();
   try {
-    return await (found.holds === "model" ? inspectModel(path, found, opened) : inspectAdapter(path, found, options, opened));
+    const opened = await paths.open(path);
+    if (opened.holds !== "adapter") return await inspectModel(path, opened);
+    const base = options.base === undefined ? NO_BASE : await readBase(options.base, await paths.open(options.base, { asBase: true }));
+    return await inspectAdapter(path, opened, base);
   } finally {
-    await opened.close();
+    await paths.close();
   }
 }

@@ -1,4 +1,5 @@
-import { inUsualOrder, type Ledger, type LedgerEntry, recoverOptimizer } from "../ledger/index.ts";
+import type { Ledger } from "../ledger/index.ts";
+import { matchOptimizer, type OptimizerMatch } from "./optimizer-match.ts";
 import type { RecordedGroup } from "./recorded-groups.ts";
 import type { OptimizerState, TrainerFiles } from "./trainer-checkpoint.ts";
 
@@ -37,71 +38,29 @@ export interface CheckpointEvidence {
   readonly notes: readonly string[];
 }
 
-interface Recovery {
-  readonly order: string | null;
-  /** Live names that were updated, and the group of each. */
-  readonly trained: ReadonlyMap<string, string> | null;
-  readonly withoutState: readonly string[];
-  /** Name of each optimizer group. */
-  readonly groupNames: readonly string[];
-  readonly notes: readonly string[];
-}
-
-const NOTHING: Recovery = { order: null, trained: null, withoutState: [], groupNames: [], notes: [] };
-
-/** What can have been trained: of an adapter its own tensors, of a model all of them. */
-function candidatesOf(ledger: Ledger, isOrdered: boolean): readonly LedgerEntry[] {
-  const own = ledger.entries.filter(({ trainable }) => trainable);
-  const entries = own.length > 0 ? own : ledger.entries;
-  return isOrdered ? entries : inUsualOrder(entries);
-}
-
 const shapeText = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
 function namesText(names: readonly string[]): string {
   return names.length <= 2 ? names.join(" and ") : `${names.length} tensors, the first of them ${names[0] ?? ""},`;
 }
 
-/** Matches indices with names and tells what stands out. */
-function recover(optimizer: OptimizerState, candidates: readonly LedgerEntry[], isOrdered: boolean): Recovery {
-  const stated = optimizer.groups.map(({ indices }) => indices.map((index) => optimizer.shapes.get(index) ?? null));
-  const found = recoverOptimizer(candidates, stated);
-  if (found.kind === "unknown")
-    return { ...NOTHING, notes: [`optimizer.pt could not be matched with the stored tensors: ${found.reason}`] };
-  if (found.kind === "conflict") {
-    const { index, name, expected, found: shape } = found.conflict;
+/** What stands out about an optimizer. */
+function matchNotes({ recovery, leftOut, withoutState, isOrdered }: OptimizerMatch): string[] {
+  if (recovery?.kind === "unknown") return [`optimizer.pt could not be matched with the stored tensors: ${recovery.reason}`];
+  if (recovery?.kind === "conflict") {
+    const { index, name, expected, found } = recovery.conflict;
     const guess = isOrdered ? "" : " (without --base the order of tensors is only the usual one)";
-    return {
-      ...NOTHING,
-      notes: [
-        `optimizer.pt fits the stored tensors in number but not in shape: index ${index} is ${shapeText(shape)}, ${name} is ${shapeText(expected)}${guess}; torch would load it without a word`,
-      ],
-    };
-  }
-  const trained = new Map<string, string>();
-  const withoutState: string[] = [];
-  // Plain SGD keeps no state at all: there, being in a group is all the evidence.
-  const keepsState = optimizer.shapes.size > 0;
-  for (const [g, names] of found.groups.entries()) {
-    for (const [i, name] of names.entries()) {
-      if (keepsState && !optimizer.shapes.has(optimizer.groups[g]?.indices[i] ?? -1)) withoutState.push(name);
-      else trained.set(name, found.groupNames[g] ?? "");
-    }
+    return [
+      `optimizer.pt fits the stored tensors in number but not in shape: index ${index} is ${shapeText(found)}, ${name} is ${shapeText(expected)}${guess}; torch would load it without a word`,
+    ];
   }
   const notes: string[] = [];
-  if (found.leftOut.length > 0) notes.push(`${namesText(found.leftOut)} in the file were not in the optimizer: frozen in this run`);
+  if (leftOut.length > 0) notes.push(`${namesText(leftOut)} in the file were not in the optimizer: frozen in this run`);
   if (withoutState.length > 0) notes.push(`${namesText(withoutState)} were in the optimizer but never got a gradient`);
-  return { order: found.order, trained, withoutState, groupNames: found.groupNames, notes };
+  return notes;
 }
 
-function recoverNamed(names: readonly string[], candidates: readonly LedgerEntry[]): Recovery {
-  const trained = new Map(names.map((name) => [name, ""]));
-  const leftOut = candidates.filter(({ name }) => !trained.has(name)).map(({ name }) => name);
-  const notes = leftOut.length === 0 ? [] : [`${namesText(leftOut)} in the file were not in the optimizer: frozen in this run`];
-  return { ...NOTHING, order: "names", trained, notes };
-}
-
-function groupsOf({ groups }: OptimizerState, { groupNames }: Recovery, ledger: Ledger): RecordedGroup[] {
+function groupsOf({ groups }: OptimizerState, groupNames: readonly string[], ledger: Ledger): RecordedGroup[] {
   return groups.flatMap(({ learningRate, initialLearningRate }, g) => {
     const name = groupNames[g] ?? `group ${g}`;
     const entries = ledger.entries.filter(({ group }) => group === name);
@@ -122,15 +81,10 @@ function progressOf({ step, maxSteps }: TrainerFiles): number | null {
  * @param isOrdered whether the ledger is in `named_parameters()` order (a base was given)
  */
 export function checkpointEvidence(ledger: Ledger, files: TrainerFiles, isOrdered: boolean): CheckpointEvidence {
-  const candidates = candidatesOf(ledger, isOrdered);
-  const { optimizer, namedOptimizer } = files;
-  const recovery =
-    namedOptimizer !== null
-      ? recoverNamed(namedOptimizer, candidates)
-      : optimizer !== null
-        ? recover(optimizer, candidates, isOrdered)
-        : NOTHING;
-  const { trained } = recovery;
+  const { optimizer } = files;
+  const match = matchOptimizer(files, ledger, isOrdered);
+  const trained = match?.trained ?? null;
+  const found = match?.recovery?.kind === "recovered" ? match.recovery : null;
   const recovered: Ledger =
     trained === null
       ? ledger
@@ -158,9 +112,9 @@ export function checkpointEvidence(ledger: Ledger, files: TrainerFiles, isOrdere
           ? null
           : {
               kind: optimizer.kind,
-              order: recovery.order,
+              order: found?.order ?? null,
               tensors: optimizer.shapes.size,
-              withoutState: recovery.withoutState,
+              withoutState: match?.withoutState ?? [],
               steps: optimizer.steps,
             },
       generators,
@@ -168,7 +122,7 @@ export function checkpointEvidence(ledger: Ledger, files: TrainerFiles, isOrdere
       arguments: files.arguments,
       missing: files.missing,
     },
-    groups: optimizer === null ? [] : groupsOf(optimizer, recovery, recovered),
-    notes: [...recovery.notes, ...missing, ...files.unread],
+    groups: optimizer === null ? [] : groupsOf(optimizer, found?.groupNames ?? [], recovered),
+    notes: [...(match === null ? [] : matchNotes(match)), ...missing, ...files.unread],
   };
 }

@@ -1,8 +1,15 @@
-import { join } from "node:path";
 import { decodeToF32 } from "../codecs/index.ts";
-import { isHeirloomError } from "../core/index.ts";
-import { entryOfDict, isTorchTensor, openSafetensors, type PickleValue, readTorchFile, scanTorchObject } from "../formats/index.ts";
-import type { OpenFiles } from "./open-path.ts";
+import { type ByteSource, isHeirloomError } from "../core/index.ts";
+import type { OpenedPath } from "../folders/index.ts";
+import {
+  entryOfDict,
+  isTorchTensor,
+  openSafetensors,
+  type PickleValue,
+  readJson,
+  readTorchFile,
+  scanTorchObject,
+} from "../formats/index.ts";
 
 /** Names of the files beside the weights, as the Trainer gives them. */
 const FILES = {
@@ -61,6 +68,12 @@ export interface OptimizerState {
   readonly steps: { readonly min: number; readonly max: number } | null;
 }
 
+/** A learning rate as a trainer logged it. */
+export interface LoggedRate {
+  readonly step: number;
+  readonly rate: number;
+}
+
 /** What a trainer left beside the weights. */
 export interface TrainerFiles {
   readonly step: number | null;
@@ -68,6 +81,8 @@ export interface TrainerFiles {
   readonly epoch: number | null;
   readonly epochs: number | null;
   readonly lastLoss: number | null;
+  /** Logged learning rates, in order. */
+  readonly rates: readonly LoggedRate[];
   readonly optimizer: OptimizerState | null;
   /** Live names with state, from heirloom's own optimizer file. */
   readonly namedOptimizer: readonly string[] | null;
@@ -128,7 +143,7 @@ async function readOptimizer(value: PickleValue): Promise<OptimizerState> {
   return { kind, groups: listOf(entryOfDict(value, "param_groups")).map(optimizerGroup), shapes, steps: range };
 }
 
-function stateFields(json: unknown): Pick<TrainerFiles, "step" | "maxSteps" | "epoch" | "epochs" | "lastLoss"> {
+function stateFields(json: unknown): Pick<TrainerFiles, "step" | "maxSteps" | "epoch" | "epochs" | "lastLoss" | "rates"> {
   const state = typeof json === "object" && json !== null ? (json as Readonly<Record<string, unknown>>) : {};
   const log = Array.isArray(state["log_history"]) ? (state["log_history"] as readonly unknown[]) : [];
   const losses = log.map((line) => numberOf((line as { loss?: unknown } | null)?.loss)).filter((loss) => loss !== null);
@@ -138,12 +153,16 @@ function stateFields(json: unknown): Pick<TrainerFiles, "step" | "maxSteps" | "e
     epoch: numberOf(state["epoch"]),
     epochs: numberOf(state["num_train_epochs"]),
     lastLoss: losses.at(-1) ?? null,
+    rates: log.flatMap((line) => {
+      const { step, learning_rate: rate } = (line ?? {}) as { step?: unknown; learning_rate?: unknown };
+      return typeof step === "number" && typeof rate === "number" && Number.isFinite(rate) ? [{ step, rate }] : [];
+    }),
   };
 }
 
 /** `exp_avg.<live name>` of heirloom's optimizer file → live names. */
-async function namesInOwnOptimizer(path: string, opened: OpenFiles): Promise<string[]> {
-  const file = await openSafetensors(await opened.open(path));
+async function namesInOwnOptimizer(source: ByteSource): Promise<string[]> {
+  const file = await openSafetensors(source);
   return [...new Set([...file.tensors.keys()].map((name) => name.slice(name.indexOf(".") + 1)))];
 }
 
@@ -154,21 +173,17 @@ function readScheduler(value: PickleValue): number[] {
 /** Reads what a trainer left; a file in a form that is not read is named, not skipped. */
 class CheckpointReader {
   readonly unread: string[] = [];
-  readonly #folder: string;
-  readonly #files: ReadonlySet<string>;
-  readonly #opened: OpenFiles;
+  readonly #opened: OpenedPath;
 
-  constructor(folder: string, files: ReadonlySet<string>, opened: OpenFiles) {
-    this.#folder = folder;
-    this.#files = files;
+  constructor(opened: OpenedPath) {
     this.#opened = opened;
   }
 
   /** `null` if there is no such file, or if it is of an unsupported form. */
-  async read<T>(file: string | undefined, work: (path: string) => Promise<T>): Promise<T | null> {
-    if (file === undefined || !this.#files.has(file)) return null;
+  async read<T>(file: string | undefined, work: (source: ByteSource) => Promise<T>): Promise<T | null> {
+    if (file === undefined || !this.#opened.files.has(file)) return null;
     try {
-      return await work(join(this.#folder, file));
+      return await work(await this.#opened.folder.open(file));
     } catch (error) {
       if (!isHeirloomError(error) || error.code !== "TORCH_FILE_UNSUPPORTED") throw error;
       this.unread.push(`${file}: ${error.problems[0].message}`);
@@ -177,7 +192,7 @@ class CheckpointReader {
   }
 
   async torch<T>(file: string | undefined, work: (value: PickleValue) => Promise<T> | T): Promise<T | null> {
-    return this.read(file, async (path) => work((await readTorchFile(await this.#opened.open(path))).value));
+    return this.read(file, async (source) => work((await readTorchFile(source)).value));
   }
 }
 
@@ -185,19 +200,21 @@ class CheckpointReader {
  * Reads the state that the Hugging Face Trainer (or heirloom) saved beside the
  * weights: progress, optimizer, schedule, random numbers, arguments. Runs no pickle.
  *
- * @param files names in the folder
  * @throws JSON_INVALID, LFS_POINTER, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE
  */
-export async function readTrainerFiles(folder: string, files: ReadonlySet<string>, opened: OpenFiles): Promise<TrainerFiles> {
-  const reader = new CheckpointReader(folder, files, opened);
+export async function readTrainerFiles(opened: OpenedPath): Promise<TrainerFiles> {
+  const { files } = opened;
+  const reader = new CheckpointReader(opened);
   const rngFile = [...files].sort().find((name) => RNG_FILE.test(name));
-  const state = await reader.read(FILES.state, (path) => opened.json(path));
+  const state = await reader.read(FILES.state, readJson);
   const optimizer = await reader.torch(FILES.optimizer, readOptimizer);
   const scheduler = await reader.torch(FILES.scheduler, readScheduler);
   const generators = await reader.torch(rngFile, (value) => [...dictOf(value).keys()].filter((key) => typeof key === "string"));
-  const object = await reader.read(FILES.arguments, async (path) => scanTorchObject(await opened.open(path)));
-  const namedOptimizer = await reader.read(OWN_OPTIMIZER, (path) => namesInOwnOptimizer(path, opened));
-  const needed = files.has(OWN_OPTIMIZER) ? [] : [FILES.optimizer, FILES.scheduler, ...(rngFile === undefined ? ["rng_state.pth"] : [])];
+  const object = await reader.read(FILES.arguments, scanTorchObject);
+  const namedOptimizer = await reader.read(OWN_OPTIMIZER, namesInOwnOptimizer);
+  const needed = files.has(OWN_OPTIMIZER)
+    ? [FILES.state]
+    : [FILES.state, FILES.optimizer, FILES.scheduler, ...(rngFile === undefined ? ["rng_state.pth"] : [])];
   return {
     ...stateFields(state),
     optimizer,

@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   SHARD_INDEX_INVALID: { exit: 11, summary: "A shard index contradicts itself or its shards." },
   JSON_INVALID: { exit: 11, summary: "A JSON file could not be parsed." },
   JSONL_INVALID: { exit: 11, summary: "Rows of a JSON Lines file could not be parsed." },
+  WEIGHTS_SHARDED: { exit: 11, summary: "The weights are only there in the pieces that DeepSpeed or FSDP left." },
   LFS_POINTER: { exit: 11, summary: "The file is a Git LFS pointer, not the content." },
   MODEL_CONFIG_INVALID: { exit: 11, summary: "A model's config.json lacks a field or contradicts itself." },
   PEFT_CONFIG_INVALID: { exit: 11, summary: "An adapter_config.json is not a usable PEFT configuration." },

@@ -15,15 +15,6 @@ export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-mo
 export type { DropoutPosition } from "./dropout.ts";
 export { requireGrowth, takeOverValues } from "./grow-adapter.ts";
 export { labelRows } from "./label-rows.ts";
-export {
-  type AdapterFolder,
-  loadModelFolder,
-  locateModel,
-  loraPlans,
-  type ModelFolder,
-  type ModelPath,
-  openAdapterFolder,
-  openModelFolder,
-} from "./open-model.ts";
+export { loadModelFolder, loraPlans } from "./open-model.ts";
 export { EMBEDDING_KEY, type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";
 export type { ActivationPolicy } from "./programs.ts";

@@ -7,9 +7,10 @@ import { planRun } from "../audit/index.ts";
 import { countFlops, type Graph, type Program, type Runtime } from "../compute/index.ts";
 import { resolveConfig } from "../config/index.ts";
 import type { MicroBatch } from "../data/index.ts";
+import { openModelFolder } from "../folders/index.ts";
 import { adapterFromConfig } from "../ledger/index.ts";
 import { TINY_IDS, type TinyModelOptions, writeTinyModel } from "./fixtures/tiny-model.ts";
-import { baseParameters, CausalModel, loadModelFolder, loraPlans, newAdapterParameters, openModelFolder } from "./index.ts";
+import { baseParameters, CausalModel, loadModelFolder, loraPlans, newAdapterParameters } from "./index.ts";
 
 /** A runtime that computes nothing: it counts what it would have to. */
 function countingRuntime(): Runtime & { flops: number } {

@@ -26,9 +26,32 @@ export {
 export type { ScannedObject } from "./pickle-scan.ts";
 export { entryOfDict, type PickleValue } from "./pickle-values.ts";
 export { describeValue, printable } from "./printable.ts";
+export { PythonFloat, pyFloat } from "./python-float.ts";
 export { encodeSafetensors, planSafetensors, type SafetensorsPlan, type TensorPlan, type TensorToWrite } from "./safetensors-encode.ts";
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors-header.ts";
-export { openShards } from "./shards.ts";
+export { openShards, openTorchShards } from "./shards.ts";
 export { openSafetensors, requireTensor, type StoredTensor, type TensorFile } from "./tensor-file.ts";
 export { openTorchTensors, readTorchFile, scanTorchObject, type TorchFile } from "./torch-file.ts";
 export { isTorchTensor, type TorchTensor } from "./torch-tensor.ts";
+export { encodeTorchFile, type TorchFileOptions } from "./torch-write.ts";
+export type { Crc32 } from "./torch-write-crc.ts";
+export {
+  type NumpyCode,
+  type NumpyToSave,
+  numpyArray,
+  numpyScalar,
+  type OrderedDictToSave,
+  orderedDict,
+  pyTuple,
+  type StorageToSave,
+  type TensorToSave,
+  type TorchData,
+  type TorchDtype,
+  type TupleToSave,
+  torchStorage,
+  torchTensor,
+  torchView,
+  type ValueToSave,
+  type ViewOptions,
+} from "./torch-write-values.ts";
+export * from "./trainer-files/index.ts";

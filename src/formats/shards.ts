@@ -1,8 +1,8 @@
 import { type ByteSource, HeirloomError, ProblemList } from "../core/index.ts";
 import { readJson } from "./json.ts";
 import { describeValue, printable } from "./printable.ts";
-import { readSafetensorsHeader, type SafetensorsHeader } from "./safetensors-header.ts";
-import { type StoredTensor, type TensorFile, tensorFile } from "./tensor-file.ts";
+import { openSafetensors, type StoredTensor, type TensorFile, tensorFile } from "./tensor-file.ts";
+import { openTorchTensors } from "./torch-file.ts";
 
 /** Largest real index: 138,240 tensors (see safetensors-header.ts); four times that. */
 const MAX_INDEX_TENSORS = 500_000;
@@ -13,18 +13,27 @@ const PARALLEL_HEADERS = 16;
 /** How many faults of one index a message lists. */
 const MAX_PROBLEMS = 20;
 
+/** How the files of a sharded set are read. */
+interface ShardForm {
+  readonly suffix: string;
+  readonly open: (source: ByteSource) => Promise<TensorFile>;
+}
+
+const SAFETENSORS: ShardForm = { suffix: ".safetensors", open: openSafetensors };
+const TORCH: ShardForm = { suffix: ".bin", open: openTorchTensors };
+
 /** Why `file` may not be opened beside an index, or `undefined`. */
-function refuseName(file: string): string | undefined {
+function refuseName(file: string, suffix: string): string | undefined {
   if (printable(file, Number.MAX_SAFE_INTEGER) !== file) return "it has control characters";
   const escapes = file.startsWith("/") || file.includes("\\") || /^[A-Za-z]:/.test(file);
   if (escapes || file.split("/").some((part) => part === "" || part === "." || part === ".."))
     return "it does not lie in the folder of the index";
-  if (!file.endsWith(".safetensors")) return "it is not a .safetensors file";
+  if (!file.endsWith(suffix)) return `it is not a ${suffix} file`;
   return undefined;
 }
 
 /** Reads `weight_map` (tensor name → shard file) with every name checked. */
-async function readWeightMap(index: ByteSource): Promise<ReadonlyMap<string, string>> {
+async function readWeightMap(index: ByteSource, suffix: string): Promise<ReadonlyMap<string, string>> {
   const where = printable(index.name);
   const json = await readJson(index, { duplicateKeys: "refuse" });
   const map = typeof json === "object" && json !== null && "weight_map" in json ? json.weight_map : undefined;
@@ -42,7 +51,7 @@ async function readWeightMap(index: ByteSource): Promise<ReadonlyMap<string, str
   const accepted = new Set<string>();
   for (const name of names) {
     const file: unknown = (map as Readonly<Record<string, unknown>>)[name];
-    const fault = typeof file !== "string" ? "it is not a text" : accepted.has(file) ? undefined : refuseName(file);
+    const fault = typeof file !== "string" ? "it is not a text" : accepted.has(file) ? undefined : refuseName(file, suffix);
     if (fault === undefined) {
       accepted.add(file as string);
       fileOf.set(name, file as string);
@@ -59,20 +68,18 @@ async function readWeightMap(index: ByteSource): Promise<ReadonlyMap<string, str
 
 interface Shard {
   readonly file: string;
-  readonly source: ByteSource;
-  readonly header: SafetensorsHeader;
+  readonly content: TensorFile;
 }
 
 /** Opens all shards, a few at a time; what is wrong with any of them is thrown once. */
-async function openAll(files: readonly string[], openByName: (file: string) => Promise<ByteSource>): Promise<Shard[]> {
+async function openAll(files: readonly string[], openByName: (file: string) => Promise<ByteSource>, form: ShardForm): Promise<Shard[]> {
   const problems = new ProblemList();
   const shards = new Map<string, Shard>();
   let next = 0;
   const work = async (): Promise<void> => {
     for (let file = files[next++]; file !== undefined; file = files[next++]) {
       try {
-        const source = await openByName(file);
-        shards.set(file, { file, source, header: await readSafetensorsHeader(source) });
+        shards.set(file, { file, content: await form.open(await openByName(file)) });
       } catch (error) {
         problems.absorb(error);
       }
@@ -92,10 +99,11 @@ function gather(shards: readonly Shard[], weightMap: ReadonlyMap<string, string>
   };
   const tensors = new Map<string, StoredTensor>();
   const elsewhere = new Map<string, string>();
-  for (const { file, source, header } of shards) {
-    for (const { name, dtype, shape, start, end } of header.tensors.values()) {
+  for (const { file, content } of shards) {
+    for (const tensor of content.tensors.values()) {
+      const { name } = tensor;
       const listed = weightMap.get(name);
-      if (listed === file) tensors.set(name, { name, dtype, shape, start, end, source });
+      if (listed === file) tensors.set(name, tensor);
       else if (listed === undefined) report(`${printable(name)}: ${file} holds it, the index does not list it`);
       else elsewhere.set(name, file);
     }
@@ -112,6 +120,13 @@ function gather(shards: readonly Shard[], weightMap: ReadonlyMap<string, string>
   return tensors;
 }
 
+async function openSet(index: ByteSource, openByName: (file: string) => Promise<ByteSource>, form: ShardForm): Promise<TensorFile> {
+  const weightMap = await readWeightMap(index, form.suffix);
+  const shards = await openAll([...new Set(weightMap.values())].sort(), openByName, form);
+  const tensors = gather(shards, weightMap, printable(index.name));
+  return tensorFile(index.name, tensors, shards[0]?.content.metadata ?? {});
+}
+
 /**
  * Opens a sharded set by its `model.safetensors.index.json`. Index and shards
  * must agree on every tensor. Shard names that lead out of the folder are
@@ -120,9 +135,11 @@ function gather(shards: readonly Shard[], weightMap: ReadonlyMap<string, string>
  * @param openByName opens a shard by its name relative to the index
  * @throws HeirloomError `SHARD_INDEX_INVALID`, `JSON_INVALID`, `LFS_POINTER`, and what opening a shard throws
  */
-export async function openShards(index: ByteSource, openByName: (file: string) => Promise<ByteSource>): Promise<TensorFile> {
-  const weightMap = await readWeightMap(index);
-  const shards = await openAll([...new Set(weightMap.values())].sort(), openByName);
-  const tensors = gather(shards, weightMap, printable(index.name));
-  return tensorFile(index.name, tensors, shards[0]?.header.metadata ?? {});
+export function openShards(index: ByteSource, openByName: (file: string) => Promise<ByteSource>): Promise<TensorFile> {
+  return openSet(index, openByName, SAFETENSORS);
+}
+
+/** {@link openShards} for the older `pytorch_model.bin.index.json`, whose shards are torch state dicts. */
+export function openTorchShards(index: ByteSource, openByName: (file: string) => Promise<ByteSource>): Promise<TensorFile> {
+  return openSet(index, openByName, TORCH);
 }

@@ -1,19 +1,9 @@
-import { resolveTargets } from "../adapter/index.ts";
+import { resolveForEngine } from "../adapter/index.ts";
 import { loadRuntime } from "../compute/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
-import {
-  type AdapterFolder,
-  CausalModel,
-  loadModelFolder,
-  locateModel,
-  loraPlans,
-  type ModelFolder,
-  openAdapterFolder,
-  openModelFolder,
-  type Parameter,
-  readAdapterParameters,
-} from "../engine/index.ts";
+import { CausalModel, loadModelFolder, loraPlans, type Parameter, readAdapterParameters } from "../engine/index.ts";
+import { type AdapterFolder, locateModel, type ModelFolder, openAdapterFolder, openModelFolder } from "../folders/index.ts";
 import { type AdapterRecord, fingerprintModel, requireSameBase } from "../runs/index.ts";
 
 /** A model ready to answer, with what is known of how it was trained. */
@@ -29,7 +19,7 @@ function baseOf(adapter: AdapterFolder, given: string | undefined): string {
   const path = given ?? adapter.record?.base.path ?? adapter.spec.baseModel;
   if (path !== null && path !== undefined && path !== "") return path;
   throw new HeirloomError("FILE_MISSING", "the adapter does not say which base model it belongs to", {
-    where: adapter.folder.path,
+    where: adapter.folder.name,
     hint: "name it with --base",
   });
 }
@@ -41,7 +31,7 @@ async function checkBase(adapter: AdapterFolder, base: ModelFolder): Promise<str
       "the adapter has no record of its training: the base is taken to be the right one, and as its files have it (not quantized further)",
     ];
   }
-  requireSameBase(adapter.record, { folder: base.folder.path, fingerprint: await fingerprintModel(base.folder) });
+  requireSameBase(adapter.record, { folder: base.folder.name, fingerprint: await fingerprintModel(base.folder) });
   return [];
 }
 
@@ -63,7 +53,7 @@ export async function loadModel(path: string, base?: string): Promise<LoadedMode
     requireEmbeddingRows(tokenizer, spec.vocabSize);
     const weights = await loadModelFolder(folder, { quantization: adapter?.record?.config.quantization ?? null, cache: "auto" });
     let parameters: Parameter[] = [];
-    const resolved = adapter === null ? null : resolveTargets(spec, adapter.spec);
+    const resolved = adapter === null ? null : resolveForEngine(spec, adapter.spec);
     if (adapter !== null && resolved !== null) {
       parameters = await readAdapterParameters(adapter.tensors, {
         spec: adapter.spec,

@@ -16,7 +16,8 @@ export interface StoredEntry {
 export interface AdapterFiles {
   /** Headers of adapter_model.safetensors, in any order. */
   readonly tensors: Iterable<StoredEntry>;
-  readonly config: PeftConfig;
+  /** Null if only the weights are at hand: then their names alone tell. */
+  readonly config: PeftConfig | null;
   /** The base model; without it only the adapter's own tensors are in the ledger. */
   readonly spec?: ModelSpec;
   /** Dtype of the base's dense tensors. @defaultValue "F32" */
@@ -31,7 +32,7 @@ export interface AdapterFiles {
  * resized embedding that PEFT stored by itself) is there, but frozen.
  */
 export function readLedger(files: AdapterFiles): Ledger {
-  const lora = files.config.kind === "lora" ? files.config : null;
+  const lora = files.config?.kind === "lora" ? files.config : null;
   const stored = Array.from(files.tensors, (tensor) => storedEntry(tensor, lora)).filter(
     ({ module, role }) => !isTiedHead(module, role, files.spec, lora),
   );

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunConfig } from "../config/index.ts";
-import { HeirloomError } from "../core/index.ts";
+import { type Folder, HeirloomError, readText } from "../core/index.ts";
 import { fileError, sha256, writeTextAtomic } from "../core/node/index.ts";
 import type { LedgerCounts, LedgerEntry } from "../ledger/index.ts";
 import { RUN_FILES } from "./layout.ts";
@@ -117,13 +117,7 @@ const RUN_FIELDS = [
 ];
 const ADAPTER_FIELDS = ["run", "step", "trainable", "evaluations", ...CONFIG_FIELDS];
 
-async function readRecord(path: string, fields: readonly string[]): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw fileError(error, path);
-  }
+function parseRecord(text: string, path: string, fields: readonly string[]): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -148,7 +142,11 @@ async function readRecord(path: string, fields: readonly string[]): Promise<unkn
 
 /** Reads a run's record. @throws FILE_MISSING, RECORD_INVALID */
 export async function readRunRecord(run: string): Promise<RunRecord> {
-  return (await readRecord(join(run, RUN_FILES.record), RUN_FIELDS)) as RunRecord;
+  const path = join(run, RUN_FILES.record);
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw fileError(error, path);
+  });
+  return parseRecord(text, path, RUN_FIELDS) as RunRecord;
 }
 
 /** Writes a run's record. */
@@ -157,11 +155,8 @@ export function writeRunRecord(run: string, record: RunRecord): Promise<void> {
 }
 
 /** Reads the record that an adapter folder carries; null if it has none. @throws RECORD_INVALID */
-export async function readAdapterRecord(folder: string): Promise<AdapterRecord | null> {
-  try {
-    return (await readRecord(join(folder, ADAPTER_RECORD), ADAPTER_FIELDS)) as AdapterRecord;
-  } catch (error) {
-    if (error instanceof HeirloomError && error.code === "FILE_MISSING") return null;
-    throw error;
-  }
+export async function readAdapterRecord(folder: Folder): Promise<AdapterRecord | null> {
+  if (!(await folder.list()).includes(ADAPTER_RECORD)) return null;
+  const source = await folder.open(ADAPTER_RECORD);
+  return parseRecord(await readText(source), source.name, ADAPTER_FIELDS) as AdapterRecord;
 }

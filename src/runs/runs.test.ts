@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { RunConfig } from "../config/index.ts";
 import { type ByteSource, type Folder, type HeirloomError, memorySource } from "../core/index.ts";
+import { openFolder } from "../core/node/index.ts";
 import {
   checkpointFolder,
   checkpointStep,
@@ -95,7 +96,7 @@ describe("a record", () => {
     ["with a version that is no number", '{"schemaVersion": "1"}'],
   ])("that is %s is RECORD_INVALID, with its path", async (name, text) => {
     const path = write(name, text);
-    for (const read of [readRunRecord, readAdapterRecord]) {
+    for (const read of [readRunRecord, async (at: string) => readAdapterRecord(await openFolder(at))]) {
       const error = await read(path).then(
         () => null,
         (thrown: unknown) => thrown as HeirloomError,
@@ -107,7 +108,7 @@ describe("a record", () => {
 
   test("may be absent from an adapter, not from a run", async () => {
     mkdirSync(join(folder, "bare"));
-    expect(await readAdapterRecord(join(folder, "bare"))).toBeNull();
+    expect(await readAdapterRecord(await openFolder(join(folder, "bare")))).toBeNull();
     await expect(readRunRecord(join(folder, "bare"))).rejects.toMatchObject({ code: "FILE_MISSING" });
   });
 });

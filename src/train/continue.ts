@@ -1,4 +1,4 @@
-import { type AdapterSpec, adapterTensors, resolveTargets } from "../adapter/index.ts";
+import { type AdapterSpec, adapterTensors, resolveForEngine } from "../adapter/index.ts";
 import {
   type ChangeName,
   type Changes,
@@ -10,11 +10,13 @@ import {
   resolveConfig,
 } from "../config/index.ts";
 import { HeirloomError, ProblemList } from "../core/index.ts";
-import { locateModel, openAdapterFolder, openModelFolder, requireGrowth } from "../engine/index.ts";
+import { requireGrowth } from "../engine/index.ts";
+import { locateModel, openAdapterFolder, openModelFolder } from "../folders/index.ts";
 import { adapterFromConfig } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import type { ContinueRequest } from "./api.ts";
-import { inheritedValues, requireRecordedScaling, type Values } from "./inherited.ts";
+import { inheritedValues, type Values } from "./inherited.ts";
+import { requireKeptScaling, requireRecordedScaling, sameScales } from "./scales.ts";
 
 /** A continuation with nothing left open. */
 export interface ResolvedContinuation extends ResolvedConfig {
@@ -36,20 +38,27 @@ function at(values: unknown, path: string): unknown {
 /** Settings that choose tensors; other words for the same tensors are no change. */
 const SELECTIONS: readonly ChangeName[] = ["targetModules", "excludeModules", "layers", "modulesToSave", "ensureWeightTying"];
 /** Settings that are compared as they are. `base` is compared by its content later. */
-const SETTINGS: readonly ChangeName[] = ["rank", "alpha", "dropout", "fullCopyDtype", "quantization", "groups"];
+const SETTINGS: readonly ChangeName[] = ["rank", "alpha", "rslora", "dropout", "fullCopyDtype", "quantization", "groups"];
+/** Settings that give modules ranks and alphas of their own; other words for the same numbers are no change. */
+const PATTERNS: readonly ChangeName[] = ["rankPattern", "alphaPattern"];
 
 function selectsSame(spec: ModelSpec, before: AdapterSpec, after: AdapterSpec): boolean {
   const tensors = (adapter: AdapterSpec): string =>
-    adapterTensors(resolveTargets(spec, adapter))
+    adapterTensors(resolveForEngine(spec, adapter))
       .map(({ name, aliasOf }) => `${name}=${aliasOf ?? ""}`)
       .join();
   return tensors(before) === tensors({ ...after, rank: before.rank });
 }
 
 /** Everything in which the resolved configuration differs from what is inherited, without being named. */
-function unnamedChanges(inherited: Values, config: RunConfig, named: ReadonlySet<ChangeName>, sameSelection: boolean): ProblemList {
+function unnamedChanges(
+  inherited: Values,
+  config: RunConfig,
+  named: ReadonlySet<ChangeName>,
+  same: { readonly selection: boolean; readonly scales: boolean },
+): ProblemList {
   const problems = new ProblemList();
-  const names = [...SETTINGS, ...(sameSelection ? [] : SELECTIONS)];
+  const names = [...SETTINGS, ...(same.scales ? [] : PATTERNS), ...(same.selection ? [] : SELECTIONS)];
   for (const name of names) {
     const expected = at(inherited, changeKey(name));
     const found = at(config, changeKey(name));
@@ -61,7 +70,7 @@ function unnamedChanges(inherited: Values, config: RunConfig, named: ReadonlySet
       details: { setting: changeKey(name), expected, found },
     });
   }
-  if (!sameSelection && problems.problems.length === 0 && !SELECTIONS.some((name) => named.has(name))) {
+  if (!same.selection && problems.problems.length === 0 && !SELECTIONS.some((name) => named.has(name))) {
     problems.add("CONTINUE_CHANGED", "expected the adapter's own tensors, found others: its layers_pattern has no key in a run file", {
       where: "adapter.layers",
       hint: "list the modules by their full names: --change targetModules",
@@ -76,7 +85,7 @@ function normal(value: unknown): unknown {
 }
 
 /**
- * With a new rank, alpha follows so that alpha / rank stays, and with it what the
+ * With a new rank, alpha follows so that the scaling stays, and with it what the
  * adapter computes: whether the rank stands in the change or in the file, unless
  * an alpha is given as well.
  */
@@ -85,7 +94,8 @@ function followingAlpha({ config, provenance }: ResolvedConfig, spec: AdapterSpe
   if (!changes.named.has("rank") || rank === spec.rank) return null;
   requireGrowth(spec.rank, rank);
   if (changes.named.has("alpha") || provenance["adapter.alpha"] !== "inherited") return null;
-  return { key: "adapter.alpha", value: (spec.alpha * rank) / spec.rank, flag: "--change rank" };
+  const growth = spec.useRslora ? Math.sqrt(rank / spec.rank) : rank / spec.rank;
+  return { key: "adapter.alpha", value: spec.alpha * growth, flag: "--change rank" };
 }
 
 /** The new run's configuration, and everything in which it may differ from what is inherited. */
@@ -117,7 +127,6 @@ export async function resolveContinuation(request: ContinueRequest): Promise<Res
   }
   const opened = await openAdapterFolder(located.path);
   try {
-    requireRecordedScaling(opened);
     const { values, assumptions } = inheritedValues(opened);
     const { resolved, named } = resolveSources(request, opened.spec, { name: located.path, values });
     const { config } = resolved;
@@ -125,8 +134,11 @@ export async function resolveContinuation(request: ContinueRequest): Promise<Res
       throw new HeirloomError("CONTINUE_CHANGED", "expected an adapter to continue, found adapter: none", { where: "adapter" });
     const model = await openModelFolder(config.base);
     await model.folder.close();
-    const sameSelection = selectsSame(model.spec, opened.spec, adapterFromConfig(config.adapter, config.base));
-    unnamedChanges(values, config, named, sameSelection).throwIfAny();
+    requireRecordedScaling(model.spec, opened);
+    const wanted = adapterFromConfig(config.adapter, config.base);
+    const same = { selection: selectsSame(model.spec, opened.spec, wanted), scales: sameScales(model.spec, opened.spec, wanted) };
+    unnamedChanges(values, config, named, same).throwIfAny();
+    requireKeptScaling(model.spec, opened.spec, wanted, request.changes.named);
     return { ...resolved, adapter: located.path, assumptions };
   } finally {
     await opened.folder.close();

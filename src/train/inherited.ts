@@ -1,6 +1,5 @@
 import type { AdapterSpec } from "../adapter/index.ts";
-import { HeirloomError } from "../core/index.ts";
-import type { AdapterFolder } from "../engine/index.ts";
+import type { AdapterFolder } from "../folders/index.ts";
 import type { AdapterRecord } from "../runs/index.ts";
 
 /** A part of run.yaml, as plain values. */
@@ -11,6 +10,9 @@ function adapterValues(spec: AdapterSpec, fullCopyDtype: "fp32" | "bf16"): Value
   return {
     rank: spec.rank,
     alpha: spec.alpha,
+    rankPattern: spec.rankPattern,
+    alphaPattern: spec.alphaPattern,
+    rslora: spec.useRslora,
     dropout: spec.dropout,
     targetModules: spec.targetModules,
     excludeModules: spec.excludeModules,
@@ -81,21 +83,4 @@ export function inheritedValues(opened: AdapterFolder): { values: Values; assump
   if (record !== null) return { values: recordedValues(opened, record), assumptions: [] };
   const base = spec.baseModel === null || spec.baseModel === "" ? {} : { base: spec.baseModel };
   return { values: { ...base, adapter: adapterValues(spec, storedCopyDtype(opened)) }, assumptions: assumptionsOf(opened) };
-}
-
-/**
- * Refuses an adapter whose scaling is no longer what its record says: another
- * tool, or a hand, changed what it computes. (Its tensors are compared with the
- * record when the live model is observed.)
- *
- * @throws LEDGER_MISMATCH
- */
-export function requireRecordedScaling({ spec, record, folder }: AdapterFolder): void {
-  const trained = record?.config.adapter ?? null;
-  if (trained === null || trained.alpha / trained.rank === spec.alpha / spec.rank) return;
-  throw new HeirloomError(
-    "LEDGER_MISMATCH",
-    `expected a scaling (alpha/r) of ${trained.alpha}/${trained.rank} as recorded, found ${spec.alpha}/${spec.rank} in adapter_config.json`,
-    { where: folder.path, hint: "go back to the files of its run, or delete its heirloom.json to continue it as it is now" },
-  );
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { encodeFromF32 } from "../codecs/index.ts";
 import { fileError, writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "../core/node/index.ts";
 import type { BatchPosition } from "../data/index.ts";
-import { openModelFolder } from "../engine/index.ts";
+import { openModelFolder } from "../folders/index.ts";
 import { encodeSafetensors } from "../formats/index.ts";
 import type { Ledger } from "../ledger/index.ts";
 import { ADAPTER_RECORD, type AdapterRecord, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";

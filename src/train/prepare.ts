@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type AdapterSpec, type ResolvedAdapter, resolveTargets, storedAdapter } from "../adapter/index.ts";
+import { type AdapterSpec, type ResolvedAdapter, resolveForEngine, storedAdapter } from "../adapter/index.ts";
 import { type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
 import { openFile, sha256 } from "../core/node/index.ts";
 import { type Dataset, loadDataset, loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
@@ -7,13 +7,12 @@ import {
   type BaseWeights,
   baseParameters,
   loadModelFolder,
-  type ModelFolder,
   newAdapterParameters,
-  openModelFolder,
   type Parameter,
   readAdapterParameters,
   takeOverValues,
 } from "../engine/index.ts";
+import { type ModelFolder, openModelFolder } from "../folders/index.ts";
 import type { TensorFile } from "../formats/index.ts";
 import { adapterFromConfig, type Ledger, predictRun } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
@@ -78,7 +77,7 @@ async function makeParameters(
 ): Promise<{ adapter: LiveAdapter | null; parameters: Parameter[] }> {
   if (config.adapter === null) return { adapter: null, parameters: baseParameters(spec, (name) => weights.values(name), "F32") };
   const wanted = adapterFromConfig(config.adapter, config.base);
-  const resolved = resolveTargets(spec, wanted);
+  const resolved = resolveForEngine(spec, wanted);
   const options = {
     base: weights,
     seed: config.training.seed,
@@ -86,7 +85,7 @@ async function makeParameters(
   };
   const parameters = await newAdapterParameters({ ...options, spec: wanted, resolved });
   if (saved !== null) {
-    const before = await readAdapterParameters(saved.tensors, { ...options, spec: saved.spec, resolved: resolveTargets(spec, saved.spec) });
+    const before = await readAdapterParameters(saved.tensors, { ...options, spec: saved.spec, resolved: resolveForEngine(spec, saved.spec) });
     takeOverValues(before, parameters);
   }
   return { adapter: { spec: storedAdapter(spec, wanted), resolved }, parameters };

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { breakDisk } from "../core/fixtures/faulty-disk.ts";
-import { openAdapterFolder } from "../engine/index.ts";
+import { openAdapterFolder } from "../folders/index.ts";
 import type { Ledger } from "../ledger/index.ts";
 import { configHash, EventLog } from "../runs/index.ts";
 import { rewriteTensors } from "./fixtures/adapter-files.ts";

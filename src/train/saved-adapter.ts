@@ -3,7 +3,8 @@ import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter
 import { encodeFromF32 } from "../codecs/index.ts";
 import { InternalError, readText } from "../core/index.ts";
 import { openFile, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
-import { openModelFolder, type Parameter, storedLayout } from "../engine/index.ts";
+import { type Parameter, storedLayout } from "../engine/index.ts";
+import { openModelFolder } from "../folders/index.ts";
 import {
   encodeSafetensors,
   openSafetensors,

@@ -11,6 +11,7 @@ export const LAYERS = [
   "engine",
   "compute",
   "audit",
+  "folders",
   "runs",
   "data",
   "ledger",

@@ -1,6 +1,6 @@
 // Bases and adapters from their folders, and live models of them, through the package's doors.
 import { join } from "node:path";
-import { type AdapterSpec, adapterFromPeft, type ResolvedAdapter, resolveTargets } from "../../src/adapter/index.ts";
+import { type AdapterSpec, adapterForEngine, adapterFromPeft, type ResolvedAdapter, resolveForEngine } from "../../src/adapter/index.ts";
 import { loadRuntime, type Runtime } from "../../src/compute/index.ts";
 import {
   type ActivationPolicy,
@@ -9,10 +9,10 @@ import {
   CausalModel,
   loadModelFolder,
   loraPlans,
-  openModelFolder,
   type Parameter,
   readAdapterParameters,
 } from "../../src/engine/index.ts";
+import { openModelFolder } from "../../src/folders/index.ts";
 import { type PeftConfig, parsePeftConfig, type TensorFile } from "../../src/formats/index.ts";
 import { type ModelSpec, type Nf4Spec, parseModelConfig } from "../../src/model/index.ts";
 import { once, readJsonFile, readTensors } from "./files.ts";
@@ -67,7 +67,7 @@ async function readPeftConfig(folder: string): Promise<PeftConfig> {
   return parsePeftConfig(await readJsonFile<unknown>(file), file);
 }
 
-/** Loads an adapter's files. @throws ADAPTER_UNSUPPORTED for what is not implemented */
+/** Loads an adapter's files. @throws ADAPTER_UNSUPPORTED for what is not even described */
 export async function loadAdapter(folder: string): Promise<LoadedAdapter> {
   const config = await readPeftConfig(folder);
   return { config, spec: adapterFromPeft(config), tensors: await readTensors(folder, "adapter_model.safetensors") };
@@ -82,7 +82,9 @@ export async function withModel<T>(
   use: (live: LiveModel) => Promise<T>,
   activations: ActivationPolicy = "keep",
 ): Promise<T> {
-  const resolved = adapter === null ? null : resolveTargets(base.spec, adapter.spec);
+  // All that the engine lacks is refused at once, as when an adapter is opened to be run.
+  if (adapter !== null) adapterForEngine(adapter.config);
+  const resolved = adapter === null ? null : resolveForEngine(base.spec, adapter.spec);
   const parameters =
     adapter === null || resolved === null
       ? []

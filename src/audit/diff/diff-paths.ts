@@ -1,9 +1,6 @@
-import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import { HeirloomError } from "../../core/index.ts";
-import { fileError } from "../../core/node/index.ts";
-import { elementCount, openSafetensors, openShards, openTorchTensors, type StoredTensor, type TensorFile } from "../../formats/index.ts";
-import { findPath, OpenFiles, openWeights } from "../open-path.ts";
+import { OpenPaths } from "../../folders/index.ts";
+import { elementCount, type StoredTensor, type TensorFile } from "../../formats/index.ts";
 import { pairedChunks, readTensorRange, type TensorPair } from "./paired-chunks.ts";
 import { ChangeMeter, type TensorChange } from "./tensor-change.ts";
 import type { ChangedTensor, DiffGroup, DiffResult, ShapeMismatch } from "./types.ts";
@@ -13,20 +10,6 @@ import { diffNotes, diffVerdict, groupOf } from "./verdict.ts";
 export interface DiffOptions {
   /** Ends the comparison with INTERRUPTED. */
   readonly signal?: AbortSignal;
-}
-
-/** Opens a folder of weights, or one file: safetensors, a shard index, or a torch state dict. */
-async function openSide(path: string, opened: OpenFiles): Promise<TensorFile> {
-  const info = await stat(path).catch((error: unknown) => {
-    throw fileError(error, path);
-  });
-  if (info.isDirectory()) {
-    const found = await findPath(path);
-    return openWeights(found.folder, found.files, found.holds === "adapter" ? "adapter_model" : "model", opened);
-  }
-  const source = await opened.open(path);
-  if (path.endsWith(".index.json")) return openShards(source, (name) => opened.open(join(dirname(path), name)));
-  return /\.(bin|pt|pth)$/.test(path) ? openTorchTensors(source) : openSafetensors(source);
 }
 
 const sameShape = (a: StoredTensor, b: StoredTensor): boolean => a.shape.join() === b.shape.join();
@@ -144,10 +127,11 @@ async function compareSides(a: TensorFile, b: TensorFile, options: DiffOptions):
  * // all LoRA tensors moved; embed_tokens and lm_head are bit-identical: frozen between A and B
  */
 export async function diffPaths(a: string, b: string, options: DiffOptions = {}): Promise<DiffResult> {
-  const opened = new OpenFiles();
+  const paths = new OpenPaths();
   try {
-    return { a, b, ...(await compareSides(await openSide(a, opened), await openSide(b, opened), options)) };
+    const [sideA, sideB] = [await paths.open(a), await paths.open(b)];
+    return { a, b, ...(await compareSides(await sideA.requireWeights(), await sideB.requireWeights(), options)) };
   } finally {
-    await opened.close();
+    await paths.close();
   }
 }

@@ -1,11 +1,8 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { type AdapterSpec, type ResolvedAdapter, resolveTargets } from "../../adapter/index.ts";
 import type { LearningRateGroup, RunConfig } from "../../config/index.ts";
-import { openFile } from "../../core/node/index.ts";
-import { readJson } from "../../formats/index.ts";
+import { readModelSpec } from "../../folders/index.ts";
 import { adapterFromConfig, DEFAULT_GROUP, type Ledger, ledgerCounts, peftBanner, predictRun } from "../../ledger/index.ts";
-import { type ModelSpec, parseModelConfig } from "../../model/index.ts";
+import type { ModelSpec } from "../../model/index.ts";
 import { plannedFiles } from "./files.ts";
 import { microBatchFlops, type PlannedFlops } from "./flops.ts";
 import { dequantizedBytes, type MemoryCase, type MemoryPart, plannedMemory } from "./memory.ts";
@@ -151,21 +148,6 @@ async function planFromSpec(config: RunConfig, spec: ModelSpec, knowledge: Confi
   };
 }
 
-/** Reads the base's configuration: `path` is its folder, or the file itself. */
-async function readSpec(path: string): Promise<ModelSpec> {
-  const isFile = await stat(path).then(
-    (info) => info.isFile(),
-    () => false,
-  );
-  const file = isFile ? path : join(path, "config.json");
-  const source = await openFile(file);
-  try {
-    return parseModelConfig(await readJson(source), file);
-  } finally {
-    await source.close();
-  }
-}
-
 /**
  * What a run will train, write and need, from its configuration and the base's
  * config.json alone; no weight and no data is read.
@@ -176,7 +158,7 @@ async function readSpec(path: string): Promise<ModelSpec> {
  * const { banner, memory } = await planRun(config, { memoryBytes: 16 * 2 ** 30 });
  */
 export async function planRun(config: RunConfig, options: PlanOptions): Promise<PlanResult> {
-  const spec = await readSpec(config.base);
+  const spec = await readModelSpec(config.base);
   const { DEQUANTIZED_CACHE_SHARE, learningRateGroups } = await import("../../config/index.ts");
   return planFromSpec(config, spec, { groupsOf: learningRateGroups, cacheShare: DEQUANTIZED_CACHE_SHARE }, options);
 }

@@ -1,10 +1,10 @@
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import { HeirloomError } from "../../core/index.ts";
-import { dtypeBits, isSafetensorsDtype, type LoraPeftConfig, parsePeftConfig } from "../../formats/index.ts";
+import { openPath } from "../../folders/index.ts";
+import { dtypeBits, isSafetensorsDtype, type LoraPeftConfig } from "../../formats/index.ts";
 import { DEFAULT_GROUP } from "../../ledger/index.ts";
 import { type AdapterRecord, readAdapterRecord } from "../../runs/index.ts";
 import { type InspectResult, inspectPath } from "../inspect.ts";
-import { findPath, OpenFiles } from "../open-path.ts";
 import type { GuardedTensor, RecipeGroup, RecipeSource } from "./types.ts";
 
 /** The name that the guard makes of a live name; the same rule as its Python. */
@@ -88,32 +88,28 @@ function baseOf(given: string | undefined, record: AdapterRecord | null, config:
  * @throws what `inspectPath` throws; ADAPTER_UNSUPPORTED for PEFT types other than LoRA; RECIPE_INCOMPLETE
  */
 export async function readRecipeSource(path: string, base: string | undefined, baseFolder: string | undefined): Promise<RecipeSource> {
-  const found = await findPath(path);
-  const inspected = await inspectPath(found.folder, baseFolder === undefined ? {} : { base: baseFolder });
+  const inspected = await inspectPath(path, baseFolder === undefined ? {} : { base: baseFolder });
   if (inspected.adapter === null) {
     throw new HeirloomError("ADAPTER_UNSUPPORTED", "expected an adapter, found a model", { where: path, hint: "name an adapter's folder" });
   }
-  const opened = new OpenFiles();
+  const opened = await openPath(path);
   try {
-    const file = `${found.folder}/adapter_config.json`;
-    const config = parsePeftConfig(await opened.json(file), file);
-    if (config.kind !== "lora") {
+    const config = await opened.adapterConfig();
+    if (config?.kind !== "lora") {
       throw new HeirloomError(
         "ADAPTER_UNSUPPORTED",
-        `recipes are written for LoRA, found the PEFT type ${JSON.stringify(config.peftType)}`,
-        {
-          where: file,
-        },
+        `recipes are written for LoRA, found ${config === null ? "weights without adapter_config.json" : `the PEFT type ${JSON.stringify(config.peftType)}`}`,
+        { where: opened.path },
       );
     }
-    const record = await readAdapterRecord(found.folder);
+    const record = await readAdapterRecord(opened.folder);
     const tensors = guardedTensors(inspected, config);
     if (tensors.length === 0) throw new HeirloomError("RECIPE_INCOMPLETE", "no tensor of the adapter is trained", { where: path });
     const fault = resumeFault(inspected, record);
     const { checkpoint } = inspected;
     const name = baseOf(base, record, config, path);
     return {
-      folder: found.folder,
+      folder: opened.path,
       config,
       base: name,
       ...quantizationOf(record, name),
@@ -124,7 +120,7 @@ export async function readRecipeSource(path: string, base: string | undefined, b
         checkpoint === null || fault !== null
           ? null
           : { step: checkpoint.step, maxSteps: checkpoint.maxSteps, arguments: checkpoint.arguments },
-      notes: [...inspected.notes, ...(fault === null ? [] : [`${basename(dirname(file))}: ${fault}`])],
+      notes: [...inspected.notes, ...(fault === null ? [] : [`${basename(opened.path)}: ${fault}`])],
     };
   } finally {
     await opened.close();

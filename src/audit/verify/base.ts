@@ -1,15 +1,14 @@
-import { stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { HeirloomError, isHeirloomError } from "../../core/index.ts";
+import { type Folder, HeirloomError, isHeirloomError } from "../../core/index.ts";
+import { type OpenedPath, type OpenPaths, weightsFile } from "../../folders/index.ts";
 import { describeValue, type TensorFile } from "../../formats/index.ts";
 import { type ModelSpec, modelModules, parseModelConfig } from "../../model/index.ts";
 import { modelLedger } from "../model-ledger.ts";
-import { findPath, type OpenFiles, openWeights } from "../open-path.ts";
 import { isHead } from "./keys.ts";
 import type { BaseFacts, BaseModule } from "./types.ts";
 
 /** A base model: facts, and its weights where they lie beside its configuration. */
 export interface OpenedBase {
+  readonly folder: Folder;
   readonly facts: BaseFacts;
   readonly weights: TensorFile | null;
   readonly modules: readonly BaseModule[] | null;
@@ -81,29 +80,15 @@ function modulesOf(spec: ModelSpec | null, weights: TensorFile | null): readonly
  *
  * @throws FILE_MISSING, FILE_UNREADABLE, JSON_INVALID, LFS_POINTER, MODEL_CONFIG_INVALID, SAFETENSORS_INVALID, SHARD_INDEX_INVALID
  */
-export async function openBase(path: string, opened: OpenFiles): Promise<OpenedBase> {
-  const isFile = await stat(path).then(
-    (info) => !info.isDirectory(),
-    () => false,
-  );
-  if (isFile) {
-    const facts = factsOf(await opened.json(path), path, basename(path) === "config.json" ? dirname(path) : path, null);
-    return { facts, weights: null, modules: modulesOf(facts.spec, null) };
-  }
-  const file = join(path, "config.json");
-  const json = await opened.json(file);
-  const { files } = await findPath(path);
-  const weights = hasWeights(files) ? await openWeights(path, files, "model", opened) : null;
-  const facts = factsOf(json, file, path, weights);
-  return { facts, weights, modules: modulesOf(facts.spec, weights) };
+export async function openBase(path: string, paths: OpenPaths): Promise<OpenedBase> {
+  const opened = await paths.open(path, { asBase: true });
+  const weights = opened.kind !== "file" && weightsFile(opened.files, "model") !== null ? await opened.requireWeights() : null;
+  const facts = await modelFacts(opened, weights);
+  return { folder: opened.folder, facts, weights, modules: modulesOf(facts.spec, weights) };
 }
 
-function hasWeights(files: ReadonlySet<string>): boolean {
-  return files.has("model.safetensors") || files.has("model.safetensors.index.json") || files.has("pytorch_model.bin");
-}
-
-/** Facts of a model that is itself the subject. */
-export async function modelFacts(folder: string, weights: TensorFile, opened: OpenFiles): Promise<BaseFacts> {
-  const file = join(folder, "config.json");
-  return factsOf(await opened.json(file), file, folder, weights);
+/** Facts of an opened model: of a base, or of one that is itself the subject. */
+export async function modelFacts(opened: OpenedPath, weights: TensorFile | null): Promise<BaseFacts> {
+  const file = opened.configFile ?? "config.json";
+  return factsOf(await opened.json(file), opened.where(file), opened.path, weights);
 }

@@ -1,15 +1,15 @@
-import { basename, join } from "node:path";
-import { type LoraPeftConfig, type PeftConfig, parsePeftConfig, printable, type TensorFile } from "../../formats/index.ts";
+import { basename } from "node:path";
+import { type OpenedPath, OpenPaths } from "../../folders/index.ts";
+import { type LoraPeftConfig, type PeftConfig, printable, type TensorFile } from "../../formats/index.ts";
 import { type Ledger, readLedger } from "../../ledger/index.ts";
-import { readAdapterRecord } from "../../runs/index.ts";
+import { checkpointStep, readAdapterRecord } from "../../runs/index.ts";
 import { modelLedger } from "../model-ledger.ts";
-import { type FoundPath, findPath, OpenFiles, openWeights } from "../open-path.ts";
-import { readTrainerFiles } from "../trainer-checkpoint.ts";
+import { matchOptimizer } from "../optimizer-match.ts";
+import { readTrainerFiles, type TrainerFiles } from "../trainer-checkpoint.ts";
 import { modelFacts, type OpenedBase, openBase } from "./base.ts";
 import { readKey } from "./keys.ts";
-import { optimizerFacts } from "./optimizer-facts.ts";
 import { readTokenizerSize } from "./tokenizer-size.ts";
-import type { AuditSubject, BaseModule, Part, PreviousFacts, PrintedBanner, SubjectParts, TrainerFacts } from "./types.ts";
+import type { AuditSubject, BaseModule, Part, PreviousFacts, PrintedBanner, SubjectParts } from "./types.ts";
 import { valueReader } from "./values.ts";
 
 /** What a subject is made from, beside its folder. */
@@ -40,42 +40,25 @@ interface Content {
   readonly weights: TensorFile;
 }
 
-async function contentOf(found: FoundPath, opened: OpenFiles): Promise<Content> {
-  if (found.holds === "model") return { config: null, weights: await openWeights(found.folder, found.files, "model", opened) };
-  const file = join(found.folder, "adapter_config.json");
-  return {
-    config: parsePeftConfig(await opened.json(file), file),
-    weights: await openWeights(found.folder, found.files, "adapter_model", opened),
-  };
+async function contentOf(opened: OpenedPath): Promise<Content> {
+  return { config: await opened.adapterConfig(), weights: await opened.requireWeights() };
 }
 
 const loraOf = (config: PeftConfig | null): LoraPeftConfig | null => (config?.kind === "lora" ? config : null);
 
-async function previousFacts(path: string, opened: OpenFiles): Promise<PreviousFacts> {
-  const found = await findPath(path);
-  const { config, weights } = await contentOf(found, opened);
+async function previousFacts(path: string, paths: OpenPaths): Promise<PreviousFacts> {
+  const { config, weights } = await contentOf(await paths.open(path));
   return { label: printable(basename(path)), lora: loraOf(config), weights };
 }
 
-function ratesIn(json: unknown): TrainerFacts["rates"] {
-  const log = (json as { log_history?: unknown } | null)?.log_history;
-  if (!Array.isArray(log)) return [];
-  return (log as readonly unknown[]).flatMap((line) => {
-    const { step, learning_rate: rate } = (line ?? {}) as { step?: unknown; learning_rate?: unknown };
-    return typeof step === "number" && typeof rate === "number" && Number.isFinite(rate) ? [{ step, rate }] : [];
-  });
+/** A folder that bears a checkpoint's name is one, even if its trainer_state.json was lost. */
+async function trainerFacts(opened: OpenedPath): Promise<TrainerFiles | null> {
+  const isCheckpoint = opened.files.has("trainer_state.json") || checkpointStep(opened.path) !== null;
+  return isCheckpoint && opened.kind !== "file" ? readTrainerFiles(opened) : null;
 }
 
-async function trainerFacts({ folder, files }: FoundPath, opened: OpenFiles): Promise<TrainerFacts | null> {
-  const hasState = files.has("trainer_state.json");
-  if (!hasState && !/^checkpoint-\d+$/.test(basename(folder))) return null;
-  const read = await readTrainerFiles(folder, files, opened);
-  const rates = hasState ? ratesIn(await opened.json(join(folder, "trainer_state.json"))) : [];
-  return { ...read, rates, missing: hasState ? read.missing : ["trainer_state.json", ...read.missing] };
-}
-
-function ledgerOf({ config, weights }: Content, base: OpenedBase | null, model: AuditSubject["model"]): Ledger {
-  if (config === null) return modelLedger(weights, model?.spec ?? null);
+function ledgerOf({ holds }: OpenedPath, { config, weights }: Content, base: OpenedBase | null, model: AuditSubject["model"]): Ledger {
+  if (holds !== "adapter") return modelLedger(weights, model?.spec ?? null);
   const spec = base?.facts.spec ?? null;
   const tensors = weights.tensors.values();
   return readLedger(spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: DTYPES[spec.torchDtype ?? ""] ?? "F32" });
@@ -94,7 +77,7 @@ function alignedModules(modules: readonly BaseModule[] | null, names: readonly s
 
 /** Why a part is not there, if nothing more particular is known. */
 const REASONS: Readonly<Record<Part, string>> = {
-  adapter: "it is a model, not an adapter",
+  adapter: "there is no adapter_config.json: it is a model, or weights by themselves",
   lora: "it is no LoRA adapter",
   model: "it is an adapter, not a model",
   base: "without --base",
@@ -122,17 +105,18 @@ function reasonsFor({ adapter, base, previous, earlier, trainer }: SubjectParts)
   return { ...REASONS, ...type, ...modules, ...optimizer, ...same };
 }
 
-async function build(path: string, found: FoundPath, options: SubjectOptions, opened: OpenFiles): Promise<AuditSubject> {
-  const content = await contentOf(found, opened);
+async function build(path: string, opened: OpenedPath, options: SubjectOptions, paths: OpenPaths): Promise<AuditSubject> {
+  const content = await contentOf(opened);
   const { config, weights } = content;
-  const base = options.base === undefined ? null : await openBase(options.base, opened);
-  const model = config === null ? await modelFacts(found.folder, weights, opened) : null;
-  const ledger = ledgerOf(content, base, model);
-  const trainer = await trainerFacts(found, opened);
-  const previous = options.against === undefined ? null : await previousFacts(options.against, opened);
+  const isAdapter = opened.holds === "adapter";
+  const base = options.base === undefined ? null : await openBase(options.base, paths);
+  const model = isAdapter || opened.configFile === null ? null : await modelFacts(opened, weights);
+  const ledger = ledgerOf(opened, content, base, model);
+  const trainer = await trainerFacts(opened);
+  const previous = options.against === undefined ? null : await previousFacts(options.against, paths);
   const readsValues = options.values === true || base !== null || previous !== null;
-  const keys = config === null ? [] : [...weights.tensors.keys()].map(readKey);
-  const isOrdered = config === null || (base !== null && base.facts.spec !== null);
+  const keys = !isAdapter ? [] : [...weights.tensors.keys()].map(readKey);
+  const isOrdered = !isAdapter || (base !== null && base.facts.spec !== null);
   const parts: SubjectParts = {
     adapter: config,
     lora: loraOf(config),
@@ -147,10 +131,10 @@ async function build(path: string, found: FoundPath, options: SubjectOptions, op
     earlier: options.expectsChange === false ? null : (previous?.weights ?? null),
     ledger,
     trainer,
-    optimizer: trainer === null ? null : optimizerFacts(trainer, ledger, isOrdered),
-    tokenizer: await readTokenizerSize([found.folder, ...(base === null ? [] : [base.facts.path])], opened),
+    optimizer: trainer === null ? null : matchOptimizer(trainer, ledger, isOrdered),
+    tokenizer: await readTokenizerSize([opened.folder, ...(base === null ? [] : [base.folder])]),
     banners: options.banners ?? null,
-    record: config === null ? null : await readAdapterRecord(found.folder),
+    record: isAdapter ? await readAdapterRecord(opened.folder) : null,
     values: readsValues ? valueReader() : null,
   };
   return { label: printable(basename(path)), weights, keys, ...parts, absent: reasonsFor(parts) };
@@ -163,12 +147,12 @@ async function build(path: string, found: FoundPath, options: SubjectOptions, op
  * SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE, RECORD_INVALID
  */
 export async function openSubject(path: string, options: SubjectOptions): Promise<OpenedSubject> {
-  const opened = new OpenFiles();
+  const paths = new OpenPaths();
   try {
-    const found = await findPath(path);
-    return { subject: await build(path, found, options, opened), folder: found.folder, close: () => opened.close() };
+    const opened = await paths.open(path);
+    return { subject: await build(path, opened, options, paths), folder: opened.path, close: () => paths.close() };
   } catch (error) {
-    await opened.close();
+    await paths.close();
     throw error;
   }
 }

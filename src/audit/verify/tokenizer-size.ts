@@ -1,6 +1,7 @@
-import { access } from "node:fs/promises";
-import { join } from "node:path";
-import type { OpenFiles } from "../open-path.ts";
+import type { Folder } from "../../core/index.ts";
+import { readJson } from "../../formats/index.ts";
+
+const TOKENIZER = "tokenizer.json";
 
 const objectOf = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
@@ -20,16 +21,12 @@ function maxIdIn(json: unknown): number {
 }
 
 /** The largest id of the first tokenizer.json found in the folders; null if there is none, or if it has no ids. */
-export async function readTokenizerSize(folders: readonly string[], opened: OpenFiles): Promise<{ file: string; maxId: number } | null> {
+export async function readTokenizerSize(folders: readonly Folder[]): Promise<{ file: string; maxId: number } | null> {
   for (const folder of folders) {
-    const file = join(folder, "tokenizer.json");
-    const exists = await access(file).then(
-      () => true,
-      () => false,
-    );
-    if (!exists) continue;
-    const maxId = maxIdIn(await opened.json(file));
-    return maxId < 0 ? null : { file, maxId };
+    if (!(await folder.list()).includes(TOKENIZER)) continue;
+    const source = await folder.open(TOKENIZER);
+    const maxId = maxIdIn(await readJson(source));
+    return maxId < 0 ? null : { file: source.name, maxId };
   }
   return null;
 }

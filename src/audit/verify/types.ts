@@ -1,7 +1,8 @@
 import type { LoraPeftConfig, PeftConfig, StoredTensor, TensorFile } from "../../formats/index.ts";
-import type { Ledger, RecoveredOptimizer } from "../../ledger/index.ts";
+import type { Ledger } from "../../ledger/index.ts";
 import type { ModelSpec } from "../../model/index.ts";
 import type { AdapterRecord } from "../../runs/index.ts";
+import type { OptimizerMatch } from "../optimizer-match.ts";
 import type { TrainerFiles } from "../trainer-checkpoint.ts";
 import type { AdapterKey } from "./keys.ts";
 
@@ -45,26 +46,6 @@ export interface PreviousFacts {
   /** Null if it holds a model or another type of adapter. */
   readonly lora: LoraPeftConfig | null;
   readonly weights: TensorFile;
-}
-
-/** What a trainer saved beside the weights. */
-export interface TrainerFacts extends TrainerFiles {
-  /** Logged learning rates, in order. */
-  readonly rates: readonly { readonly step: number; readonly rate: number }[];
-}
-
-/** An optimizer's state held against the stored tensors. */
-export interface OptimizerFacts {
-  /** How its indices could be matched with tensors; null if it has names. */
-  readonly recovery: RecoveredOptimizer | null;
-  /** Parameters that it was given, in all groups. */
-  readonly parameterCount: number;
-  /** Live names of stored, trainable tensors that it does not hold. */
-  readonly leftOut: readonly string[];
-  /** Live names that it holds and never updated. */
-  readonly withoutState: readonly string[];
-  /** False if the order of tensors is only the usual one, as there is no base to tell. */
-  readonly isOrdered: boolean;
 }
 
 /** A count of trainable parameters that a trainer printed. */
@@ -129,8 +110,8 @@ export interface SubjectParts {
   readonly earlier: TensorFile | null;
   readonly ledger: Ledger | null;
   /** Set if the folder is a checkpoint. */
-  readonly trainer: TrainerFacts | null;
-  readonly optimizer: OptimizerFacts | null;
+  readonly trainer: TrainerFiles | null;
+  readonly optimizer: OptimizerMatch | null;
   readonly tokenizer: { readonly file: string; readonly maxId: number } | null;
   readonly banners: readonly PrintedBanner[] | null;
   readonly record: AdapterRecord | null;

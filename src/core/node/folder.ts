@@ -1,5 +1,5 @@
 import { readdir, realpath } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import type { Folder } from "../bytes.ts";
 import { HeirloomError } from "../errors.ts";
 import { type FileSource, fileError, openFile } from "./file-source.ts";
@@ -12,11 +12,16 @@ export interface DiskFolder extends Folder {
   close(): Promise<void>;
 }
 
+/** The stores that links in a folder may lead to: the folder itself, and the one beside it in the Hugging Face cache (`snapshots/<revision>` → `blobs`). */
+function storesOf(real: string): string[] {
+  const snapshots = dirname(real);
+  return basename(snapshots) === "snapshots" ? [real, join(dirname(snapshots), "blobs")] : [real];
+}
+
 /**
  * Opens a folder on disk. A name that leads out of it, by `..` or by a symbolic
- * link, is refused: adapters and models come from strangers. (A model folder of
- * links into a store beside it, as the Hugging Face cache lays them, is allowed
- * when `followLinks` says so.)
+ * link, is refused: adapters and models come from strangers. (Links that the user
+ * made to a model's files are followed when `followLinks` says so.)
  */
 export async function openFolder(path: string, options: { readonly followLinks?: boolean } = {}): Promise<DiskFolder> {
   let real: string;
@@ -42,7 +47,7 @@ export async function openFolder(path: string, options: { readonly followLinks?:
       const resolved = await realpath(target).catch((error: unknown) => {
         throw fileError(error, target);
       });
-      if (options.followLinks !== true && !resolved.startsWith(real + sep)) {
+      if (options.followLinks !== true && !storesOf(real).some((store) => resolved.startsWith(store + sep))) {
         throw new HeirloomError("FILE_UNREADABLE", "expected a file inside the folder, found a link that leads out of it", {
           where: target,
           hint: "copy the file into the folder if it is to be trusted",

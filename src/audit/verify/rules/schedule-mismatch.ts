@@ -1,4 +1,5 @@
-import { defineRule, type TrainerFacts } from "../types.ts";
+import type { TrainerFiles } from "../../trainer-checkpoint.ts";
+import { defineRule } from "../types.ts";
 
 /** A linear schedule is exact to rounding; a cosine bends by more than this over as few points, however long the run. */
 const LINEAR_TOLERANCE = 1e-9;
@@ -10,7 +11,7 @@ const STEP_SLACK = 2;
 /** More epochs than that stand for "no end" (data without a length). */
 const MAX_EPOCHS = 1e6;
 
-type Rates = TrainerFacts["rates"];
+type Rates = TrainerFiles["rates"];
 
 /** Where the line through the last rates meets zero; null if they lie on no falling line. */
 function endOfLine(rates: Rates): number | null {
@@ -33,12 +34,12 @@ function stepOfRise(rates: Rates): number | null {
   return null;
 }
 
-function epochTotal({ step, epoch, epochs }: TrainerFacts): { total: number; perEpoch: number } | null {
+function epochTotal({ step, epoch, epochs }: TrainerFiles): { total: number; perEpoch: number } | null {
   if (step === null || epoch === null || epochs === null || step < 1 || epoch <= 0 || epochs > MAX_EPOCHS) return null;
   return { total: (step / epoch) * epochs, perEpoch: step / epoch };
 }
 
-function faults(trainer: TrainerFacts): string[] {
+function faults(trainer: TrainerFiles): string[] {
   const { step, maxSteps, rates } = trainer;
   const found: string[] = [];
   if (step === null || maxSteps === null || maxSteps <= 0) return found;

@@ -1,0 +1,92 @@
+import { type AdapterSpec, adapterForEngine } from "../adapter/index.ts";
+import { HeirloomError } from "../core/index.ts";
+import { openFolder } from "../core/node/index.ts";
+import { parsePeftConfig, readJson, type TensorFile } from "../formats/index.ts";
+import { type ModelSpec, parseModelConfig } from "../model/index.ts";
+import { type AdapterRecord, checkpointStep, readAdapterRecord, readRunRecord } from "../runs/index.ts";
+import { closingOnFailure, fileIn, type OpenFolder } from "./open-folder.ts";
+import { openPath } from "./open-path.ts";
+import type { OpenedPath } from "./opened-path.ts";
+import { openWeights } from "./weights.ts";
+
+const MODEL_CONFIG = "config.json";
+const ADAPTER_CONFIG = "adapter_config.json";
+
+/** An opened model folder; its tensors are read on demand. */
+export interface ModelFolder {
+  readonly folder: OpenFolder;
+  readonly spec: ModelSpec;
+  readonly tensors: TensorFile;
+}
+
+/** An opened adapter folder. */
+export interface AdapterFolder {
+  readonly folder: OpenFolder;
+  readonly spec: AdapterSpec;
+  readonly tensors: TensorFile;
+  /** What the adapter says of its own training; null for an adapter made elsewhere. */
+  readonly record: AdapterRecord | null;
+}
+
+/**
+ * Opens a model on disk to compute with: config.json and its weights, single or sharded. Links are followed, as the user laid them.
+ * @throws FILE_MISSING, FILE_UNREADABLE, JSON_INVALID, LFS_POINTER, MODEL_CONFIG_INVALID, ARCHITECTURE_UNSUPPORTED, SAFETENSORS_INVALID,
+ * SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE
+ */
+export async function openModelFolder(path: string): Promise<ModelFolder> {
+  const folder = await openFolder(path, { followLinks: true });
+  return closingOnFailure(folder, async () => {
+    const files = new Set(await folder.list());
+    if (!files.has(MODEL_CONFIG)) throw noModel(files, path);
+    const spec = parseModelConfig(await readJson(await folder.open(MODEL_CONFIG)), fileIn(path, MODEL_CONFIG));
+    return { folder, spec, tensors: await openWeights(folder, files, "model") };
+  });
+}
+
+function noModel(files: ReadonlySet<string>, path: string): HeirloomError {
+  const found = files.size === 0 ? "an empty folder" : [...files].slice(0, 8).join(", ");
+  return new HeirloomError("FILE_MISSING", `expected a model folder with ${MODEL_CONFIG}, found ${found}`, {
+    where: path,
+    hint: files.has(ADAPTER_CONFIG)
+      ? "this is an adapter; name its base model instead"
+      : "name the folder that holds config.json, tokenizer.json and model.safetensors",
+  });
+}
+
+/**
+ * Opens an adapter on disk to go on with: PEFT's two files, and our record if there is one.
+ * @throws as {@link openModelFolder}, with PEFT_CONFIG_INVALID, ADAPTER_UNSUPPORTED and RECORD_INVALID for the configurations
+ */
+export async function openAdapterFolder(path: string): Promise<AdapterFolder> {
+  const folder = await openFolder(path);
+  return closingOnFailure(folder, async () => {
+    const config = parsePeftConfig(await readJson(await folder.open(ADAPTER_CONFIG)), fileIn(path, ADAPTER_CONFIG));
+    const spec = adapterForEngine(config);
+    const tensors = await openWeights(folder, new Set(await folder.list()), "adapter_model");
+    return { folder, spec, tensors, record: await readAdapterRecord(folder) };
+  });
+}
+
+/**
+ * Finds the adapter or model that a folder is or holds: a run gives its final adapter, or its model.
+ * @throws FILE_MISSING also for a run that has not come to its end; RECORD_INVALID
+ */
+export async function locateModel(path: string): Promise<{ readonly kind: "adapter" | "model"; readonly path: string }> {
+  const opened = await openPath(path);
+  await opened.close();
+  const { kind, holds } = opened;
+  if (kind === "run") await requireFinal(path, opened);
+  if (kind === "file" || holds === "trainer") {
+    throw new HeirloomError("FILE_MISSING", "expected an adapter, model or run folder, found a file", {
+      where: path,
+      hint: "name the folder that it lies in",
+    });
+  }
+  return { kind: holds, path: opened.path };
+}
+
+async function requireFinal(run: string, opened: OpenedPath): Promise<void> {
+  await readRunRecord(run);
+  if (checkpointStep(opened.path) === null) return;
+  throw new HeirloomError("FILE_MISSING", "the run has no final adapter or model yet", { where: run, hint: `heirloom resume ${run}` });
+}
