@@ -4,6 +4,7 @@
 export { assertSameLedger, type CompareOptions, compareLedgers, describeDifference, withoutBase } from "./compare.ts";
 export { ledgerCounts, peftBanner, peftBanners } from "./counts.ts";
 export { DEFAULT_GROUP, matchesTensor, matchGroups } from "./groups.ts";
+export { type ModuleNode, moduleTree } from "./module-tree.ts";
 export { diskKey } from "./names.ts";
 export { type LiveTensor, observeLedger } from "./observe.ts";
 export { type OptimizerOrder, type TrainerGroups, trainerParameterIndex } from "./optimizer-index.ts";

@@ -4,6 +4,7 @@ import { ledgerTable } from "../../ledger/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, renderFacts, renderLedgerRows, renderTable } from "../terminal/index.ts";
 import { groupTable } from "./group-table.ts";
+import { moduleTreeView } from "./module-tree.ts";
 
 function listed(value: readonly string[] | string | null): string {
   if (value === null) return "none";
@@ -39,10 +40,16 @@ function facts(result: InspectResult): [string, string][] {
     ...(provenance.step === null || provenance.run === null
       ? []
       : [["saved", `after update ${provenance.step} of run ${provenance.run}`] as [string, string]]),
-    ["size", `${formatBytes(bytes.onDisk)} on disk`],
+    ["size", sizeText(bytes)],
     ["parameters", `${formatCount(counts.all)}, of which trained ${formatCount(counts.trainable)} (${BASIS[counts.basis]})`],
     ...checkpointFacts(result),
   ];
+}
+
+/** `2.3 GiB on disk: lora_A 12 MiB, full_copy 2.2 GiB`, the largest first. */
+function sizeText({ onDisk, byRole }: InspectResult["bytes"]): string {
+  const roles = Object.entries(byRole).sort(([, a], [, b]) => b - a);
+  return `${formatBytes(onDisk)} on disk${roles.length === 0 ? "" : `: ${roles.map(([role, size]) => `${role} ${formatBytes(size)}`).join(", ")}`}`;
 }
 
 function percent(share: number): string {
@@ -113,13 +120,20 @@ function tensorTable(tensors: readonly InspectedTensor[], { paint }: View): stri
   );
 }
 
-/** What inspect prints: facts, the ledger by kind of module or tensor by tensor, banners, notes. */
-export function inspectView(result: InspectResult, view: View, listTensors: boolean): string {
-  const rows = ledgerTable({
-    basis: result.counts.basis,
-    entries: result.tensors.map((tensor) => ({ ...tensor, state: "present" as const })),
-  });
-  const table = listTensors ? tensorTable(result.tensors, view) : renderLedgerRows(rows, view.paint);
+/** How the tensors are shown: summed up by kind of module, one by one, or as a tree of modules so many levels deep. */
+export type TensorsShown = "kinds" | "tensors" | { readonly treeDepth: number };
+
+function tensorsView({ counts, tensors }: InspectResult, view: View, shown: TensorsShown): string {
+  if (tensors.length === 0) return "";
+  if (shown === "tensors") return tensorTable(tensors, view);
+  const entries = tensors.map((tensor) => ({ ...tensor, state: "present" as const }));
+  if (shown === "kinds") return renderLedgerRows(ledgerTable({ basis: counts.basis, entries }), view.paint);
+  return moduleTreeView(entries, view, shown.treeDepth);
+}
+
+/** What inspect prints: facts, the tensors as asked, banners, notes. */
+export function inspectView(result: InspectResult, view: View, shown: TensorsShown): string {
+  const table = tensorsView(result, view, shown);
   const notes = result.notes.map((note) => `${view.paint.yellow("note")} ${escapeText(note)}`).join("\n");
   return [
     renderFacts(facts(result), view.paint),
