@@ -1,7 +1,6 @@
 import { HeirloomError, ProblemList } from "../core/index.ts";
-import { type LoraPeftConfig, loraPeftConfig, type PeftConfig } from "../formats/index.ts";
-import { EMBEDDING_NAMES, lastPart } from "./names.ts";
-import type { AdapterSpec, LoraInit } from "./types.ts";
+import { type LoraPeftConfig, loraPeftConfig, type OtherPeftConfig, type PeftConfig } from "../formats/index.ts";
+import type { AdapterSpec } from "./types.ts";
 
 /** The PEFT release whose files are written. */
 export const PEFT_VERSION = "0.21.0";
@@ -11,19 +10,11 @@ const HARMLESS_KEYS: readonly string[] = ["merge_weights"];
 
 const filled = (value: unknown): boolean => typeof value === "object" && value !== null && Object.keys(value).length > 0;
 
-/** PEFT features that are not implemented: the key that turns one on, its name, and when it is on. */
-const UNSUPPORTED: readonly (readonly [key: string, feature: string, on: (config: LoraPeftConfig) => boolean])[] = [
-  ["use_rslora", "rank-stabilized LoRA (rsLoRA)", (c) => c.useRslora],
-  ["use_dora", "DoRA", (c) => c.useDora],
-  ["rank_pattern", "ranks by pattern", (c) => filled(c.rankPattern)],
-  ["alpha_pattern", "alphas by pattern", (c) => filled(c.alphaPattern)],
-  ["bias", "trained biases", (c) => c.bias !== "none"],
-  ["lora_bias", "a bias on lora_B", (c) => c.loraBias],
-  ["trainable_token_indices", "trainable tokens", (c) => filled(c.trainableTokenIndices)],
+/** PEFT features whose tensors are not known here: the key that turns one on, its name, and when it is on. */
+const UNDESCRIBED: readonly (readonly [key: string, feature: string, on: (config: LoraPeftConfig) => boolean])[] = [
   ["target_parameters", "LoRA on bare parameters", (c) => filled(c.targetParameters)],
   ["layer_replication", "replicated layers", (c) => filled(c.layerReplication)],
   ["megatron_config", "Megatron layers", (c) => c.megatronConfig !== null],
-  ["alora_invocation_tokens", "activated LoRA", (c) => c.aloraInvocationTokens !== null],
   ["use_qalora", "QALoRA", (c) => c.useQalora],
   ["use_bdlora", "block-diagonal LoRA", (c) => c.useBdlora !== null && c.useBdlora !== false],
   ["arrow_config", "Arrow routing", (c) => c.arrowConfig !== null],
@@ -31,58 +22,71 @@ const UNSUPPORTED: readonly (readonly [key: string, feature: string, on: (config
   ["monteclora_config", "Monte Carlo LoRA", (c) => c.montecloraConfig !== null],
   ["velora_config", "VeLoRA", (c) => c.veloraConfig !== null],
   ["target_modules", "default targets (null)", (c) => c.targetModules === null],
-  // The sequence classification and other heads are trained beside the adapter, without being named in it.
-  ["task_type", "a task other than CAUSAL_LM", (c) => c.taskType !== null && c.taskType !== "CAUSAL_LM"],
-  // PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change the base weights as well; the adapter is wrong on the plain base.
-  [
-    "init_lora_weights",
-    "an initialization that is tied to changed base weights",
-    (c) => typeof c.initLoraWeights === "string" && c.initLoraWeights !== "gaussian",
-  ],
 ];
 
-/**
- * What a PEFT configuration means here. Anything that would have to be left out is
- * refused, all at once and by name: an adapter is never run without a part of it.
- *
- * @throws ADAPTER_UNSUPPORTED, ADAPTER_RANK_INVALID, PEFT_CONFIG_INVALID
- */
-export function adapterFromPeft(config: PeftConfig): AdapterSpec {
-  const problems = new ProblemList();
-  const refuse = (feature: string, key: string, value: unknown) =>
-    problems.add("ADAPTER_UNSUPPORTED", `${feature} (${key}: ${JSON.stringify(value)}) is not supported`, {
-      details: { feature: key, value },
-    });
-  if (config.kind === "other") {
-    throw new HeirloomError("ADAPTER_UNSUPPORTED", `the PEFT type "${config.peftType}" is not supported, only LORA is`, {
-      details: { feature: "peft_type", value: config.peftType },
-    });
-  }
-  for (const [key, feature, on] of UNSUPPORTED) if (on(config)) refuse(feature, key, config.raw[key] ?? null);
-  for (const name of embeddingTargets(config)) refuse("LoRA on an embedding", "target_modules", name);
+/** Notes that a feature, named by its key in adapter_config.json, is not supported. */
+export function refuseFeature(problems: ProblemList, feature: string, key: string, value: unknown): void {
+  problems.add("ADAPTER_UNSUPPORTED", `${feature} (${key}: ${JSON.stringify(value)}) is not supported`, {
+    details: { feature: key, value },
+  });
+}
+
+/** The error for a PEFT type that is no LoRA. */
+export function otherTypeError({ peftType }: OtherPeftConfig): HeirloomError {
+  return new HeirloomError("ADAPTER_UNSUPPORTED", `the PEFT type "${peftType}" is not supported, only LORA is`, {
+    details: { feature: "peft_type", value: peftType },
+  });
+}
+
+/** {@link adapterFromPeft}, noting what is wrong instead of throwing; the description holds if nothing is. */
+export function describeLora(config: LoraPeftConfig, problems: ProblemList): AdapterSpec {
+  for (const [key, feature, on] of UNDESCRIBED) if (on(config)) refuseFeature(problems, feature, key, config.raw[key] ?? null);
   for (const key of config.unknownKeys) {
     const value = config.raw[key];
-    if (!HARMLESS_KEYS.includes(key) && isSet(value)) refuse("an unknown setting", key, value);
+    if (!HARMLESS_KEYS.includes(key) && isSet(value)) refuseFeature(problems, "an unknown setting", key, value);
   }
   checkValues(config, problems);
-  problems.throwIfAny();
+  const { targetModules } = config;
   return {
     rank: config.r,
     alpha: config.loraAlpha,
+    rankPattern: config.rankPattern ?? {},
+    alphaPattern: config.alphaPattern ?? {},
+    useRslora: config.useRslora,
+    useDora: config.useDora,
     dropout: config.loraDropout,
     // PEFT makes a set of a list; real files name modules twice.
-    targetModules: typeof config.targetModules === "string" ? config.targetModules : [...new Set(config.targetModules)],
+    targetModules: typeof targetModules === "string" ? targetModules : [...new Set(targetModules)],
     excludeModules: nonEmpty(config.excludeModules),
     layersToTransform: config.layersToTransform === null ? null : nonEmpty([config.layersToTransform].flat()),
     layersPattern: nonEmpty(config.layersPattern),
     modulesToSave: config.modulesToSave ?? [],
-    bias: "none",
+    bias: config.bias,
+    loraBias: config.loraBias,
+    trainableTokenIndices: config.trainableTokenIndices,
     ensureWeightTying: config.ensureWeightTying,
     // null is what False is: the matrices are left as PyTorch makes them.
-    initLoraWeights: (config.initLoraWeights ?? false) as LoraInit, // other texts are refused above
+    initLoraWeights: config.initLoraWeights ?? false,
+    aloraInvocationTokens: config.aloraInvocationTokens,
+    taskType: config.taskType,
     baseModel: config.baseModelNameOrPath,
     peftVersion: config.peftVersion,
   };
+}
+
+/**
+ * What a PEFT configuration means. Every LoRA feature whose tensors follow from the configuration is described;
+ * what would have to be left out is refused, all at once and by name. Whether the engine can compute it is another
+ * question: see `adapterForEngine`.
+ *
+ * @throws ADAPTER_UNSUPPORTED, ADAPTER_RANK_INVALID, PEFT_CONFIG_INVALID
+ */
+export function adapterFromPeft(config: PeftConfig): AdapterSpec {
+  if (config.kind === "other") throw otherTypeError(config);
+  const problems = new ProblemList();
+  const adapter = describeLora(config, problems);
+  problems.throwIfAny();
+  return adapter;
 }
 
 function nonEmpty<T extends string | readonly unknown[]>(value: T | null): T | null {
@@ -93,14 +97,18 @@ function isSet(value: unknown): boolean {
   return value !== null && value !== false && value !== "" && value !== undefined && (typeof value !== "object" || filled(value));
 }
 
-function embeddingTargets({ targetModules }: LoraPeftConfig): string[] {
-  return Array.isArray(targetModules)
-    ? [...new Set(targetModules as string[])].filter((name) => EMBEDDING_NAMES.includes(lastPart(name)))
-    : [];
+function checkRanks(config: LoraPeftConfig, problems: ProblemList): void {
+  if (config.r < 1) problems.add("ADAPTER_RANK_INVALID", `the rank (r) must be a whole number of at least 1, found ${config.r}`);
+  for (const [pattern, rank] of Object.entries(config.rankPattern ?? {})) {
+    if (Number.isInteger(rank) && rank >= 1) continue;
+    problems.add("ADAPTER_RANK_INVALID", `the rank of ${JSON.stringify(pattern)} must be a whole number of at least 1, found ${rank}`, {
+      where: "rank_pattern",
+    });
+  }
 }
 
 function checkValues(config: LoraPeftConfig, problems: ProblemList): void {
-  if (config.r < 1) problems.add("ADAPTER_RANK_INVALID", `the rank (r) must be a whole number of at least 1, found ${config.r}`);
+  checkRanks(config, problems);
   if (config.loraDropout < 0 || config.loraDropout >= 1)
     problems.add("PEFT_CONFIG_INVALID", `lora_dropout must be at least 0 and below 1, found ${config.loraDropout}`);
   const layers = config.layersToTransform === null ? [] : [config.layersToTransform].flat();
@@ -109,6 +117,16 @@ function checkValues(config: LoraPeftConfig, problems: ProblemList): void {
   if (typeof config.targetModules === "string" && config.layersToTransform !== null) {
     problems.add("PEFT_CONFIG_INVALID", "layers_to_transform cannot stand beside target_modules that are one text (PEFT refuses it too)");
   }
+  if (config.loraBias && (config.useDora || typeof config.initLoraWeights === "string")) {
+    const other = config.useDora ? "use_dora" : `init_lora_weights: ${JSON.stringify(config.initLoraWeights)}`;
+    problems.add("PEFT_CONFIG_INVALID", `lora_bias cannot stand beside ${other} (PEFT refuses it too)`);
+  }
+}
+
+/** An adapter with PEFT's defaults for everything that is not given, made by this version. */
+export function adapterSpec(values: Partial<AdapterSpec> & Pick<AdapterSpec, "targetModules">): AdapterSpec {
+  const defaults = describeLora(loraPeftConfig({ taskType: "CAUSAL_LM", peftVersion: PEFT_VERSION }), new ProblemList());
+  return { ...defaults, ...values };
 }
 
 /**
@@ -117,12 +135,16 @@ function checkValues(config: LoraPeftConfig, problems: ProblemList): void {
  */
 export function peftFromAdapter(adapter: AdapterSpec): LoraPeftConfig {
   return loraPeftConfig({
-    taskType: "CAUSAL_LM",
+    taskType: adapter.taskType ?? "CAUSAL_LM",
     peftVersion: adapter.peftVersion ?? PEFT_VERSION,
     baseModelNameOrPath: adapter.baseModel,
     inferenceMode: true,
     r: adapter.rank,
     loraAlpha: adapter.alpha,
+    rankPattern: adapter.rankPattern,
+    alphaPattern: adapter.alphaPattern,
+    useRslora: adapter.useRslora,
+    useDora: adapter.useDora,
     loraDropout: adapter.dropout,
     targetModules: adapter.targetModules,
     excludeModules: adapter.excludeModules,
@@ -131,6 +153,9 @@ export function peftFromAdapter(adapter: AdapterSpec): LoraPeftConfig {
     modulesToSave: adapter.modulesToSave.length === 0 ? null : adapter.modulesToSave,
     initLoraWeights: adapter.initLoraWeights,
     bias: adapter.bias,
+    loraBias: adapter.loraBias,
+    trainableTokenIndices: adapter.trainableTokenIndices,
+    aloraInvocationTokens: adapter.aloraInvocationTokens,
     ensureWeightTying: adapter.ensureWeightTying,
   });
 }

@@ -1,5 +1,6 @@
 import { nearestName, type Problem } from "../core/index.ts";
 import type { ModuleSpec } from "../model/index.ts";
+import { type PythonPattern, translatePythonPattern } from "./python-pattern.ts";
 
 /** Message and facts for a module name that the model lacks. */
 export function missingName(
@@ -25,3 +26,8 @@ export function lastPart(path: string): string {
 
 /** Last parts of names that PEFT takes for embeddings (`EMBEDDING_LAYER_NAMES`). */
 export const EMBEDDING_NAMES: readonly string[] = ["embed_tokens", "lm_head"];
+
+/** PEFT's test whether a path is, or lies under, a name; the name goes into the pattern as it is, so it can be one too. */
+export function coversPath(name: string): PythonPattern {
+  return translatePythonPattern(String.raw`(^|.*\.)${name}($|\..*)`, "match");
+}

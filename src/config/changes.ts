@@ -29,12 +29,25 @@ const textOrList = (key: string, extra: readonly unknown[] = []): ChangeRule => 
   accepts: (value) => (typeof value === "string" && value !== "") || isTextList(value) || extra.includes(value),
 });
 
+const pattern = (key: string): ChangeRule => ({
+  expected: "an object of numbers above 0 by name",
+  key,
+  accepts: (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((item) => typeof item === "number" && item > 0),
+});
+
 /** Everything about an adapter that a continuation may change, if it is named. */
 const CHANGES = {
   base: { expected: "the path of a model folder", key: "base", accepts: (value) => typeof value === "string" && value !== "" },
   quantization: choice(["nf4", "none"], "quantization"),
   rank: number("a whole number above 0", (value) => Number.isInteger(value) && value > 0, "adapter.rank"),
   alpha: number("a number above 0", (value) => value > 0, "adapter.alpha"),
+  rankPattern: pattern("adapter.rankPattern"),
+  alphaPattern: pattern("adapter.alphaPattern"),
+  rslora: { expected: "true or false", key: "adapter.rslora", accepts: (value) => typeof value === "boolean" },
   dropout: number("a number from 0 to below 1", (value) => value >= 0 && value < 1, "adapter.dropout"),
   targetModules: textOrList("adapter.targetModules"),
   excludeModules: textOrList("adapter.excludeModules", [null]),
@@ -60,6 +73,9 @@ interface ChangeValues {
   quantization: "nf4" | "none";
   rank: number;
   alpha: number;
+  rankPattern: Record<string, number>;
+  alphaPattern: Record<string, number>;
+  rslora: boolean;
   dropout: number;
   targetModules: string | string[];
   excludeModules: string | string[] | null;

@@ -36,6 +36,14 @@ const adapterObject = z
       .positive()
       .optional()
       .describe("LoRA alpha; the adapter is scaled by alpha / rank; default: the rank, a scaling of 1"),
+    rankPattern: z
+      .record(text, positiveCount)
+      .prefault({})
+      .describe(
+        "other ranks for some modules: ends of their names, or Python patterns for them, and a rank each; the first that matches wins",
+      ),
+    alphaPattern: z.record(text, z.number().positive()).prefault({}).describe("the same for alpha"),
+    rslora: z.boolean().default(false).describe("scale by alpha / √rank instead, which keeps high ranks learning (rsLoRA)"),
     dropout: z.number().min(0).lt(1).default(0).describe("share of the adapter's inputs that are dropped while training"),
     targetModules: z
       .union([text, z.array(text).min(1)])

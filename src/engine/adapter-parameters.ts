@@ -32,12 +32,13 @@ function kaimingUniform(shape: readonly number[], random: RandomStream): Float32
 
 /** The initial value of a LoRA matrix, as PEFT's `init_lora_weights` says. */
 function initialLora(tensor: AdapterTensor, options: AdapterParameterOptions): Float32Array {
-  const { initLoraWeights, rank } = options.spec;
+  const { initLoraWeights } = options.spec;
   const [rows, columns] = tensor.shape as [number, number];
   const random = new RandomStream(options.seed, tensor.liveName);
   if (initLoraWeights === false) return kaimingUniform(tensor.shape, random);
   if (tensor.role === "lora_B") return new Float32Array(rows * columns);
   if (initLoraWeights === true) return kaimingUniform(tensor.shape, random);
+  const [rank] = tensor.shape as [number]; // of A, which may be the module's own
   return Float32Array.from({ length: rows * columns }, () => random.nextNormal() / rank);
 }
 

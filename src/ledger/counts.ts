@@ -14,7 +14,7 @@ export function ledgerCounts(ledger: Ledger): LedgerCounts {
     frozen: all - trainable,
     all,
     percent: percentOf(trainable, all),
-    lora: ofRole("lora_A", "lora_B"),
+    lora: ofRole("lora_A", "lora_B", "lora_bias"),
     fullCopies: ofRole("full_copy"),
     bias: ofRole("bias"),
     magnitude: ofRole("lora_magnitude"),

@@ -11,12 +11,12 @@ export interface NameFacts {
 /** Parts that PEFT puts between a module's path and its parameter, and what they mean. */
 const MARKERS: readonly (readonly [RegExp, Role])[] = [
   [/\.lora_A(\.|$)/, "lora_A"],
-  [/\.lora_B\.(.*\.)?bias$/, "bias"],
+  [/\.lora_B\.(.*\.)?bias$/, "lora_bias"],
   [/\.lora_B(\.|$)/, "lora_B"],
   [/\.lora_embedding_A(\.|$)/, "lora_A"],
   [/\.lora_embedding_B(\.|$)/, "lora_B"],
   [/\.lora_magnitude_vector(\.|$)/, "lora_magnitude"],
-  [/\.token_adapter\.trainable_tokens_delta(\.|$)/, "other"],
+  [/\.token_adapter\.trainable_tokens_delta(\.|$)/, "token_rows"],
   [/\.modules_to_save\./, "full_copy"],
   [/\.(base_layer|original_module|token_adapter)\./, "base"],
 ];

@@ -2,7 +2,7 @@ import {
   type AdapterSpec,
   type AdapterTensor,
   adapterTensors,
-  PEFT_PREFIX,
+  baseLiveNames,
   type ResolvedAdapter,
   resolveTargets,
 } from "../adapter/index.ts";
@@ -48,14 +48,11 @@ export function predictLedger(spec: ModelSpec, adapter: AdapterSpec | null, grou
 }
 
 function ledgerEntries(spec: ModelSpec, resolved: ResolvedAdapter | null, options: PredictOptions): LedgerEntry[] {
-  const tensors = new Map<string, AdapterTensor[]>();
-  for (const tensor of resolved === null ? [] : adapterTensors(resolved)) {
-    tensors.set(tensor.module, [...(tensors.get(tensor.module) ?? []), tensor]);
-  }
+  const own = resolved === null ? new Map<string, AdapterTensor[]>() : tensorsByPlace(resolved);
+  const nameOf = resolved === null ? (_module: string, parameter: string) => parameter : baseLiveNames(resolved);
+  const biases = new Set((resolved?.storedBase ?? []).filter(({ trained }) => trained).map(({ parameter }) => parameter));
   const quantized = new Set(options.quantization === null ? [] : quantizedModules(spec, options.quantization).map(({ path }) => path));
   return modelModules(spec).flatMap((module) => {
-    const own = tensors.get(module.path) ?? [];
-    const wrapper = own.length === 0 ? "" : own[0]?.role === "full_copy" ? "original_module." : "base_layer.";
     const base = moduleParameters(spec, module)
       // Tensors that share their storage with another are no parameters of their own.
       .filter(({ tiedTo }) => tiedTo === undefined)
@@ -63,21 +60,33 @@ function ledgerEntries(spec: ModelSpec, resolved: ResolvedAdapter | null, option
         const packed = quantized.has(module.path) && name.endsWith(".weight");
         const dtype = packed ? "NF4" : options.baseDtype;
         return entryOf({
-          name: resolved === null ? name : `${PEFT_PREFIX}${module.path}.${wrapper}${name.slice(module.path.length + 1)}`,
+          name: nameOf(module.path, name),
           module: module.path,
-          role: packed ? "quantized_base" : "base",
+          role: biases.has(name) ? "bias" : packed ? "quantized_base" : "base",
           shape,
           dtype,
           bytes: bytesOf(dtype, shape, options.quantization?.doubleQuant ?? false),
-          trainable: options.fullParameter ?? false,
+          trainable: biases.has(name) || (options.fullParameter ?? false),
           group: null,
         });
       });
-    return [...base, ...own.filter(({ aliasOf }) => aliasOf === undefined).map((tensor) => adapterEntry(tensor, options))];
+    return [...base, ...(own.get(module.path) ?? []).map((tensor) => adapterEntry(tensor, options))];
   });
 }
 
-function adapterEntry({ liveName, module, role, shape }: AdapterTensor, options: PredictOptions): LedgerEntry {
+/** The adapter's own tensors by the module of the base after whose parameters they are registered. */
+function tensorsByPlace(resolved: ResolvedAdapter): Map<string, AdapterTensor[]> {
+  const places = new Map<string, AdapterTensor[]>();
+  for (const tensor of adapterTensors(resolved)) {
+    // The base's own parameters are listed with the base; what shares its storage is listed once.
+    if (tensor.aliasOf !== undefined || tensor.role === "base" || tensor.role === "bias") continue;
+    const place = resolved.moduleOrder.findLast((path) => path === tensor.module || path.startsWith(`${tensor.module}.`)) ?? tensor.module;
+    places.set(place, [...(places.get(place) ?? []), tensor]);
+  }
+  return places;
+}
+
+function adapterEntry({ liveName, module, role, shape, frozen }: AdapterTensor, options: PredictOptions): LedgerEntry {
   const dtype = (role === "full_copy" ? options.fullCopyDtype : options.loraDtype) ?? "F32";
-  return entryOf({ name: liveName, module, role: role satisfies Role, shape, dtype, trainable: true, group: null });
+  return entryOf({ name: liveName, module, role: role satisfies Role, shape, dtype, trainable: frozen !== true, group: null });
 }

@@ -1,8 +1,17 @@
-import { PEFT_PREFIX } from "../adapter/index.ts";
+import { baseLiveNames, PEFT_PREFIX } from "../adapter/index.ts";
 import type { LoraPeftConfig, PeftConfig } from "../formats/index.ts";
-import { type ModelSpec, modelModules, moduleParameters, type Nf4Spec, OUTPUT_EMBEDDING, quantizedModules } from "../model/index.ts";
+import {
+  type ModelSpec,
+  type ModuleSpec,
+  modelModules,
+  modelParameters,
+  moduleParameters,
+  type Nf4Spec,
+  OUTPUT_EMBEDDING,
+  quantizedModules,
+} from "../model/index.ts";
 import { bytesOf, entryOf } from "./entry.ts";
-import { liveNameFacts } from "./names.ts";
+import { diskKey, liveNameFacts } from "./names.ts";
 import type { Ledger, LedgerEntry, Role } from "./types.ts";
 
 /** What a safetensors header says of one tensor. */
@@ -33,9 +42,7 @@ export interface AdapterFiles {
  */
 export function readLedger(files: AdapterFiles): Ledger {
   const lora = files.config?.kind === "lora" ? files.config : null;
-  const stored = Array.from(files.tensors, (tensor) => storedEntry(tensor, lora)).filter(
-    ({ module, role }) => !isTiedHead(module, role, files.spec, lora),
-  );
+  const stored = Array.from(files.tensors, (tensor) => storedEntry(tensor, lora)).filter((entry) => !isTiedHead(entry, files.spec, lora));
   if (files.spec === undefined) return { basis: "recorded", entries: stored };
   return {
     basis: "recorded",
@@ -48,36 +55,46 @@ export function readLedger(files: AdapterFiles): Ledger {
   };
 }
 
-/** The copy of the head that is the embedding's copy: in the file twice, in the model once. */
-function isTiedHead(module: string, role: Role, spec: ModelSpec | undefined, config: LoraPeftConfig | null): boolean {
-  return role === "full_copy" && module === OUTPUT_EMBEDDING && spec?.tieWordEmbeddings === true && config?.ensureWeightTying === true;
+/** What the head shares with the embedding (its copy, or its own weight): in the file twice, in the model once. */
+function isTiedHead({ module, role }: LedgerEntry, spec: ModelSpec | undefined, config: LoraPeftConfig | null): boolean {
+  if (module !== OUTPUT_EMBEDDING || spec?.tieWordEmbeddings !== true) return false;
+  return role === "base" || (role === "full_copy" && config?.ensureWeightTying === true);
+}
+
+/** The module that is copied in full and is, or holds, `module`; PEFT matches names by the plain end of the path. */
+function copiedModule(module: string, config: LoraPeftConfig | null): string | null {
+  if (config?.ensureWeightTying === true && module === OUTPUT_EMBEDDING) return module;
+  for (let path = module; path !== ""; path = path.slice(0, Math.max(0, path.lastIndexOf(".")))) {
+    if (config?.modulesToSave?.some((saved) => path.endsWith(saved)) === true) return path;
+  }
+  return null;
 }
 
 function storedEntry({ name, dtype, shape }: StoredEntry, config: LoraPeftConfig | null): LedgerEntry {
   const facts = liveNameFacts(name);
   const { module } = facts;
   const leaf = name.slice(name.lastIndexOf(".") + 1);
+  const trainsBias = leaf === "bias" && config !== null && config.bias !== "none";
   if (facts.role !== "base") {
-    return entryOf({ name: liveAdapterName(name, facts.role), module, role: facts.role, shape, dtype, trainable: true, group: null });
+    // MiCA draws B from the base and trains A alone.
+    const trainable = !(facts.role === "lora_B" && config?.initLoraWeights === "mica");
+    return entryOf({ name: liveAdapterName(name, facts.role), module, role: facts.role, shape, dtype, trainable, group: null });
   }
   if (name.includes(".base_layer."))
     return entryOf({
       name,
       module,
-      role: leaf === "bias" && config?.bias !== "none" ? "bias" : "base",
+      role: trainsBias ? "bias" : "base",
       shape,
       dtype,
-      trainable: leaf === "bias" && config?.bias !== "none",
+      trainable: trainsBias,
       group: null,
     });
-  // PEFT matches modules_to_save by the plain end of the path.
-  if (
-    config?.modulesToSave?.some((saved) => module.endsWith(saved)) === true ||
-    (config?.ensureWeightTying === true && module === OUTPUT_EMBEDDING)
-  ) {
+  const copied = copiedModule(module, config);
+  if (copied !== null) {
     return entryOf({
-      name: `${PEFT_PREFIX}${module}.modules_to_save.default.${leaf}`,
-      module,
+      name: `${PEFT_PREFIX}${copied}.modules_to_save.default.${`${module}.${leaf}`.slice(copied.length + 1)}`,
+      module: copied,
       role: "full_copy",
       shape,
       dtype,
@@ -85,8 +102,7 @@ function storedEntry({ name, dtype, shape }: StoredEntry, config: LoraPeftConfig
       group: null,
     });
   }
-  if (leaf === "bias" && config !== null && config.bias !== "none")
-    return entryOf({ name, module, role: "bias", shape, dtype, trainable: true, group: null });
+  if (trainsBias) return entryOf({ name, module, role: "bias", shape, dtype, trainable: true, group: null });
   return entryOf({ name, module, role: "other", shape, dtype, trainable: false, group: null });
 }
 
@@ -96,23 +112,35 @@ function liveAdapterName(key: string, role: Role): string {
   return key.replace(/\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|trainable_tokens_delta)(?=\.|$)/, ".$1.default");
 }
 
+/** Where the stored tensors lie in a live model: what wraps the base's parameters, and after which module they are registered. */
+function placesOf(modules: readonly ModuleSpec[], stored: readonly LedgerEntry[]) {
+  const paths = (...roles: Role[]) => stored.filter(({ role }) => roles.includes(role)).map(({ module }) => ({ module }));
+  const byPlace = new Map<string, LedgerEntry[]>();
+  for (const entry of stored) {
+    // A copied block comes after all of the original.
+    const place = modules.findLast(({ path }) => path === entry.module || path.startsWith(`${entry.module}.`))?.path ?? entry.module;
+    byPlace.set(place, [...(byPlace.get(place) ?? []), entry]);
+  }
+  const nameOf = baseLiveNames({ lora: paths("lora_A", "lora_B"), fullCopies: paths("full_copy"), tokenRows: paths("token_rows") });
+  return { byPlace, nameOf };
+}
+
 function inModuleOrder(
   spec: ModelSpec,
   stored: readonly LedgerEntry[],
   baseDtype: string,
   quantization: AdapterFiles["quantization"] & (object | null),
 ): LedgerEntry[] {
-  const byModule = new Map<string, LedgerEntry[]>();
-  for (const entry of stored) byModule.set(entry.module, [...(byModule.get(entry.module) ?? []), entry]);
+  const modules = modelModules(spec);
+  const { byPlace, nameOf } = placesOf(modules, stored);
+  const parameterOrder = new Map(modelParameters(spec).map(({ name }, i) => [PEFT_PREFIX + name, i]));
   const quantized = new Set(quantization === null ? [] : quantizedModules(spec, quantization).map(({ path }) => path));
   const ordered: LedgerEntry[] = [];
-  for (const module of modelModules(spec)) {
-    const own = (byModule.get(module.path) ?? []).sort((a, b) => rank(a) - rank(b));
-    byModule.delete(module.path);
-    const roles = new Set(own.map(({ role }) => role));
-    const wrapper = roles.has("lora_A") || roles.has("lora_B") ? "base_layer." : roles.has("full_copy") ? "original_module." : "";
+  for (const module of modules) {
+    const own = (byPlace.get(module.path) ?? []).sort((a, b) => inLayer(a, parameterOrder) - inLayer(b, parameterOrder));
+    byPlace.delete(module.path);
     for (const { name, shape, tiedTo } of moduleParameters(spec, module)) {
-      const liveName = `${PEFT_PREFIX}${module.path}.${wrapper}${name.slice(module.path.length + 1)}`;
+      const liveName = nameOf(module.path, name);
       if (tiedTo !== undefined || own.some((entry) => entry.name === liveName)) continue;
       const packed = quantized.has(module.path) && name.endsWith(".weight");
       const dtype = packed ? "NF4" : baseDtype;
@@ -133,11 +161,24 @@ function inModuleOrder(
     ordered.push(...own);
   }
   // What lies on no module of the base comes last, so that a comparison can name it.
-  return [...ordered, ...[...byModule.values()].flat()];
+  return [...ordered, ...[...byPlace.values()].flat()];
 }
 
 /** Order of registration within a PEFT layer. */
-function rank({ role, name }: LedgerEntry): number {
-  const order: Role[] = ["base", "quantized_base", "bias", "lora_A", "lora_B", "lora_magnitude", "other", "full_copy"];
-  return 2 * order.indexOf(role) + (name.endsWith(".bias") ? 1 : 0);
+const LAYER_ORDER: readonly Role[] = [
+  "base",
+  "quantized_base",
+  "bias",
+  "lora_A",
+  "lora_B",
+  "lora_bias",
+  "lora_magnitude",
+  "token_rows",
+  "other",
+  "full_copy",
+];
+
+/** Place within a layer; the parameters of a copied block in the order of the block's own. */
+function inLayer({ role, name }: LedgerEntry, parameterOrder: ReadonlyMap<string, number>): number {
+  return LAYER_ORDER.indexOf(role) * (parameterOrder.size + 1) + (parameterOrder.get(diskKey(name)) ?? parameterOrder.size);
 }

@@ -1,5 +1,15 @@
 /** What a tensor is in a model with an adapter. */
-export type Role = "base" | "quantized_base" | "lora_A" | "lora_B" | "full_copy" | "bias" | "lora_magnitude" | "other";
+export type Role =
+  | "base"
+  | "quantized_base"
+  | "lora_A"
+  | "lora_B"
+  | "lora_bias"
+  | "lora_magnitude"
+  | "token_rows"
+  | "full_copy"
+  | "bias"
+  | "other";
 
 /** How a ledger came to be: from configuration, file headers, an optimizer's state, or live tensors. */
 export type LedgerBasis = "predicted" | "recorded" | "optimizer" | "observed";

@@ -5,6 +5,9 @@ import type { AdapterFolder } from "../folders/index.ts";
 import { adapterFromConfig } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 
+/** An alpha that follows its rank is rounded: two divisions, a few units of 2^-53. */
+const ROUNDING = 1e-14;
+
 /** A module whose scaling differs between two adapters. */
 interface ScaleDifference {
   readonly module: string;
@@ -21,7 +24,7 @@ function firstDifference(spec: ModelSpec, before: AdapterSpec, after: AdapterSpe
   const scaleOf = moduleScales(after);
   for (const target of resolveForEngine(spec, before).lora) {
     const other = scaleOf(target.module);
-    if (other.scaling !== target.scaling) {
+    if (Math.abs(other.scaling - target.scaling) > ROUNDING * target.scaling) {
       return { module: target.module, before: described(target, before.useRslora), after: described(other, after.useRslora) };
     }
   }

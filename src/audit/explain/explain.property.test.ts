@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { AdapterSpec } from "../../adapter/index.ts";
+import { adapterSpec } from "../../adapter/index.ts";
 import { ledgerCounts, peftBanner, predictLedger } from "../../ledger/index.ts";
 import { type ModelSpec, parseModelConfig } from "../../model/index.ts";
 import { type CopyState, explain, type Hypothesis } from "./index.ts";
@@ -96,21 +96,14 @@ function truths(targets: fc.Arbitrary<readonly string[]>, copies: fc.Arbitrary<C
 
 /** The banner as the ledger predicts it: this is not the arithmetic of the search. */
 function bannerOf({ spec, rank, targets, layers, embedding, head, ensured }: Truth): string {
-  const adapter: AdapterSpec = {
+  const adapter = adapterSpec({
     rank,
     alpha: rank,
-    dropout: 0,
     targetModules: targets,
-    excludeModules: null,
     layersToTransform: layers,
-    layersPattern: null,
     modulesToSave: [...(embedding === "absent" ? [] : ["embed_tokens"]), ...(head === "absent" ? [] : ["lm_head"])],
-    bias: "none",
     ensureWeightTying: ensured,
-    initLoraWeights: true,
-    baseModel: null,
-    peftVersion: null,
-  };
+  });
   const ledger = predictLedger(spec, adapter, [], { baseDtype: "BF16", quantization: null });
   const isFrozen = (module: string) => (module === "lm_head" ? head : embedding) === "frozen";
   const entries = ledger.entries.map((entry) =>

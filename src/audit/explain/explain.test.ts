@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type AdapterSpec, adapterTensors, peftFromAdapter, resolveTargets } from "../../adapter/index.ts";
+import { type AdapterSpec, adapterSpec, adapterTensors, peftFromAdapter, resolveTargets } from "../../adapter/index.ts";
 import { parseModelConfig } from "../../model/index.ts";
 import { type AdapterFacts, type ExplainResult, explain } from "./index.ts";
 
@@ -10,22 +10,7 @@ const LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 const SEED_LINE = "trainable params: 167,772,160 (1.81%)";
 
 function adapterOf(changes: Partial<AdapterSpec>): AdapterFacts {
-  const adapter: AdapterSpec = {
-    rank: 64,
-    alpha: 64,
-    dropout: 0,
-    targetModules: LINEARS,
-    excludeModules: null,
-    layersToTransform: null,
-    layersPattern: null,
-    modulesToSave: ["embed_tokens", "lm_head"],
-    bias: "none",
-    ensureWeightTying: false,
-    initLoraWeights: true,
-    baseModel: null,
-    peftVersion: null,
-    ...changes,
-  };
+  const adapter = adapterSpec({ rank: 64, alpha: 64, targetModules: LINEARS, modulesToSave: ["embed_tokens", "lm_head"], ...changes });
   const tensors = adapterTensors(resolveTargets(spec, adapter)).map(({ name, shape, role }) => ({
     name,
     shape,
