@@ -20,6 +20,8 @@ const DOORS = [
   "^src/[^/]+\\.ts$",
   "^src/[^/]+/index\\.ts$",
   "^src/core/node/index\\.ts$",
+  // A subpath of its own: audit/ opens files, explain also runs in a browser.
+  "^src/audit/explain/index\\.ts$",
   "^src/compute/[^/]+/index\\.ts$",
 ];
 

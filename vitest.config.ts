@@ -22,7 +22,14 @@ function project(name: string, include: string[], exclude: string[], testTimeout
   };
 }
 
+/** Its tests import dist/, which Node loads as it is. */
+function builtProject(name: string, include: string[], testTimeout: number): TestProjectInlineConfiguration {
+  const { test } = project(name, include, [], testTimeout);
+  return { test: { ...test, server: { deps: { external: [/\/dist\//] } } } };
+}
+
 const endToEnd = ["test/e2e/**/*.test.ts"];
+const inBrowser = ["test/browser/**/*.test.ts"];
 /** Files that replace whole modules need their own: in a shared registry the real one may be there already. */
 const mocked = named(".mocked.test.ts");
 const parity = named(".parity.test.ts");
@@ -33,11 +40,12 @@ export default defineConfig({
     // Two cores are what CI has; more processes only steal from the engine's own threads.
     maxWorkers: 2,
     projects: [
-      project("unit", named(".test.ts"), [...mocked, ...parity, ...property, ...endToEnd], 20_000),
+      project("unit", named(".test.ts"), [...mocked, ...parity, ...property, ...endToEnd, ...inBrowser], 20_000),
       project("mocked", mocked, endToEnd, 20_000, true),
       project("parity", parity, endToEnd, 60_000),
       project("property", property, endToEnd, 300_000),
       project("e2e", endToEnd, [], 300_000),
+      builtProject("browser", inBrowser, 60_000),
     ],
   },
 });

@@ -1,5 +1,6 @@
 // All gates, in the order in which they run: quick ones first, needs before their users.
 import type { Gate } from "../gate.ts";
+import { browserGate } from "./browser.ts";
 import { CONSUMER_GATES } from "./consumer.ts";
 import { docsGates } from "./docs.ts";
 import { errorCodesGate } from "./error-codes.ts";
@@ -23,4 +24,5 @@ export const GATES: readonly Gate[] = [
   ...CONSUMER_GATES,
   docsGates.examples,
   ...TEST_GATES,
+  browserGate,
 ];

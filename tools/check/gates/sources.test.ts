@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runInBrowser } from "./browser.ts";
 import { findUnreached } from "./error-codes.ts";
 import { findManifestProblems } from "./exports.ts";
 import { findPackProblems } from "./package.ts";
@@ -136,5 +137,15 @@ describe("the tsdoc gate", () => {
       checked: 4,
       findings: ["inner.ts:3: silent has no TSDoc", "inner.ts:4: Silent has no TSDoc"],
     });
+  });
+});
+
+describe("the browser gate", () => {
+  it("fails without Chromium and says what to install, instead of skipping", async () => {
+    for (const env of [{ PATH: "" }, { CHROME_BIN: "nowhere/chrome", PATH: process.env["PATH"] }]) {
+      const result = await runInBrowser(env);
+      expect(result).toMatchObject({ ok: false, note: "no Chromium" });
+      expect(result.details).toContain("apt-get install -y --no-install-recommends chromium");
+    }
   });
 });

@@ -21,7 +21,8 @@ export function countTests(report: Report): { passed: number; failed: number; sk
   return { passed: report.numPassedTests, failed: report.numFailedTests + broken, skipped: report.numPendingTests + report.numTodoTests };
 }
 
-async function runProjects(projects: readonly string[], maxSeconds: number): Promise<GateResult> {
+/** Runs the tests of these projects; too slow is a failure, too. */
+export async function runProjects(projects: readonly string[], maxSeconds: number): Promise<GateResult> {
   const reportPath = join(SCRATCH, `tests-${projects.join("-")}.json`);
   await rm(reportPath, { force: true });
   const started = performance.now();
