@@ -23,6 +23,8 @@ export {
   parsePeftConfig,
   serializePeftConfig,
 } from "./peft-config.ts";
+export { isPeftSettingOn } from "./peft-fields.ts";
+export { isLaterThanKnown, NEWEST_PEFT_RELEASE, type PeftRelease, peftRelease } from "./peft-releases.ts";
 export type { ScannedObject } from "./pickle-scan.ts";
 export { entryOfDict, type PickleValue } from "./pickle-values.ts";
 export { describeValue, printable } from "./printable.ts";

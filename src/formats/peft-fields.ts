@@ -117,3 +117,11 @@ export const LORA_FIELDS: readonly PeftField[] = [
   field("kasa_config", orNull(object), null),
   field("ensure_weight_tying", flag, false),
 ];
+
+const FALLBACKS: ReadonlyMap<string, unknown> = new Map([...BASE_FIELDS, ...LORA_FIELDS].map(({ key, fallback }) => [key, fallback]));
+
+/** Whether a setting of adapter_config.json asks for something: it is neither empty, nor off, nor what PEFT takes anyway. */
+export function isPeftSettingOn(key: string, value: unknown): boolean {
+  if (value === null || value === false || value === "" || value === FALLBACKS.get(key)) return false;
+  return typeof value !== "object" || Object.keys(value).length > 0;
+}

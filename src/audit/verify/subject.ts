@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { type OpenedPath, OpenPaths } from "../../folders/index.ts";
-import { type LoraPeftConfig, type PeftConfig, printable, type TensorFile } from "../../formats/index.ts";
+import { type LoraPeftConfig, type PeftConfig, type PeftRelease, printable, type TensorFile } from "../../formats/index.ts";
 import { type Ledger, readLedger } from "../../ledger/index.ts";
 import { checkpointStep, readAdapterRecord } from "../../runs/index.ts";
 import { modelLedger } from "../model-ledger.ts";
@@ -18,6 +18,8 @@ export interface SubjectOptions {
   readonly base?: string | undefined;
   /** Folder of an earlier state. */
   readonly against?: string | undefined;
+  /** The PEFT release that the adapter is to be loaded with. */
+  readonly peft?: PeftRelease | undefined;
   readonly banners?: readonly PrintedBanner[] | undefined;
   /** Whether values are read even without anything to compare them with. */
   readonly values?: boolean | undefined;
@@ -91,6 +93,7 @@ const REASONS: Readonly<Record<Part, string>> = {
   tokenizer: "there is no tokenizer.json beside it",
   banners: "without --banner or --log",
   record: "there is no record of a run beside it",
+  peftRelease: "without --peft",
   values: "without --values, --base or --against",
 };
 
@@ -135,6 +138,7 @@ async function build(path: string, opened: OpenedPath, options: SubjectOptions, 
     tokenizer: await readTokenizerSize([opened.folder, ...(base === null ? [] : [base.folder])]),
     banners: options.banners ?? null,
     record: isAdapter ? await readAdapterRecord(opened.folder) : null,
+    peftRelease: options.peft ?? null,
     values: readsValues ? valueReader() : null,
   };
   return { label: printable(basename(path)), weights, keys, ...parts, absent: reasonsFor(parts) };

@@ -1,4 +1,4 @@
-import type { LoraPeftConfig, PeftConfig, StoredTensor, TensorFile } from "../../formats/index.ts";
+import type { LoraPeftConfig, PeftConfig, PeftRelease, StoredTensor, TensorFile } from "../../formats/index.ts";
 import type { Ledger } from "../../ledger/index.ts";
 import type { ModelSpec } from "../../model/index.ts";
 import type { AdapterRecord } from "../../runs/index.ts";
@@ -115,6 +115,8 @@ export interface SubjectParts {
   readonly tokenizer: { readonly file: string; readonly maxId: number } | null;
   readonly banners: readonly PrintedBanner[] | null;
   readonly record: AdapterRecord | null;
+  /** The PEFT release that the adapter is to be loaded with. */
+  readonly peftRelease: PeftRelease | null;
   readonly values: ValueReader | null;
 }
 

@@ -2,7 +2,7 @@ import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { HeirloomError, isHeirloomError, nearestName, ProblemList, readText } from "../../core/index.ts";
 import { openFile } from "../../core/node/index.ts";
-import { printable } from "../../formats/index.ts";
+import { type PeftRelease, peftRelease, printable } from "../../formats/index.ts";
 import { checkpointStep, listCheckpoints, RUN_FILES } from "../../runs/index.ts";
 import { parseBanners } from "../explain/index.ts";
 import { type Finding, isRuleId, type RuleReport, type RuleSelection, runRules, type SkippedRule } from "./engine.ts";
@@ -22,6 +22,8 @@ export interface VerifyOptions {
   readonly log?: string;
   /** What the trainer printed. */
   readonly banner?: string;
+  /** Version of PEFT that the adapter is to be loaded with. */
+  readonly peft?: string;
   /** Reads all values, also without anything to compare them with. @defaultValue false */
   readonly values?: boolean;
   /** Whether a warning fails the audit too. @defaultValue false */
@@ -82,6 +84,14 @@ async function bannersIn({ log, banner }: VerifyOptions): Promise<readonly Print
   } finally {
     await source.close();
   }
+}
+
+function namedRelease(version: string): PeftRelease {
+  const release = peftRelease(version);
+  if (release !== null) return release;
+  throw new HeirloomError("USAGE", `expected a version of PEFT, found ${JSON.stringify(printable(version, 40))}`, {
+    hint: "for instance --peft 0.12.0",
+  });
 }
 
 async function judge(path: string, options: SubjectOptions, selection: RuleSelection): Promise<RuleReport> {
@@ -172,7 +182,8 @@ export async function verifyPath(path: string, options: VerifyOptions = {}): Pro
   const selection = selectionOf(options);
   const banners = await bannersIn(options);
   const { base, against, values, fix } = options;
-  const given: SubjectOptions = { base, against, banners, values };
+  const peft = options.peft === undefined ? undefined : namedRelease(options.peft);
+  const given: SubjectOptions = { base, against, banners, values, peft };
   const states = await statesOf(path);
   if (fix === undefined) {
     return resultOf(await (states.length > 0 ? judgeRun(states, given, selection) : judge(path, given, selection)), options);

@@ -9,6 +9,7 @@ interface Flags {
   readonly against?: string;
   readonly log?: string;
   readonly banner?: string;
+  readonly peft?: string;
   readonly values?: boolean;
   readonly strict?: boolean;
   readonly only?: readonly string[];
@@ -46,6 +47,7 @@ export const verify = defineCommand<Flags, [path: string], VerifyResult>({
     against: textFlag("Earlier state to compare with", "path"),
     log: textFlag("File with what the trainer printed", "file"),
     banner: textFlag("What the trainer printed", "text"),
+    peft: textFlag("PEFT release that it is to be loaded with", "version"),
     values: switchFlag("Read values, also with nothing to compare them with"),
     strict: switchFlag("Fail on warnings too"),
     only: ruleFlag("Rule to run; may be given several times", "rule"),
@@ -57,14 +59,21 @@ export const verify = defineCommand<Flags, [path: string], VerifyResult>({
   aliases: { o: "output" },
   positional: {
     kind: "tuple",
-    parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: keepText }],
+    parameters: [
+      {
+        brief: "An adapter, checkpoint, run or model: its folder, one of its files, or hf://owner/name[@revision]",
+        placeholder: "path",
+        parse: keepText,
+      },
+    ],
   },
-  async run({ base, against, log, banner, values = false, strict = false, only, ignore, fix = false, output }, [path], { folder }) {
+  async run({ base, against, log, banner, peft, values = false, strict = false, only, ignore, fix = false, output }, [path], { folder }) {
     const { verifyPath } = await import("../../audit/index.ts");
     const target = fixFolder(fix, output);
     return verifyPath(pathFrom(folder, path), {
       ...optionalPaths(folder, { base, against, log, fix: target }),
       ...(banner === undefined ? {} : { banner }),
+      ...(peft === undefined ? {} : { peft }),
       ...(only === undefined ? {} : { only }),
       ...(ignore === undefined ? {} : { ignore }),
       values,

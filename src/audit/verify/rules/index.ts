@@ -8,6 +8,7 @@ import { copyMissing } from "./copy-missing.ts";
 import { copyNotDeclared } from "./copy-not-declared.ts";
 import { doubleWrapping } from "./double-wrapping.ts";
 import { dtypeDrift } from "./dtype-drift.ts";
+import { dtypeNotAsRecorded } from "./dtype-not-as-recorded.ts";
 import { extraTensors } from "./extra-tensors.ts";
 import { frozen } from "./frozen.ts";
 import { initChangesBase } from "./init-changes-base.ts";
@@ -24,6 +25,7 @@ import { optimizerSetDiffers } from "./optimizer-set-differs.ts";
 import { optimizerShapesDiffer } from "./optimizer-shapes-differ.ts";
 import { pairIncomplete } from "./pair-incomplete.ts";
 import { patternUnused } from "./pattern-unused.ts";
+import { peftReleaseLacks } from "./peft-release-lacks.ts";
 import { rankMismatch } from "./rank-mismatch.ts";
 import { resumeStateMissing } from "./resume-state-missing.ts";
 import { scalingChanged } from "./scaling-changed.ts";
@@ -69,10 +71,12 @@ export const RULES = {
   "scaling-changed": scalingChanged,
   "config-changed": configChanged,
   "dtype-drift": dtypeDrift,
+  "dtype-not-as-recorded": dtypeNotAsRecorded,
   "mixed-dtypes": mixedDtypes,
   "base-quantization": baseQuantization,
   "init-changes-base": initChangesBase,
   "unknown-config-keys": unknownConfigKeys,
+  "peft-release-lacks": peftReleaseLacks,
   "schedule-mismatch": scheduleMismatch,
   "resume-state-missing": resumeStateMissing,
   "loader-rejects": loaderRejects,

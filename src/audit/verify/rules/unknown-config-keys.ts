@@ -1,34 +1,29 @@
-import { PEFT_VERSION } from "../../../adapter/index.ts";
-import { printable } from "../../../formats/index.ts";
+import { isLaterThanKnown, isPeftSettingOn, NEWEST_PEFT_RELEASE, peftRelease, printable } from "../../../formats/index.ts";
 import { defineRule } from "../types.ts";
 import { listed } from "../wording.ts";
-
-const isSet = (value: unknown): boolean =>
-  value !== null && value !== false && value !== "" && (typeof value !== "object" || Object.keys(value).length > 0);
-
-/** True if `version` is later than `known`; versions of other forms are not. */
-function isLater(version: string, known: string): boolean {
-  const numbers = (text: string) => (/^(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
-  const [a, b] = [numbers(version), numbers(known)];
-  return a.length === 2 && ((a[0] ?? 0) > (b[0] ?? 0) || (a[0] === b[0] && (a[1] ?? 0) > (b[1] ?? 0)));
-}
 
 export const unknownConfigKeys = defineRule({
   id: "unknown-config-keys",
   severity: "warning",
-  meaning: `adapter_config.json has settings that LoraConfig of PEFT ${PEFT_VERSION} does not know: it was written by a later release or another tool, and what they ask for is not done. Releases before 0.15 refuse to load such a file.`,
+  meaning: `adapter_config.json has settings that LoraConfig of PEFT ${NEWEST_PEFT_RELEASE} does not know, or that the release which the file names did not know yet: it was written by a later release or another tool, or edited, and what they ask for may not be done.`,
   remedy: "load it with the PEFT release that wrote it; take out keys that are typing errors",
   needs: ["lora"],
-  check({ lora: { unknownKeys, raw, peftVersion } }) {
-    const set = unknownKeys.filter((key) => isSet(raw[key]));
-    if (set.length === 0) return [];
+  check({ lora: { raw, peftVersion } }) {
+    const newest = peftRelease(NEWEST_PEFT_RELEASE);
+    const set = Object.keys(raw).filter((key) => isPeftSettingOn(key, raw[key]));
+    const unknown = set.filter((key) => newest?.knows(key) === false);
+    const named = peftVersion === null ? null : peftRelease(peftVersion);
     const version = peftVersion === null ? "" : printable(peftVersion, 40);
+    const early = named === null ? [] : set.filter((key) => newest?.knows(key) === true && !named.knows(key) && key !== "peft_version");
     const origin =
       version === ""
         ? ""
-        : isLater(version, PEFT_VERSION)
+        : isLaterThanKnown(version)
           ? ` (it was written by PEFT ${version})`
           : `, nor did PEFT ${version}, which the file names`;
-    return [{ message: `PEFT ${PEFT_VERSION} does not know ${listed(set)}${origin}` }];
+    return [
+      ...(unknown.length === 0 ? [] : [{ message: `PEFT ${NEWEST_PEFT_RELEASE} does not know ${listed(unknown)}${origin}` }]),
+      ...(early.length === 0 ? [] : [{ message: `PEFT ${version}, which the file names, did not know ${listed(early)} yet` }]),
+    ];
   },
 });
