@@ -1,8 +1,7 @@
 // audit: what files tell about adapters, checkpoints and models: inspect, explain, verify,
 // diff, plan and recipe build on it. Reads files, runs no model, changes nothing.
 
-export { type DiffOptions, diffPaths } from "./diff/diff-paths.ts";
-export type { ChangedTensor, DiffGroup, DiffResult, DtypeDifference, ShapeMismatch } from "./diff/types.ts";
+export * from "./diff/index.ts";
 export * from "./explain/index.ts";
 export { type ExplainRequest, explainFiles } from "./explain-files.ts";
 export {

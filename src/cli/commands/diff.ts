@@ -1,4 +1,4 @@
-import type { DiffResult } from "../../audit/index.ts";
+import type { DiffResult } from "../../audit/diff/index.ts";
 import { defineCommand } from "../command.ts";
 import { pathFrom } from "../paths.ts";
 
@@ -23,7 +23,7 @@ export const diff = defineCommand<Flags, [a: string, b: string], DiffResult>({
   },
   positional: { kind: "tuple", parameters: [side("A"), side("B")] },
   async run(_, [a, b], { folder, signal }) {
-    const { diffPaths } = await import("../../audit/index.ts");
+    const { diffPaths } = await import("../../audit/diff/index.ts");
     return diffPaths(pathFrom(folder, a), pathFrom(folder, b), { signal });
   },
   async render(result, view, { tensors = false }) {

@@ -1,4 +1,4 @@
-import type { ChangedTensor, DiffGroup, DiffResult } from "../../audit/index.ts";
+import type { ChangedTensor, DiffGroup, DiffResult } from "../../audit/diff/index.ts";
 import { formatCount } from "../../core/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, renderFacts, renderTable } from "../terminal/index.ts";
