@@ -1,7 +1,7 @@
 import { adapterFromPeft } from "../adapter/index.ts";
 import { isHeirloomError } from "../core/index.ts";
 import { type OpenedPath, OpenPaths, type PathKind, shardedState } from "../folders/index.ts";
-import type { PeftConfig, TensorFile } from "../formats/index.ts";
+import { type PeftConfig, printable, type TensorFile } from "../formats/index.ts";
 import {
   type Ledger,
   type LedgerBasis,
@@ -17,6 +17,7 @@ import { type ModelSpec, parseModelConfig } from "../model/index.ts";
 import { readAdapterRecord } from "../runs/index.ts";
 import { type InspectedAdapter, inspectedAdapter } from "./inspected-adapter.ts";
 import { modelLedger } from "./model-ledger.ts";
+import { recordedBase } from "./recorded-base.ts";
 import { type RecordedGroup, recordedGroups, recordNotes, withRecordedGroups } from "./recorded-groups.ts";
 import { readTrainerFiles } from "./trainer-checkpoint.ts";
 import { type CheckpointEvidence, checkpointEvidence, type InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";
@@ -63,7 +64,7 @@ export interface InspectResult {
 
 /** What may be given beside the path. */
 export interface InspectOptions {
-  /** Folder of the base model, or its config.json. */
+  /** Folder of the base model, or its config.json. @defaultValue the one that the adapter's own record names, if it is there */
   readonly base?: string;
 }
 
@@ -79,6 +80,7 @@ interface Base {
 
 const NO_BASE: Base = { path: null, architecture: null, spec: null, reason: "without --base the number of all parameters is not known" };
 const NO_WEIGHTS = "no weights were given: the tensors are those that the configuration asks for";
+const UNKNOWN_TENSORS = "no weights were given, so the tensors are not known";
 const DTYPES: Readonly<Record<string, string>> = { bfloat16: "BF16", float16: "F16", float32: "F32" };
 
 function architectureOf(json: unknown): string | null {
@@ -140,6 +142,15 @@ function predictedAdapter(config: PeftConfig | null, spec: ModelSpec | null): Le
   return predictLedger(spec, adapterFromPeft(config), [], { baseDtype: baseDtype(spec), quantization: spec.quantization });
 }
 
+/** What the list of tensors rests on where there are no weights. */
+function noWeightsNote({ entries }: Ledger, config: PeftConfig | null, spec: ModelSpec | null): string {
+  if (entries.length > 0) return NO_WEIGHTS;
+  if (config?.kind === "other")
+    return `${UNKNOWN_TENSORS}: a configuration of the PEFT type ${printable(config.peftType, 40)} does not tell them`;
+  if (config !== null && spec === null) return `${UNKNOWN_TENSORS}: with --base those that the configuration asks for are listed`;
+  return UNKNOWN_TENSORS;
+}
+
 function adapterLedger(weights: TensorFile | null, config: PeftConfig | null, spec: ModelSpec | null): Ledger {
   if (weights === null) return predictedAdapter(config, spec);
   const tensors = weights.tensors.values();
@@ -178,7 +189,7 @@ async function inspectAdapter(path: string, opened: OpenedPath, base: Base): Pro
       step: record?.step ?? evidence?.checkpoint.step ?? null,
     },
     notes: [
-      ...(weights === null ? [NO_WEIGHTS] : strayNotes(recorded, config)),
+      ...(weights === null ? [noWeightsNote(recorded, config, spec)] : strayNotes(recorded, config)),
       ...(weights === null ? [] : recordNotes(recorded, record)),
       ...(evidence?.notes ?? []),
       ...shardedNotes(opened),
@@ -224,8 +235,8 @@ async function inspectModel(path: string, opened: OpenedPath): Promise<InspectRe
     groups: evidence?.groups ?? [],
     provenance: { baseModel: null, revision: null, peftVersion: null, base: null, run: null, step: evidence?.checkpoint.step ?? null },
     notes: [
-      ...(base.reason === null ? [] : [base.reason]),
-      ...(weights === null && opened.holds === "model" ? [NO_WEIGHTS] : []),
+      ...(base.reason === null ? [] : [`${base.reason}: it can be looked at and judged, not trained here`]),
+      ...(weights === null && opened.holds === "model" ? [noWeightsNote(stored, null, base.spec)] : []),
       ...(evidence?.notes ?? []),
       ...shardedNotes(opened),
     ],
@@ -247,7 +258,8 @@ export async function inspectPath(path: string, options: InspectOptions = {}): P
   try {
     const opened = await paths.open(path);
     if (opened.holds !== "adapter") return await inspectModel(path, opened);
-    const base = options.base === undefined ? NO_BASE : await readBase(options.base, await paths.open(options.base, { asBase: true }));
+    const basePath = options.base ?? (await recordedBase(opened));
+    const base = basePath === null ? NO_BASE : await readBase(basePath, await paths.open(basePath, { asBase: true }));
     return await inspectAdapter(path, opened, base);
   } finally {
     await paths.close();

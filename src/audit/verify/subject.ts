@@ -2,9 +2,10 @@ import { basename } from "node:path";
 import { type OpenedPath, OpenPaths } from "../../folders/index.ts";
 import { type LoraPeftConfig, type PeftConfig, type PeftRelease, printable, type TensorFile } from "../../formats/index.ts";
 import { type Ledger, readLedger } from "../../ledger/index.ts";
-import { checkpointStep, readAdapterRecord } from "../../runs/index.ts";
+import { checkpointStep, fingerprintModel, readAdapterRecord } from "../../runs/index.ts";
 import { modelLedger } from "../model-ledger.ts";
 import { matchOptimizer } from "../optimizer-match.ts";
+import { recordedBase } from "../recorded-base.ts";
 import { readTrainerFiles, type TrainerFiles } from "../trainer-checkpoint.ts";
 import { modelFacts, type OpenedBase, openBase } from "./base.ts";
 import { readKey } from "./keys.ts";
@@ -93,6 +94,7 @@ const REASONS: Readonly<Record<Part, string>> = {
   tokenizer: "there is no tokenizer.json beside it",
   banners: "without --banner or --log",
   record: "there is no record of a run beside it",
+  baseFingerprint: "without the base's weights, or a record that says which they were",
   peftRelease: "without --peft",
   values: "without --values, --base or --against",
 };
@@ -112,12 +114,15 @@ async function build(path: string, opened: OpenedPath, options: SubjectOptions, 
   const content = await contentOf(opened);
   const { config, weights } = content;
   const isAdapter = opened.holds === "adapter";
-  const base = options.base === undefined ? null : await openBase(options.base, paths);
+  const basePath = options.base ?? (await recordedBase(opened));
+  const base = basePath === null ? null : await openBase(basePath, paths);
   const model = isAdapter || opened.configFile === null ? null : await modelFacts(opened, weights);
   const ledger = ledgerOf(opened, content, base, model);
   const trainer = await trainerFacts(opened);
   const previous = options.against === undefined ? null : await previousFacts(options.against, paths);
-  const readsValues = options.values === true || base !== null || previous !== null;
+  // A base that nobody named is held against the headers only: reading it all may take minutes.
+  const readsValues = options.values === true || options.base !== undefined || previous !== null;
+  const record = isAdapter ? await readAdapterRecord(opened.folder) : null;
   const keys = !isAdapter ? [] : [...weights.tensors.keys()].map(readKey);
   const isOrdered = !isAdapter || (base !== null && base.facts.spec !== null);
   const parts: SubjectParts = {
@@ -137,7 +142,8 @@ async function build(path: string, opened: OpenedPath, options: SubjectOptions, 
     optimizer: trainer === null ? null : matchOptimizer(trainer, ledger, isOrdered),
     tokenizer: await readTokenizerSize([opened.folder, ...(base === null ? [] : [base.folder])]),
     banners: options.banners ?? null,
-    record: isAdapter ? await readAdapterRecord(opened.folder) : null,
+    record,
+    baseFingerprint: record === null || base?.weights == null ? null : await fingerprintModel(base.folder),
     peftRelease: options.peft ?? null,
     values: readsValues ? valueReader() : null,
   };

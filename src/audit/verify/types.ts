@@ -1,7 +1,7 @@
 import type { LoraPeftConfig, PeftConfig, PeftRelease, StoredTensor, TensorFile } from "../../formats/index.ts";
 import type { Ledger } from "../../ledger/index.ts";
 import type { ModelSpec } from "../../model/index.ts";
-import type { AdapterRecord } from "../../runs/index.ts";
+import type { AdapterRecord, Fingerprint } from "../../runs/index.ts";
 import type { OptimizerMatch } from "../optimizer-match.ts";
 import type { TrainerFiles } from "../trainer-checkpoint.ts";
 import type { AdapterKey } from "./keys.ts";
@@ -115,6 +115,8 @@ export interface SubjectParts {
   readonly tokenizer: { readonly file: string; readonly maxId: number } | null;
   readonly banners: readonly PrintedBanner[] | null;
   readonly record: AdapterRecord | null;
+  /** Identifies the weights of the base that was given; set if there is a record to hold it against. */
+  readonly baseFingerprint: Fingerprint | null;
   /** The PEFT release that the adapter is to be loaded with. */
   readonly peftRelease: PeftRelease | null;
   readonly values: ValueReader | null;

@@ -14,7 +14,7 @@ import { mergeReports, type StateReport } from "./walk.ts";
 
 /** What may be given beside the path. */
 export interface VerifyOptions {
-  /** Folder of the base model, or its config.json. */
+  /** Folder of the base model, or its config.json. @defaultValue the one that the adapter's own record names, if it is there */
   readonly base?: string;
   /** Folder of an earlier state: values are compared with it. */
   readonly against?: string;

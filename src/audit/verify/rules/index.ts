@@ -1,6 +1,7 @@
 import type { Rule } from "../types.ts";
 import { bannerContradicts } from "./banner-contradicts.ts";
 import { baseLayerInside } from "./base-layer-inside.ts";
+import { baseNotAsRecorded } from "./base-not-as-recorded.ts";
 import { baseQuantization } from "./base-quantization.ts";
 import { configChanged } from "./config-changed.ts";
 import { copyIdenticalToBase } from "./copy-identical-to-base.ts";
@@ -73,6 +74,7 @@ export const RULES = {
   "dtype-drift": dtypeDrift,
   "dtype-not-as-recorded": dtypeNotAsRecorded,
   "mixed-dtypes": mixedDtypes,
+  "base-not-as-recorded": baseNotAsRecorded,
   "base-quantization": baseQuantization,
   "init-changes-base": initChangesBase,
   "unknown-config-keys": unknownConfigKeys,
