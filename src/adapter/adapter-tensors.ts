@@ -9,9 +9,9 @@ function copyLiveName(copy: FullCopy): string {
   return `${PEFT_PREFIX}${copy.module}.modules_to_save.default.${leaf}`;
 }
 
-function copyTensor(copy: FullCopy): AdapterTensor {
+function copyTensors(copy: FullCopy, repeatsBiases: boolean): AdapterTensor[] {
   const source = copy.tiedWith;
-  return {
+  const tensor: AdapterTensor = {
     name: PEFT_PREFIX + copy.parameter,
     liveName: copyLiveName(copy),
     module: copy.module,
@@ -21,6 +21,10 @@ function copyTensor(copy: FullCopy): AdapterTensor {
       ? {}
       : { aliasOf: copyLiveName({ ...copy, module: source, parameter: copy.parameter.replace(copy.module, source) }) }),
   };
+  if (!repeatsBiases || !copy.parameter.endsWith(".bias")) return [tensor];
+  // PEFT takes the adapter's name out of such a key only where it stands right before the parameter's.
+  const name = tensor.liveName.replace(/\.default\.bias$/, ".bias");
+  return [tensor, { ...tensor, name, aliasOf: tensor.liveName }];
 }
 
 /** The tensors of one pair of matrices, in the order in which PEFT's layer registers them. */
@@ -35,8 +39,8 @@ function loraTensors(
     { name: `${path}.${a}${leaf}`, liveName: `${path}.${a}.default${leaf}`, module, role: "lora_A", shape: [rank, inFeatures] },
     { name: `${path}.${b}${leaf}`, liveName: `${path}.${b}.default${leaf}`, module, role: "lora_B", shape: [outFeatures, rank], ...frozen },
   ];
-  if (loraBias) {
-    tensors.push({ name: `${path}.${b}.bias`, liveName: `${path}.${b}.default.bias`, module, role: "lora_bias", shape: [outFeatures] });
+  if (loraBias !== null) {
+    tensors.push({ name: `${path}.${b}.bias`, liveName: `${path}.${b}.default.bias`, module, role: loraBias, shape: [outFeatures] });
   }
   if (magnitude) {
     tensors.push({
@@ -79,7 +83,8 @@ export function adapterTensors(resolved: ResolvedAdapter): AdapterTensor[] {
   for (const target of resolved.lora) add(target.module, ...loraTensors(target, resolved.extras));
   for (const rows of resolved.tokenRows) if (rows.tiedWith === undefined) add(rows.module, tokenTensor(rows));
   // A block's wrapper holds all of the original first, then the copy.
-  for (const copy of resolved.fullCopies) add(lastModuleIn(copy.module, resolved.moduleOrder), copyTensor(copy));
+  for (const copy of resolved.fullCopies)
+    add(lastModuleIn(copy.module, resolved.moduleOrder), ...copyTensors(copy, resolved.extras.repeatsBiases));
   return resolved.moduleOrder.flatMap((module) => tensors.get(module) ?? []);
 }
 

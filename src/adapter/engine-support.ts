@@ -43,8 +43,7 @@ function refuseFeatures(adapter: AdapterSpec, problems: ProblemList): void {
 export function adapterForEngine(config: PeftConfig): AdapterSpec {
   if (config.kind === "other") throw otherTypeError(config);
   const problems = new ProblemList();
-  const adapter = describeLora(config, problems);
-  refuseFeatures(adapter, problems);
+  const adapter = describeLora(config, problems, (described) => refuseFeatures(described, problems));
   problems.throwIfAny();
   return adapter;
 }

@@ -38,14 +38,28 @@ export function otherTypeError({ peftType }: OtherPeftConfig): HeirloomError {
   });
 }
 
-/** {@link adapterFromPeft}, noting what is wrong instead of throwing; the description holds if nothing is. */
-export function describeLora(config: LoraPeftConfig, problems: ProblemList): AdapterSpec {
+/**
+ * {@link adapterFromPeft}, noting what is wrong instead of throwing; the description holds if nothing is.
+ *
+ * @param refuse what else is to be refused, after what cannot be described and before wrong values
+ */
+export function describeLora(
+  config: LoraPeftConfig,
+  problems: ProblemList,
+  refuse: (adapter: AdapterSpec) => void = () => undefined,
+): AdapterSpec {
   for (const [key, feature, on] of UNDESCRIBED) if (on(config)) refuseFeature(problems, feature, key, config.raw[key] ?? null);
   for (const key of config.unknownKeys) {
     const value = config.raw[key];
     if (!HARMLESS_KEYS.includes(key) && isSet(value)) refuseFeature(problems, "an unknown setting", key, value);
   }
+  const adapter = adapterOf(config);
+  refuse(adapter);
   checkValues(config, problems);
+  return adapter;
+}
+
+function adapterOf(config: LoraPeftConfig): AdapterSpec {
   const { targetModules } = config;
   return {
     rank: config.r,

@@ -1,8 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { isHeirloomError } from "../core/index.ts";
-import { loraPeftConfig, parsePeftConfig } from "../formats/index.ts";
+import { loraPeftConfig, type PeftConfig, parsePeftConfig } from "../formats/index.ts";
 import { parseModelConfig } from "../model/index.ts";
-import { type AdapterSpec, adapterFromPeft, adapterTensors, resolveTargets } from "./index.ts";
+import {
+  type AdapterSpec,
+  adapterForEngine,
+  adapterFromPeft,
+  adapterTensors,
+  resolveForEngine,
+  resolveTargets,
+  storedAdapter,
+} from "./index.ts";
 
 const base = {
   model_type: "llama",
@@ -78,11 +86,10 @@ describe("resolveTargets", () => {
     expect(problemsOf(() => modulesOf({ targetModules: [] }))).toHaveLength(1);
   });
 
-  it("refuses LoRA on an embedding, the head or a norm, by name", () => {
-    const problems = problemsOf(() => modulesOf({ targetModules: ".*(embed_tokens|lm_head|q_proj|layernorm)", layersToTransform: null }));
-    expect(problems.map(({ code }) => code)).toEqual(new Array(8).fill("ADAPTER_UNSUPPORTED"));
-    expect(problems[0]?.message).toContain('"model.embed_tokens"');
-    expect(problems[1]?.message).toContain("RMSNorm");
+  it("refuses LoRA on a norm, by name", () => {
+    const problems = problemsOf(() => modulesOf({ targetModules: ".*(embed_tokens|lm_head|q_proj|layernorm)" }));
+    expect(problems.map(({ code }) => code)).toEqual(new Array(6).fill("ADAPTER_UNSUPPORTED"));
+    expect(problems[0]?.message).toContain("RMSNorm");
   });
 
   it("refuses a pattern or name that hits blocks or activations, as PEFT does", () => {
@@ -93,10 +100,19 @@ describe("resolveTargets", () => {
     expect(problemsOf(() => modulesOf({ targetModules: ".*mlp.*", excludeModules: ["mlp", "act_fn"] }))).toEqual([]);
   });
 
-  it("refuses to save whole blocks, and layers beside a pattern", () => {
-    expect(problemsOf(() => modulesOf({ modulesToSave: ["mlp"] }))).toMatchObject([
-      { code: "ADAPTER_UNSUPPORTED", message: expect.stringContaining('"mlp"') },
-    ]);
+  it("copies whole blocks, but not the list of them, nor one inside another", () => {
+    const { fullCopies } = resolveTargets(spec, { ...plain, modulesToSave: ["layers.1.mlp"] });
+    expect(fullCopies.map(({ module, parameter }) => [module, parameter])).toEqual(
+      ["gate_proj", "up_proj", "down_proj"].map((name) => ["model.layers.1.mlp", `model.layers.1.mlp.${name}.weight`]),
+    );
+    for (const modulesToSave of [["layers"], ["mlp", "up_proj"]]) {
+      expect(problemsOf(() => modulesOf({ modulesToSave }))).toMatchObject([
+        { code: "ADAPTER_UNSUPPORTED", details: { feature: "modules_to_save" } },
+      ]);
+    }
+  });
+
+  it("refuses layers beside a pattern", () => {
     expect(problemsOf(() => modulesOf({ targetModules: ".*q_proj", layersToTransform: [0] }))).toMatchObject([{ code: "CONFIG_INVALID" }]);
   });
 
@@ -120,36 +136,24 @@ describe("resolveTargets", () => {
   });
 });
 
-describe("adapterFromPeft", () => {
-  const read = (json: Record<string, unknown>) =>
-    adapterFromPeft(parsePeftConfig({ peft_type: "LORA", target_modules: ["q_proj"], ...json }, "adapter_config.json"));
+const read = (json: Record<string, unknown>) =>
+  parsePeftConfig({ peft_type: "LORA", target_modules: ["q_proj"], ...json }, "adapter_config.json");
 
+describe("adapterFromPeft", () => {
   it.each([
-    [{ use_rslora: true }, "use_rslora"],
-    [{ use_dora: true }, "use_dora"],
-    [{ rank_pattern: { q_proj: 2 } }, "rank_pattern"],
-    [{ alpha_pattern: { q_proj: 2 } }, "alpha_pattern"],
-    [{ lora_bias: true }, "lora_bias"],
-    [{ bias: "all" }, "bias"],
-    [{ trainable_token_indices: [1, 2] }, "trainable_token_indices"],
-    [{ trainable_token_indices: { embed_tokens: [1] } }, "trainable_token_indices"],
-    [{ target_modules: ["model.embed_tokens"] }, "target_modules"],
-    [{ target_modules: ["lm_head", "q_proj"] }, "target_modules"],
     [{ target_modules: null }, "target_modules"],
     [{ target_parameters: ["experts.weight"] }, "target_parameters"],
     [{ layer_replication: [[0, 2]] }, "layer_replication"],
     [{ megatron_config: {} }, "megatron_config"],
-    [{ init_lora_weights: "pissa" }, "init_lora_weights"],
-    [{ init_lora_weights: "loftq" }, "init_lora_weights"],
-    [{ task_type: "SEQ_CLS" }, "task_type"],
     [{ use_qalora: true }, "use_qalora"],
     [{ use_bdlora: { nblocks: 2 } }, "use_bdlora"],
     [{ arrow_config: {} }, "arrow_config"],
     [{ kasa_config: {} }, "kasa_config"],
-    [{ alora_invocation_tokens: [1] }, "alora_invocation_tokens"],
     [{ a_later_invention: { x: 1 } }, "a_later_invention"],
-  ])("refuses %j by name", (json, feature) => {
-    expect(problemsOf(() => read(json))).toMatchObject([{ code: "ADAPTER_UNSUPPORTED", details: { feature } }]);
+  ])("refuses %j, whose tensors are not known, by name", (json, feature) => {
+    for (const open of [adapterFromPeft, adapterForEngine]) {
+      expect(problemsOf(() => open(read(json)))).toMatchObject([{ code: "ADAPTER_UNSUPPORTED", details: { feature } }]);
+    }
   });
 
   it("refuses another PEFT type by name", () => {
@@ -159,17 +163,25 @@ describe("adapterFromPeft", () => {
   });
 
   it("reports all problems at once", () => {
-    expect(problemsOf(() => read({ r: 0, use_dora: true, use_rslora: true, lora_dropout: 1 })).map(({ code }) => code)).toEqual([
-      "ADAPTER_UNSUPPORTED",
-      "ADAPTER_UNSUPPORTED",
-      "ADAPTER_RANK_INVALID",
-      "PEFT_CONFIG_INVALID",
-    ]);
+    const config = read({
+      r: 0,
+      rank_pattern: { q_proj: 0.5 },
+      use_qalora: true,
+      arrow_config: {},
+      lora_dropout: 1,
+      lora_bias: true,
+      use_dora: true,
+    });
+    const described = ["ADAPTER_RANK_INVALID", "ADAPTER_RANK_INVALID", "PEFT_CONFIG_INVALID", "PEFT_CONFIG_INVALID"];
+    const codes = (open: (config: PeftConfig) => unknown) => problemsOf(() => open(config)).map(({ code }) => code);
+    expect(codes(adapterFromPeft)).toEqual(["ADAPTER_UNSUPPORTED", "ADAPTER_UNSUPPORTED", ...described]);
+    expect(codes(adapterForEngine)).toEqual([...new Array(4).fill("ADAPTER_UNSUPPORTED"), ...described]);
   });
 
   it("accepts what older files and settings without effect say", () => {
+    const open = (json: Record<string, unknown>) => adapterFromPeft(read(json));
     expect(
-      read({
+      open({
         r: 8,
         merge_weights: true,
         enable_lora: null,
@@ -186,6 +198,60 @@ describe("adapterFromPeft", () => {
       targetModules: ["q_proj"],
       modulesToSave: [],
     });
-    expect(read({ init_lora_weights: "gaussian" }).initLoraWeights).toBe("gaussian");
+    expect(open({ init_lora_weights: "gaussian" }).initLoraWeights).toBe("gaussian");
+  });
+});
+
+describe("what the engine lacks", () => {
+  it.each([
+    [{ use_dora: true }, "use_dora"],
+    [{ lora_bias: true }, "lora_bias"],
+    [{ trainable_token_indices: [1, 2] }, "trainable_token_indices"],
+    [{ trainable_token_indices: { embed_tokens: [1] } }, "trainable_token_indices"],
+    [{ target_modules: ["model.embed_tokens"] }, "target_modules"],
+    [{ target_modules: ["lm_head", "q_proj"] }, "target_modules"],
+    [{ init_lora_weights: "pissa" }, "init_lora_weights"],
+    [{ init_lora_weights: "mica" }, "init_lora_weights"],
+    [{ task_type: "SEQ_CLS" }, "task_type"],
+    [{ alora_invocation_tokens: [1] }, "alora_invocation_tokens"],
+  ])("is described, but refused by name when the adapter is opened to be run: %j", (json, feature) => {
+    expect(adapterTensors(resolveTargets(spec, adapterFromPeft(read(json)))).length).toBeGreaterThan(0);
+    expect(problemsOf(() => adapterForEngine(read(json)))).toMatchObject([{ code: "ADAPTER_UNSUPPORTED", details: { feature } }]);
+  });
+
+  it("is refused on the base on which it matters", () => {
+    const biased = parseModelConfig({ ...base, attention_bias: true }, "config.json");
+    const all = adapterForEngine(read({ bias: "all" }));
+    expect(problemsOf(() => resolveForEngine(spec, all))).toEqual([]);
+    expect(problemsOf(() => resolveForEngine(biased, all))).toMatchObject([{ code: "ADAPTER_UNSUPPORTED", details: { feature: "bias" } }]);
+    expect(problemsOf(() => resolveForEngine(spec, { ...plain, targetModules: ".*(embed_tokens|q_proj)" }))).toMatchObject([
+      { code: "ADAPTER_UNSUPPORTED", details: { feature: "lora_embedding", module: "model.embed_tokens" } },
+    ]);
+  });
+
+  it("is not ranks, alphas and their scaling", () => {
+    const config = read({
+      use_rslora: true,
+      rank_pattern: { q_proj: 4 },
+      alpha_pattern: { "layers.0.self_attn.q_proj": 6 },
+      lora_alpha: 10,
+    });
+    expect(resolveForEngine(spec, adapterForEngine(config)).lora.map(({ rank, scaling }) => [rank, scaling])).toEqual([
+      [4, 3],
+      [4, 5],
+      [4, 5],
+    ]);
+  });
+});
+
+describe("storedAdapter", () => {
+  it("writes every module by its path where the order of the text would change which pattern wins", () => {
+    const given = { ...plain, rankPattern: { q_proj: 6, "layers.0.self_attn.q_proj": 3 } };
+    const stored = storedAdapter(spec, given);
+    expect(Object.keys(stored.rankPattern)).toHaveLength(3);
+    const ranks = (adapter: AdapterSpec) => resolveTargets(spec, adapter).lora.map(({ rank }) => rank);
+    expect(ranks(stored)).toEqual(ranks(given));
+    const plainOrder = { ...plain, rankPattern: { v_proj: 2, q_proj: 6 } };
+    expect(Object.keys(storedAdapter(spec, plainOrder).rankPattern)).toEqual(["q_proj", "v_proj"]);
   });
 });

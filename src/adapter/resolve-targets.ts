@@ -54,7 +54,12 @@ export function resolveTargets(spec: ModelSpec, adapter: AdapterSpec): ResolvedA
     fullCopies,
     tokenRows,
     storedBase: resolveStoredBase(spec, adapter, { lora, fullCopies, embeddings: storesEmbeddings(adapter, targetModules) }),
-    extras: { magnitude: adapter.useDora, loraBias: adapter.loraBias, frozenB: adapter.initLoraWeights === "mica" },
+    extras: {
+      magnitude: adapter.useDora,
+      loraBias: adapter.loraBias ? (adapter.bias === "all" ? "bias" : "lora_bias") : null,
+      repeatsBiases: adapter.bias === "all",
+      frozenB: adapter.initLoraWeights === "mica",
+    },
     moduleOrder: modules.map(({ path }) => path),
   };
 }

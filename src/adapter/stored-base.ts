@@ -18,11 +18,14 @@ export function resolveStoredBase(
   return modelModules(spec).flatMap((module): StoredBase[] => {
     const { path } = module;
     const isTarget = targets.has(path);
-    const trains = adapter.bias === "all" ? !liesInCopy(path, found.fullCopies) : adapter.bias === "lora_only" && isTarget;
+    const isCopied = liesInCopy(path, found.fullCopies);
+    const trains = adapter.bias === "all" ? !isCopied : adapter.bias === "lora_only" && isTarget;
+    // Of a copied module `bias: all` stores the original's bias too, which the copy has frozen.
+    const repeats = adapter.bias === "all" && isCopied;
     const keeps = found.embeddings && isTarget && EMBEDDING_NAMES.includes(lastPart(path));
     return moduleParameters(spec, module).flatMap(({ name, shape, kind }): StoredBase[] => {
       const trained = kind === "bias" && trains;
-      return trained || keeps ? [{ module: path, parameter: name, shape, trained }] : [];
+      return trained || keeps || (kind === "bias" && repeats) ? [{ module: path, parameter: name, shape, trained }] : [];
     });
   });
 }

@@ -99,7 +99,10 @@ export interface ResolvedAdapter {
   /** What each pair of matrices has besides. */
   readonly extras: {
     readonly magnitude: boolean;
-    readonly loraBias: boolean;
+    /** What B's bias counts as, if it has one: `bias: all` trains it as it does the base's, also after PEFT froze the rest. */
+    readonly loraBias: "lora_bias" | "bias" | null;
+    /** `bias: all` stores the biases of full copies once more, under their live names. */
+    readonly repeatsBiases: boolean;
     /** B is stored, but not trained (MiCA). */
     readonly frozenB: boolean;
   };

@@ -32,21 +32,10 @@ const stored = (table: Record<string, { shape: number[]; dtype: string }>): Stor
 const dense: PredictOptions = { baseDtype: "F32", quantization: null };
 const nf4: PredictOptions = { baseDtype: "F32", quantization: { doubleQuant: true, skipModules: ["lm_head"] } };
 
-const REFUSED = [
-  "alpha_pattern_regex",
-  "bias_all",
-  "bias_lora_only",
-  "dora",
-  "lora_embedding",
-  "rank_and_alpha_pattern",
-  "rslora",
-  "tied_lora_embedding",
-  "trainable_tokens",
-];
 const cases = folders("peft-banners/").filter((name) => !name.startsWith("base"));
 
 describe("the banner and the trainable list of PEFT", () => {
-  it.each(cases.filter((name) => !REFUSED.includes(name)))("are predicted to the digit: %s", (name) => {
+  it.each(cases)("are predicted to the digit: %s", (name) => {
     const record = readVector(`peft-banners/${name}/record.json`);
     const spec = specOf(`peft-banners/${record.base}`);
     const ledger = predictLedger(spec, adapterFromPeft(peftOf(`peft-banners/${name}/adapter`)), [], record.load_in_4bit ? nf4 : dense);

@@ -77,9 +77,11 @@ function ledgerEntries(spec: ModelSpec, resolved: ResolvedAdapter | null, option
 /** The adapter's own tensors by the module of the base after whose parameters they are registered. */
 function tensorsByPlace(resolved: ResolvedAdapter): Map<string, AdapterTensor[]> {
   const places = new Map<string, AdapterTensor[]>();
+  const nameOf = baseLiveNames(resolved);
+  const ofBase = new Set(resolved.storedBase.map(({ module, parameter }) => nameOf(module, parameter)));
   for (const tensor of adapterTensors(resolved)) {
     // The base's own parameters are listed with the base; what shares its storage is listed once.
-    if (tensor.aliasOf !== undefined || tensor.role === "base" || tensor.role === "bias") continue;
+    if (tensor.aliasOf !== undefined || ofBase.has(tensor.liveName)) continue;
     const place = resolved.moduleOrder.findLast((path) => path === tensor.module || path.startsWith(`${tensor.module}.`)) ?? tensor.module;
     places.set(place, [...(places.get(place) ?? []), tensor]);
   }

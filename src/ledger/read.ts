@@ -42,7 +42,10 @@ export interface AdapterFiles {
  */
 export function readLedger(files: AdapterFiles): Ledger {
   const lora = files.config?.kind === "lora" ? files.config : null;
-  const stored = Array.from(files.tensors, (tensor) => storedEntry(tensor, lora)).filter((entry) => !isTiedHead(entry, files.spec, lora));
+  const stored = Array.from(files.tensors)
+    .filter(({ name }) => !isRepeated(name))
+    .map((tensor) => storedEntry(tensor, lora))
+    .filter((entry) => !isTiedHead(entry, files.spec, lora));
   if (files.spec === undefined) return { basis: "recorded", entries: stored };
   return {
     basis: "recorded",
@@ -53,6 +56,11 @@ export function readLedger(files: AdapterFiles): Ledger {
       files.quantization === undefined ? files.spec.quantization : files.quantization,
     ),
   };
+}
+
+/** Biases of full copies that `bias: all` stores once more under live names, with those of the modules copied. */
+function isRepeated(name: string): boolean {
+  return /\.(modules_to_save|original_module)\.(.*\.)?bias$/.test(name);
 }
 
 /** What the head shares with the embedding (its copy, or its own weight): in the file twice, in the model once. */
@@ -78,7 +86,8 @@ function storedEntry({ name, dtype, shape }: StoredEntry, config: LoraPeftConfig
   if (facts.role !== "base") {
     // MiCA draws B from the base and trains A alone.
     const trainable = !(facts.role === "lora_B" && config?.initLoraWeights === "mica");
-    return entryOf({ name: liveAdapterName(name, facts.role), module, role: facts.role, shape, dtype, trainable, group: null });
+    const role = facts.role === "lora_bias" && config?.bias === "all" ? "bias" : facts.role;
+    return entryOf({ name: liveAdapterName(name, facts.role), module, role, shape, dtype, trainable, group: null });
   }
   if (name.includes(".base_layer."))
     return entryOf({
@@ -180,5 +189,6 @@ const LAYER_ORDER: readonly Role[] = [
 
 /** Place within a layer; the parameters of a copied block in the order of the block's own. */
 function inLayer({ role, name }: LedgerEntry, parameterOrder: ReadonlyMap<string, number>): number {
-  return LAYER_ORDER.indexOf(role) * (parameterOrder.size + 1) + (parameterOrder.get(diskKey(name)) ?? parameterOrder.size);
+  const place = role === "bias" && name.includes(".lora_B.") ? "lora_bias" : role;
+  return LAYER_ORDER.indexOf(place) * (parameterOrder.size + 1) + (parameterOrder.get(diskKey(name)) ?? parameterOrder.size);
 }
