@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AdapterSpec, adapterSpec, adapterTensors, peftFromAdapter, resolveTargets } from "../adapter/index.ts";
+import { sparseSafetensors } from "../formats/fixtures/bytes.ts";
 import { encodeSafetensors, serializePeftConfig } from "../formats/index.ts";
 import { parseModelConfig } from "../model/index.ts";
 import { inspectPath } from "./index.ts";
@@ -18,25 +19,10 @@ const ADAPTER: AdapterSpec = adapterSpec({
 let folder: string;
 
 /** Writes the header of a safetensors file and leaves the tensors' bytes a hole. */
-async function writeSparse(
-  path: string,
-  tensors: readonly { name: string; shape: readonly number[]; dtype: "F32" | "BF16" }[],
-): Promise<void> {
-  let end = 0;
-  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
-  for (const { name, shape, dtype } of tensors) {
-    const start = end;
-    end += shape.reduce((product, size) => product * size, dtype === "F32" ? 4 : 2);
-    header[name] = { dtype, shape, data_offsets: [start, end] };
-  }
-  const text = JSON.stringify(header);
-  const json = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(json.byteLength));
-  const handle = await open(path, "w");
-  await handle.write(Buffer.concat([length, json]));
-  await handle.close();
-  await truncate(path, 8 + json.byteLength + end);
+async function writeSparse(path: string, tensors: Parameters<typeof sparseSafetensors>[0]): Promise<void> {
+  const { head, size } = sparseSafetensors(tensors);
+  await writeFile(path, head);
+  await truncate(path, size);
 }
 
 beforeAll(async () => {

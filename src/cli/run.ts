@@ -3,7 +3,16 @@ import { HeirloomError, type Problem } from "../core/index.ts";
 import { type CliContext, type Outcome, requireOutcome, viewOf } from "./command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { packageVersion } from "./package-info.ts";
-import { asHeirloomError, errorDocument, paint, renderError, renderJson, type Terminal, wantsColour } from "./terminal/index.ts";
+import {
+  asHeirloomError,
+  errorDocument,
+  escapeText,
+  paint,
+  renderError,
+  renderJson,
+  type Terminal,
+  wantsColour,
+} from "./terminal/index.ts";
 import { usageTexts } from "./usage.ts";
 
 const DESCRIPTION = `QLoRA fine-tuning for Node.js in which an adapter always continues as exactly what it was.
@@ -60,7 +69,7 @@ function writeError(thrown: unknown, json: boolean, terminal: Terminal): number 
   else terminal.stderr.write(renderError(error, paint(wantsColour(terminal.stderr, terminal.env))));
   const { HEIRLOOM_DEBUG: debug } = terminal.env;
   if (debug !== undefined && debug !== "")
-    terminal.stderr.write(`${String(error.cause instanceof Error ? error.cause.stack : error.stack)}\n`);
+    terminal.stderr.write(`${escapeText(String(error.cause instanceof Error ? error.cause.stack : error.stack))}\n`);
   return error.exitCode;
 }
 

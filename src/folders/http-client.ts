@@ -24,6 +24,8 @@ export interface HttpAnswer {
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** A server may ask for longer; nobody waits that long at a terminal. */
 const MAX_WAIT_MS = 10_000;
+/** Slower than any modem: a server that sends a byte now and then would hold a command for hours. */
+const MIN_BYTES_PER_MS = 1;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -41,16 +43,20 @@ function retryAfter(headers: Headers): number {
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(MAX_WAIT_MS, seconds * 1000) : 0;
 }
 
-/** Reads a body up to `maxBytes`, and not for longer than the server keeps sending. */
-async function readBody(response: Response, maxBytes: number, alive: () => void, where: string): Promise<Uint8Array> {
+/**
+ * Reads a body up to `maxBytes`.
+ *
+ * @param alive is told how many bytes have come; throws if they come too slowly
+ */
+async function readBody(response: Response, maxBytes: number, alive: (bytes: number) => void, where: string): Promise<Uint8Array> {
   const reader = response.body?.getReader();
   if (reader === undefined) return new Uint8Array(0);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    alive();
     const chunk = read.value as Uint8Array;
     size += chunk.byteLength;
+    alive(size);
     if (size > maxBytes) {
       await reader.cancel();
       throw new HeirloomError("NETWORK", `expected at most ${formatBytes(maxBytes)}, and the server went on sending`, { where });
@@ -101,6 +107,7 @@ export class HttpClient {
         if (error instanceof HeirloomError) throw error;
         const reason = error instanceof PassingFault ? error.message : causeOf(error);
         if (attempt >= retries) {
+          // The cause is not passed on: it may repeat what was sent.
           throw new HeirloomError("NETWORK", `${reason} (${attempt + 1} tries)`, {
             where,
             hint: "check the connection, or download the files and name their folder",
@@ -120,12 +127,16 @@ export class HttpClient {
   ): Promise<HttpAnswer> {
     const { token, fetch: send = fetch, stallMs = 20_000 } = this.#options;
     const stop = new AbortController();
+    const started = performance.now();
     let timer: NodeJS.Timeout | undefined;
-    const alive = (): void => {
+    const alive = (bytes: number): void => {
       clearTimeout(timer);
+      const late = performance.now() - started - stallMs;
+      if (late > bytes / MIN_BYTES_PER_MS)
+        stop.abort(new PassingFault(`the server sent only ${bytes} bytes in ${((late + stallMs) / 1000).toFixed(0)} s`));
       timer = setTimeout(() => stop.abort(new PassingFault(`the server sent nothing for ${stallMs / 1000} s`)), stallMs);
     };
-    alive();
+    alive(0);
     try {
       const authorization: Record<string, string> = token === undefined || token === "" ? {} : { authorization: `Bearer ${token}` };
       const response = await send(url, { headers: { ...headers, ...authorization }, signal: stop.signal });
@@ -142,6 +153,7 @@ export class HttpClient {
       }
       return { status, headers: answered, body: await readBody(response, maxBytes, alive, where) };
     } catch (error) {
+      if (error instanceof HeirloomError) throw error;
       throw stop.signal.aborted ? (stop.signal.reason as unknown) : error;
     } finally {
       clearTimeout(timer);

@@ -25,7 +25,7 @@ export function refuseStatus(status: number, hasToken: boolean, where: string): 
       where,
       hint: hasToken
         ? "the token in use may not read it: ask for access on the repository's page, or use another one"
-        : "it is private or gated: put a token that may read it into HF_TOKEN",
+        : "check the address; if it is private or gated, put a token that may read it into HF_TOKEN",
     });
   }
   throw new HeirloomError("NETWORK", `expected content, and the server answered ${status}`, { where });

@@ -4,6 +4,7 @@ import { openFolder } from "../core/node/index.ts";
 import { parsePeftConfig, readJson, type TensorFile } from "../formats/index.ts";
 import { type ModelSpec, parseModelConfig } from "../model/index.ts";
 import { type AdapterRecord, checkpointStep, readAdapterRecord, readRunRecord } from "../runs/index.ts";
+import { isHubAddress, parseHubAddress } from "./hub-address.ts";
 import { closingOnFailure, fileIn, type OpenFolder } from "./open-folder.ts";
 import { openPath } from "./open-path.ts";
 import type { OpenedPath } from "./opened-path.ts";
@@ -34,12 +35,23 @@ export interface AdapterFolder {
  * SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE
  */
 export async function openModelFolder(path: string): Promise<ModelFolder> {
+  refuseAddress(path);
   const folder = await openFolder(path, { followLinks: true });
   return closingOnFailure(folder, async () => {
     const files = new Set(await folder.list());
     if (!files.has(MODEL_CONFIG)) throw noModel(files, path);
     const spec = parseModelConfig(await readJson(await folder.open(MODEL_CONFIG)), fileIn(path, MODEL_CONFIG));
     return { folder, spec, tensors: await openWeights(folder, files, "model") };
+  });
+}
+
+/** Headers are read over the network, weights to compute with are not. */
+function refuseAddress(path: string): void {
+  if (!isHubAddress(path)) return;
+  const { repository, revision } = parseHubAddress(path);
+  throw new HeirloomError("FILE_MISSING", "expected a folder on disk to compute with, found an address on the hub", {
+    where: path,
+    hint: `download it first: hf download ${repository}${revision === "main" ? "" : ` --revision ${revision}`} --local-dir FOLDER`,
   });
 }
 
@@ -58,6 +70,7 @@ function noModel(files: ReadonlySet<string>, path: string): HeirloomError {
  * @throws as {@link openModelFolder}, with PEFT_CONFIG_INVALID, ADAPTER_UNSUPPORTED and RECORD_INVALID for the configurations
  */
 export async function openAdapterFolder(path: string): Promise<AdapterFolder> {
+  refuseAddress(path);
   const folder = await openFolder(path);
   return closingOnFailure(folder, async () => {
     const config = parsePeftConfig(await readJson(await folder.open(ADAPTER_CONFIG)), fileIn(path, ADAPTER_CONFIG));
@@ -77,10 +90,14 @@ export async function locateModel(path: string): Promise<{ readonly kind: "adapt
   const { kind, holds } = opened;
   if (kind === "run") await requireFinal(path, opened);
   if (kind === "file" || holds === "trainer") {
-    throw new HeirloomError("FILE_MISSING", "expected an adapter, model or run folder, found a file", {
-      where: path,
-      hint: "name the folder that it lies in",
-    });
+    throw new HeirloomError(
+      "FILE_MISSING",
+      `expected an adapter, model or run folder, found ${kind === "file" ? "a file" : "a trainer's state alone"}`,
+      {
+        where: path,
+        hint: kind === "file" ? "name the folder that it lies in" : "put the weights and their configuration beside it",
+      },
+    );
   }
   return { kind: holds, path: opened.path };
 }

@@ -24,9 +24,11 @@ const MODEL_CONFIG = "config.json";
 /** What a trainer leaves beside the weights, and what is read of it by itself. */
 const TRAINER_FILE = /^(?:trainer_state\.json|optimizer\.pt|scheduler\.pt|rng_state(?:_\d+)?\.pth|training_args\.bin)$/;
 const WEIGHTS_FILE = /\.(?:safetensors|bin|pt|pth|ckpt|index\.json)$/;
+/** Beyond this many names the search for the nearest one would take longer than a person waits. */
+const MAX_NAMES_SEARCHED = 5_000;
 const ADAPTER_KEY = /^base_model\.|\.lora_/;
 
-/** An open folder whose files tell what is in it; null if they do not. */
+/** An open folder whose files tell what is in it; null if they do not. A trainer's state counts by itself, without weights beside it. */
 async function classify(folder: OpenFolder, asBase = false): Promise<OpenedPath | null> {
   const files = new Set(await folder.list());
   const isCheckpoint = files.has("trainer_state.json");
@@ -34,7 +36,9 @@ async function classify(folder: OpenFolder, asBase = false): Promise<OpenedPath 
     return new OpenedPath({ kind: isCheckpoint ? "checkpoint" : "adapter", holds: "adapter", folder, files, configFile: ADAPTER_CONFIG });
   if (files.has(MODEL_CONFIG))
     return new OpenedPath({ kind: isCheckpoint ? "checkpoint" : "model", holds: "model", folder, files, configFile: MODEL_CONFIG });
-  return null;
+  if (asBase || ![...files].some((file) => TRAINER_FILE.test(file))) return null;
+  refuseShardedState(files, folder.name);
+  return new OpenedPath({ kind: "checkpoint", holds: "trainer", folder, files, configFile: null, named: null });
 }
 
 /** The final adapter or model of a run, else the last of its checkpoints. */
@@ -96,15 +100,32 @@ async function openNamedFile(folder: OpenFolder, file: string, asBase = false): 
   return alone(kind, file);
 }
 
-function refuseFolder(files: ReadonlySet<string>, where: string): HeirloomError {
-  refuseShardedState(files, where);
-  const near = nearestName(ADAPTER_CONFIG, [...files]);
+/** What a folder that is none of ours holds, in words. */
+function contentText(files: readonly string[]): string {
+  if (files.length === 0) return "an empty folder";
+  const shown = files.slice(0, 4).map((file) => printable(file, 60));
+  return files.length > shown.length ? `${shown.join(", ")} and ${files.length - shown.length} others` : shown.join(", ");
+}
+
+/** What to do with such a folder: the name that was meant, a folder or a file in it that can be looked at. */
+function folderHint(files: readonly string[], where: string): string {
+  const near = nearestName(ADAPTER_CONFIG, files.length > MAX_NAMES_SEARCHED ? [] : files);
+  if (near !== undefined) return `did you rename ${printable(near, 80)}?`;
+  const checkpoint = files.filter((file) => /^checkpoint-\d+$/.test(file)).at(-1);
+  const readable = checkpoint ?? files.find((file) => WEIGHTS_FILE.test(file)) ?? files.find((file) => file.endsWith(".json"));
+  if (readable === undefined) return "name the folder of an adapter, a checkpoint, a run or a model";
+  return `one of them can be looked at by itself: heirloom inspect ${fileIn(where, printable(readable, 80))}`;
+}
+
+function refuseFolder(names: ReadonlySet<string>, where: string): HeirloomError {
+  refuseShardedState(names, where);
+  const files = [...names].sort();
   return new HeirloomError(
     "FILE_MISSING",
-    `expected adapter_config.json, config.json or run.json in the folder, found ${files.size === 0 ? "an empty folder" : "none of them"}`,
+    `expected adapter_config.json, config.json or run.json in the folder, found ${contentText(files)}`,
     {
       where,
-      hint: near === undefined ? "name the folder of an adapter, a checkpoint, a run or a model" : `did you rename ${printable(near, 80)}?`,
+      hint: folderHint(files, where),
     },
   );
 }

@@ -77,9 +77,10 @@ export class OpenedPath {
     const weights = await this.weights();
     if (weights !== null) return weights;
     const [file = ""] = this.files;
-    throw new HeirloomError("FILE_MISSING", "expected weights, found a file that holds none", {
-      where: this.where(file),
-      hint: "name the folder that it lies in",
+    const isFile = this.kind === "file";
+    throw new HeirloomError("FILE_MISSING", `expected weights, found ${isFile ? "a file that holds none" : "a trainer's state alone"}`, {
+      where: isFile ? this.where(file) : this.path,
+      hint: isFile ? "name the folder that it lies in" : "put the weights and their configuration beside it",
     });
   }
 

@@ -67,18 +67,26 @@ export interface OtherPeftConfig extends PeftConfigBase {
 export type PeftConfig = LoraPeftConfig | OtherPeftConfig;
 
 /** Another tool's file of the same name, told by keys that PEFT never writes. */
-const FOREIGN: readonly (readonly [string, readonly string[]])[] = [
-  ["an mlx-lm adapter configuration", ["lora_parameters", "fine_tune_type", "lora_layers", "adapter_path"]],
-  ["an AdapterHub adapter configuration", ["model_class", "hidden_size", "config_id"]],
+const FOREIGN: readonly { readonly found: string; readonly keys: readonly string[]; readonly hint: string }[] = [
+  {
+    found: "an mlx-lm adapter configuration",
+    keys: ["lora_parameters", "fine_tune_type", "lora_layers", "adapter_path"],
+    hint: "mlx-lm keeps adapters in a form of its own: merge it there with mlx_lm.fuse, or look at its weights by themselves (heirloom inspect adapters.safetensors)",
+  },
+  {
+    found: "an AdapterHub adapter configuration",
+    keys: ["model_class", "hidden_size", "config_id"],
+    hint: "PEFT does not read AdapterHub's form: merge the adapter into its model there",
+  },
 ];
 
 function refuseForeign(json: Readonly<Record<string, unknown>>, where: string): void {
   if (Object.hasOwn(json, "peft_type")) return;
-  const tool = FOREIGN.find(([, keys]) => keys.some((key) => Object.hasOwn(json, key)))?.[0];
+  const tool = FOREIGN.find(({ keys }) => keys.some((key) => Object.hasOwn(json, key)));
   throw new HeirloomError(
     "PEFT_CONFIG_INVALID",
     `expected the key "peft_type", found ${
-      tool ??
+      tool?.found ??
       `only ${
         Object.keys(json)
           .slice(0, 8)
@@ -88,7 +96,7 @@ function refuseForeign(json: Readonly<Record<string, unknown>>, where: string): 
     }`,
     {
       where,
-      hint: tool === undefined ? 'a PEFT adapter says "peft_type": "LORA"' : "export the adapter in PEFT's format from that tool",
+      hint: tool?.hint ?? 'a PEFT adapter says "peft_type": "LORA"',
     },
   );
 }
