@@ -74,6 +74,7 @@ export const ERROR_CODES = {
   DISK_FULL: { exit: 40, summary: "The disk is full." },
   WRITE_FAILED: { exit: 40, summary: "A file could not be written." },
   OUTPUT_EXISTS: { exit: 40, summary: "The output exists already and would be overwritten." },
+  RUN_LOCKED: { exit: 40, summary: "Another process works on the run." },
   CHECKPOINT_INVALID: { exit: 40, summary: "A checkpoint is incomplete or damaged." },
   INTERRUPTED: { exit: 130, summary: "The run was interrupted after a checkpoint." },
   INTERNAL: { exit: 70, summary: "A fault of heirloom itself; please report it." },

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { ByteSource, Folder } from "../core/index.ts";
+import type { Folder } from "../core/index.ts";
+import { hashRange } from "./hashes.ts";
 import type { Fingerprint } from "./record.ts";
 
 /** Up to this many bytes of weights are hashed whole: about two seconds. */
@@ -7,14 +8,9 @@ const WHOLE_LIMIT = 1024 ** 3;
 /** Samples per file beyond that, and the size of each. */
 const SAMPLES = 256;
 const SAMPLE_BYTES = 64 * 1024;
-const CHUNK_BYTES = 8 * 1024 * 1024;
 
 function isPartOfModel(name: string): boolean {
   return name === "config.json" || name.endsWith(".safetensors") || name === "model.safetensors.index.json";
-}
-
-async function hashRange(hash: ReturnType<typeof createHash>, source: ByteSource, start: number, end: number): Promise<void> {
-  for (let at = start; at < end; at += CHUNK_BYTES) hash.update(await source.read(at, Math.min(end, at + CHUNK_BYTES)));
 }
 
 /**

@@ -1,8 +1,11 @@
-// runs: what of a run is kept, and where: layout, record, events, fingerprints.
-// Knows nothing of how a run is made.
+// runs: what of a run is kept, and where: layout, record, result, events, locks, lineage, the
+// store of many. Knows nothing of how a run is made.
 export { EventLog } from "./event-log.ts";
 export { fingerprintModel } from "./fingerprint.ts";
+export { differingFiles, type HashedFile, type HashedFiles, hashFile, hashWeights } from "./hashes.ts";
 export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES } from "./layout.ts";
+export { machineEnvironment } from "./machine.ts";
+export { parentRecord } from "./parent.ts";
 export {
   ADAPTER_RECORD,
   type AdapterRecord,
@@ -10,10 +13,13 @@ export {
   type DataRecord,
   type EvaluationRecord,
   type Fingerprint,
-  RECORD_SCHEMA_VERSION,
+  type ParentRecord,
   type RunRecord,
   readAdapterRecord,
   readRunRecord,
   writeRunRecord,
 } from "./record.ts";
+export { outputHashes, type RunResult, readRunResult, writeRunResult } from "./result.ts";
+export { type LockHolder, RunLock } from "./run-lock.ts";
 export { requireSameBase } from "./same-base.ts";
+export { RECORD_SCHEMA_VERSION, upgradeRecord } from "./upgrade.ts";

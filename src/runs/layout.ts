@@ -6,6 +6,8 @@ import { fileError } from "../core/node/index.ts";
 export const RUN_FILES = {
   record: "run.json",
   events: "events.jsonl",
+  result: "result.json",
+  lock: "run.lock",
   adapter: "adapter",
   model: "model",
 } as const;

@@ -4,10 +4,9 @@ import type { RunConfig } from "../config/index.ts";
 import { type Folder, HeirloomError, readText } from "../core/index.ts";
 import { fileError, sha256, writeTextAtomic } from "../core/node/index.ts";
 import type { LedgerCounts, LedgerEntry } from "../ledger/index.ts";
+import type { HashedFile, HashedFiles } from "./hashes.ts";
 import { RUN_FILES } from "./layout.ts";
-
-/** Version of every JSON file that this folder writes. */
-export const RECORD_SCHEMA_VERSION = 1;
+import { type RecordKind, upgradeRecord } from "./upgrade.ts";
 
 /** Name of the record that an adapter folder carries with it. PEFT ignores it. */
 export const ADAPTER_RECORD = "heirloom.json";
@@ -21,7 +20,7 @@ export interface Fingerprint {
 
 /** Identifies a data set as it was trained on. */
 export interface DataRecord {
-  readonly files: readonly string[];
+  readonly files: readonly HashedFile[];
   /** SHA-256 over token ids and labels. */
   readonly fingerprint: string;
   readonly examples: number;
@@ -42,6 +41,8 @@ export interface EvaluationRecord {
 export interface AdapterRecord {
   readonly schemaVersion: number;
   readonly run: string;
+  /** When its run was first started: the date that a chat template prints; null: not recorded. */
+  readonly startedAt: string | null;
   readonly step: number;
   readonly base: { readonly path: string; readonly fingerprint: Fingerprint };
   readonly config: RunConfig;
@@ -50,24 +51,43 @@ export interface AdapterRecord {
   readonly evaluations: readonly EvaluationRecord[];
 }
 
+/** What a continued run started from: the link to the run above it. */
+export interface ParentRecord {
+  /** Path of the folder whose adapter was continued. */
+  readonly adapter: string;
+  readonly run: string | null;
+  readonly step: number | null;
+  /** SHA-256 of the adapter's files; null: not recorded. */
+  readonly files: HashedFiles | null;
+  /** SHA-256 of the run.json of the run that made it; null if there is none beside it. */
+  readonly record: string | null;
+}
+
 /** run.json: everything that a run was made from. */
 export interface RunRecord {
   readonly schemaVersion: number;
   readonly id: string;
   readonly kind: "train" | "continue";
   readonly createdAt: string;
+  /** The date that chat templates print: `createdAt`, or that of the run that is repeated. */
+  readonly startedAt: string;
   readonly config: RunConfig;
   /** Source of each value of `config`, by dotted path. */
   readonly provenance: Readonly<Record<string, string>>;
   readonly configHash: string;
   readonly base: { readonly path: string; readonly architecture: string; readonly parameters: number; readonly fingerprint: Fingerprint };
-  readonly tokenizer: { readonly sha256: string };
+  /** `chatTemplate`: SHA-256 of its text, `none` if there is none; null: not recorded. */
+  readonly tokenizer: { readonly sha256: string; readonly chatTemplate: string | null };
   readonly data: { readonly train: DataRecord; readonly eval: Readonly<Record<string, DataRecord>> };
   readonly ledger: { readonly banner: string; readonly counts: LedgerCounts; readonly entries: readonly LedgerEntry[] };
   /** What was taken for granted because no record said it. */
   readonly assumptions: readonly string[];
   readonly environment: Readonly<Record<string, string | number>>;
-  readonly parent: { readonly adapter: string; readonly run: string | null; readonly step: number | null } | null;
+  readonly parent: ParentRecord | null;
+  /** What a continuation was allowed to change; null: not recorded. */
+  readonly changed: readonly string[] | null;
+  /** Id of the run that this one repeats from its record; null if it repeats none. */
+  readonly repeats: string | null;
 }
 
 /** SHA-256 of a configuration, independent of the order of its keys. */
@@ -116,28 +136,23 @@ const RUN_FIELDS = [
   ...CONFIG_FIELDS,
 ];
 const ADAPTER_FIELDS = ["run", "step", "trainable", "evaluations", ...CONFIG_FIELDS];
+/** What every version has, so that it is asked of the file as it is. */
+const FIELDS: Readonly<Record<RecordKind, readonly string[]>> = { run: RUN_FIELDS, adapter: ADAPTER_FIELDS };
 
-function parseRecord(text: string, path: string, fields: readonly string[]): unknown {
+function parseRecord(kind: RecordKind, text: string, path: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw new HeirloomError("RECORD_INVALID", "expected JSON, found something else", { where: path, cause: error });
   }
-  const version = typeof value === "object" && value !== null && "schemaVersion" in value ? value.schemaVersion : undefined;
-  if (typeof version === "number" && version > RECORD_SCHEMA_VERSION) {
-    throw new HeirloomError("RECORD_INVALID", `expected schemaVersion up to ${RECORD_SCHEMA_VERSION}, found ${version}`, {
-      where: path,
-      hint: "it was written by a later heirloom; update this one",
-    });
-  }
-  const missing = ["schemaVersion", ...fields].filter((field) => !hasFields(value, [field]));
-  if (missing.length > 0 || typeof version !== "number")
-    throw new HeirloomError("RECORD_INVALID", `expected a record of heirloom, found none: it lacks ${missing.join(", ") || "a version"}`, {
-      where: path,
-      hint: "put the original file back; an adapter can also be continued without its record, if heirloom.json is removed",
-    });
-  return value;
+  const record = upgradeRecord(kind, value, path);
+  const missing = FIELDS[kind].filter((field) => !hasFields(value, [field]));
+  if (missing.length === 0) return record;
+  throw new HeirloomError("RECORD_INVALID", `expected a record of heirloom, found none: it lacks ${missing.join(", ")}`, {
+    where: path,
+    hint: "put the original file back; an adapter can also be continued without its record, if heirloom.json is removed",
+  });
 }
 
 /** Reads a run's record. @throws FILE_MISSING, RECORD_INVALID */
@@ -146,7 +161,7 @@ export async function readRunRecord(run: string): Promise<RunRecord> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     throw fileError(error, path);
   });
-  return parseRecord(text, path, RUN_FIELDS) as RunRecord;
+  return parseRecord("run", text, path) as RunRecord;
 }
 
 /** Writes a run's record. */
@@ -158,5 +173,5 @@ export function writeRunRecord(run: string, record: RunRecord): Promise<void> {
 export async function readAdapterRecord(folder: Folder): Promise<AdapterRecord | null> {
   if (!(await folder.list()).includes(ADAPTER_RECORD)) return null;
   const source = await folder.open(ADAPTER_RECORD);
-  return parseRecord(await readText(source), source.name, ADAPTER_FIELDS) as AdapterRecord;
+  return parseRecord("adapter", await readText(source), source.name) as AdapterRecord;
 }

@@ -92,7 +92,7 @@ describe("a record", () => {
     ["null", "null"],
     ["without a version", '{"config": {}}'],
     ["with no more than a version and a configuration", '{"schemaVersion": 1, "config": {}}'],
-    ["of a later schema", '{"schemaVersion": 2, "config": {}}'],
+    ["of a later schema", '{"schemaVersion": 3, "config": {}}'],
     ["with a version that is no number", '{"schemaVersion": "1"}'],
   ])("that is %s is RECORD_INVALID, with its path", async (name, text) => {
     const path = write(name, text);

@@ -71,7 +71,9 @@ describe("a continuation", () => {
     // all-linear is stored as the list of modules that it means, as PEFT stores it.
     expect(after.config.adapter).toEqual({ ...before.config.adapter, targetModules: expect.arrayContaining(["q_proj", "down_proj"]) });
     expect(after.config.training.groups).toEqual(before.config.training.groups);
-    expect(after.parent).toEqual({ adapter, run: before.id, step: 4 });
+    const hash: unknown = expect.stringMatching(/^[0-9a-f]{64}$/);
+    const files = { "adapter_config.json": hash, "adapter_model.safetensors": hash };
+    expect(after.parent).toEqual({ adapter, run: before.id, step: 4, files, record: hash });
     expect(after.provenance["adapter.rank"]).toBe("inherited");
     // DESIGN's tolerance; the same weights on the same batches give the same bits.
     expect(Math.abs(evalBefore(continued) - evalAfter(parent))).toBeLessThan(1e-5);
@@ -221,19 +223,15 @@ describe("a foreign adapter", () => {
 
   test("that uses what is not implemented is refused by name, all at once", async () => {
     const foreign = foreignCopy(adapter, workshop.path("foreign-features"), {
-      use_rslora: true,
       use_dora: true,
-      rank_pattern: { q_proj: 8 },
-      alpha_pattern: { q_proj: 8 },
       lora_bias: true,
       trainable_token_indices: [1],
-      bias: "all",
+      init_lora_weights: "pissa",
     });
     const error = await failure(workshop.continue(foreign));
     expect(error).toMatchObject({ code: "ADAPTER_UNSUPPORTED", exitCode: 12 });
     const features = error.problems.map(({ details }) => details?.["feature"]);
-    for (const feature of ["use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "lora_bias", "trainable_token_indices", "bias"])
-      expect(features).toContain(feature);
+    for (const feature of ["use_dora", "lora_bias", "trainable_token_indices", "init_lora_weights"]) expect(features).toContain(feature);
     const ia3 = foreignCopy(adapter, workshop.path("foreign-ia3"), { peft_type: "IA3" });
     expect((await failure(workshop.continue(ia3))).message).toContain("IA3");
   });

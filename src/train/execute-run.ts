@@ -7,7 +7,18 @@ import { BatchSource } from "../data/index.ts";
 import { CausalModel, EMBEDDING_KEY, loraPlans } from "../engine/index.ts";
 import { openAdapterFolder } from "../folders/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } from "../ledger/index.ts";
-import { type AdapterRecord, configHash, EventLog, RUN_FILES, readRunRecord, requireSameBase, writeRunRecord } from "../runs/index.ts";
+import {
+  type AdapterRecord,
+  configHash,
+  EventLog,
+  type ParentRecord,
+  parentRecord,
+  RUN_FILES,
+  readRunRecord,
+  requireSameBase,
+  writeRunRecord,
+  writeRunResult,
+} from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
 import { readOptimizerState, readTrainerState, setAsideLater, type TrainerState } from "./checkpoint.ts";
 import type { TrainingEvent } from "./events.ts";
@@ -17,7 +28,7 @@ import { type LiveRun, type LoopContext, type LoopOutcome, runLoop } from "./loo
 import { inputNotes } from "./notes.ts";
 import { frozenTensors, observeSession } from "./observe.ts";
 import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
-import { type ParentRecord, requireSameRun, requireSameTensors, runRecord } from "./record.ts";
+import { requireSameRun, requireSameTensors, runRecord } from "./record.ts";
 import type { RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
 import { TrainingSession } from "./session.ts";
@@ -78,8 +89,14 @@ async function startingAdapter(request: RunRequest): Promise<StartingAdapter> {
   if (path === null || request.config.adapter === null) return { saved: null, record: null, parent: null, close: () => Promise.resolve() };
   const opened = await openAdapterFolder(path);
   const { spec, tensors, record, folder } = opened;
-  const parent = request.kind === "continue" ? { adapter: path, run: record?.run ?? null, step: record?.step ?? null } : null;
-  return { saved: { spec, tensors }, record, parent, close: () => folder.close() };
+  const close = (): Promise<void> => folder.close();
+  try {
+    const parent = request.kind === "continue" ? await parentRecord(folder, record) : null;
+    return { saved: { spec, tensors }, record, parent, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 async function prepareFrom(request: RunRequest, start: StartingAdapter): Promise<Prepared> {
@@ -132,7 +149,13 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
     // The padding token's row has no gradient even where the token is read as text.
     seenRows: (parameter) => (parameter.keys.includes(EMBEDDING_KEY) ? [...seenTokens].filter((id) => id !== model.spec.padTokenId) : null),
   });
-  const keeper = new Keeper({ id: request.id, folder: request.run }, prepared, session, observed, configHash(prepared.config));
+  const keeper = new Keeper(
+    { id: request.id, folder: request.run, startedAt: request.startedAt },
+    prepared,
+    session,
+    observed,
+    configHash(prepared.config),
+  );
   const run = {
     prepared,
     session,
@@ -209,7 +232,7 @@ export async function executeRun(request: RunRequest, { emit, stopRequested }: R
     for (const event of opening) emit(event);
     if (request.faults?.ledgerCheck !== false) checkLedger(request, prepared, assembled.observed, start.record);
     if (request.kind !== "resume")
-      await writeRunRecord(request.run, runRecord(request, prepared, assembled.observed, runtime, start.parent));
+      await writeRunRecord(request.run, await runRecord(request, prepared, assembled.observed, runtime, start.parent));
     if (request.kind === "resume") opening.push(...(await takeUpBranch(request.run, assembled.run.fromStep)));
     return await makeUpdates(request, assembled, opening, { emit, stopRequested }, began);
   } finally {
@@ -245,6 +268,8 @@ async function makeUpdates(
     for (const event of opening) await log.append(event, new Date());
     const outcome = await runLoop(assembled.run, context);
     const folder = await assembled.run.keeper.final(assembled.run.steps, outcome.last);
+    const { steps } = assembled.run;
+    await writeRunResult(request.run, { id: request.id, output: folder, steps, loss: outcome.loss });
     const result = resultOf(request, assembled, outcome, folder, (performance.now() - began) / 1000);
     await context.report({
       type: "finished",

@@ -33,14 +33,14 @@ export interface Progress {
 
 /** Writes what a run leaves behind, and reads it back to compare its ledger with the live one. */
 export class Keeper {
-  readonly #run: { readonly id: string; readonly folder: string };
+  readonly #run: { readonly id: string; readonly folder: string; readonly startedAt: string };
   readonly #prepared: Prepared;
   readonly #session: TrainingSession;
   readonly #observed: Ledger;
   readonly #configHash: string;
 
   constructor(
-    run: { readonly id: string; readonly folder: string },
+    run: { readonly id: string; readonly folder: string; readonly startedAt: string },
     prepared: Prepared,
     session: TrainingSession,
     observed: Ledger,
@@ -58,6 +58,7 @@ export class Keeper {
     return {
       schemaVersion: RECORD_SCHEMA_VERSION,
       run: this.#run.id,
+      startedAt: this.#run.startedAt,
       step,
       base: { path: base.folder, fingerprint: base.fingerprint },
       config,

@@ -1,24 +1,26 @@
-import { cpus } from "node:os";
 import type { Runtime } from "../compute/index.ts";
 import { ProblemList } from "../core/index.ts";
+import { sha256 } from "../core/node/index.ts";
 import type { Dataset } from "../data/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, peftBanner } from "../ledger/index.ts";
 import { parameterCount } from "../model/index.ts";
-import { type AdapterRecord, configHash, type DataRecord, RECORD_SCHEMA_VERSION, type RunRecord } from "../runs/index.ts";
+import {
+  type AdapterRecord,
+  configHash,
+  type DataRecord,
+  hashFile,
+  machineEnvironment,
+  type ParentRecord,
+  RECORD_SCHEMA_VERSION,
+  type RunRecord,
+} from "../runs/index.ts";
 import type { Prepared } from "./prepare.ts";
 import type { RunRequest } from "./run-request.ts";
 import { VERSION } from "./version.ts";
 
-/** Where a continued run's adapter came from. */
-export interface ParentRecord {
-  readonly adapter: string;
-  readonly run: string | null;
-  readonly step: number | null;
-}
-
-function dataRecord({ report, fingerprint }: Dataset): DataRecord {
+async function dataRecord({ report, fingerprint }: Dataset, files: readonly string[]): Promise<DataRecord> {
   return {
-    files: report.files.map(({ path }) => path),
+    files: await Promise.all(files.map(hashFile)),
     fingerprint,
     examples: report.examples,
     tokens: report.tokens,
@@ -26,42 +28,52 @@ function dataRecord({ report, fingerprint }: Dataset): DataRecord {
   };
 }
 
+async function dataRecords({ train, evaluation, config }: Prepared): Promise<RunRecord["data"]> {
+  const held = [...evaluation].map(async ([name, dataset]) => [name, await dataRecord(dataset, config.data.eval[name] ?? [])] as const);
+  return { train: await dataRecord(train, config.data.train), eval: Object.fromEntries(await Promise.all(held)) };
+}
+
+/** SHA-256 of the chat template that the data are rendered with. */
+async function templateHash({ config, tokenizer }: Prepared): Promise<string> {
+  if (config.data.template !== null) return (await hashFile(config.data.template)).sha256;
+  return tokenizer.chatTemplate === null ? "none" : sha256(tokenizer.chatTemplate);
+}
+
 /** run.json of a run that is about to start. */
-export function runRecord(
+export async function runRecord(
   request: RunRequest,
   prepared: Prepared,
   ledger: Ledger,
   runtime: Runtime,
   parent: ParentRecord | null,
-): RunRecord {
-  const { base, config } = prepared;
+): Promise<RunRecord> {
+  const { base, config, tokenizerHash } = prepared;
   const counts = ledgerCounts(ledger);
+  const machine = machineEnvironment();
   return {
     schemaVersion: RECORD_SCHEMA_VERSION,
     id: request.id,
     kind: request.kind === "continue" ? "continue" : "train",
-    createdAt: request.startedAt,
+    createdAt: request.createdAt,
+    startedAt: request.startedAt,
     config,
     provenance: request.provenance,
     configHash: configHash(config),
     base: { path: base.folder, architecture: base.spec.architecture, parameters: parameterCount(base.spec), fingerprint: base.fingerprint },
-    tokenizer: { sha256: prepared.tokenizerHash },
-    data: {
-      train: dataRecord(prepared.train),
-      eval: Object.fromEntries([...prepared.evaluation].map(([name, held]) => [name, dataRecord(held)])),
-    },
+    tokenizer: { sha256: tokenizerHash, chatTemplate: await templateHash(prepared) },
+    data: await dataRecords(prepared),
     ledger: { banner: peftBanner(counts), counts, entries: ledger.entries },
     assumptions: request.assumptions,
     environment: {
       heirloom: VERSION,
-      node: process.versions.node,
       onnxruntime: runtime.version,
       outputCopy: runtime.outputCopy,
-      platform: `${process.platform}-${process.arch}`,
-      cpu: cpus()[0]?.model ?? "unknown",
-      threads: config.engine.threads ?? cpus().length,
+      ...machine,
+      threads: config.engine.threads ?? machine.cores,
     },
     parent,
+    changed: request.kind === "continue" ? request.changed : null,
+    repeats: request.repeats ?? null,
   };
 }
 

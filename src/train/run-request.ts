@@ -17,8 +17,12 @@ interface CommonRequest {
   readonly run: string;
   readonly config: RunConfig;
   readonly provenance: Readonly<Record<string, string>>;
-  /** ISO time at which the run was first started; a resumed run has that of its record. */
+  /** ISO time at which the run was made. */
+  readonly createdAt: string;
+  /** ISO time that chat templates print: `createdAt`, or that of the record of a run that is resumed or repeated. */
   readonly startedAt: string;
+  /** Id of the run that is repeated from its record. */
+  readonly repeats?: string;
   /** What had to be taken for granted, to be told and recorded. */
   readonly assumptions: readonly string[];
   readonly faults?: Faults;

@@ -1,13 +1,14 @@
 import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { absolutePaths, type RunConfig } from "../config/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { runJob } from "../core/node/index.ts";
-import { checkpointStep, listCheckpoints, newRunId, readRunRecord } from "../runs/index.ts";
+import { checkpointStep, listCheckpoints, RunLock, readRunRecord } from "../runs/index.ts";
 import type { ContinueRequest, TrainingOptions, TrainingResult } from "./api.ts";
 import { resolveContinuation } from "./continue.ts";
 import type { Faults, RunRequest } from "./run-request.ts";
 import { trainJob } from "./train-worker.ts";
+import { VERSION } from "./version.ts";
 
 /** For the demo and tests only: {@link TrainingOptions} with a disturbance of the live model. */
 export interface DisturbedOptions extends TrainingOptions {
@@ -16,13 +17,30 @@ export interface DisturbedOptions extends TrainingOptions {
   readonly inline?: boolean;
 }
 
-function start(request: RunRequest, options: DisturbedOptions): Promise<TrainingResult> {
+/** What a request for a new run holds besides its id, folder and times. */
+type NewRun = Unplaced<Exclude<RunRequest, { kind: "resume" }>>;
+type Unplaced<R> = R extends RunRequest ? Omit<R, "id" | "run" | "createdAt" | "startedAt"> & { readonly startedAt?: string } : never;
+
+/** Runs the job while this process holds the run's lock. */
+async function underLock(lock: RunLock, request: RunRequest, options: DisturbedOptions): Promise<TrainingResult> {
   const { onEvent, signal, faults, inline = false } = options;
-  return runJob(trainJob, faults === undefined ? request : { ...request, faults }, {
-    inline,
-    ...(onEvent === undefined ? {} : { onEvent }),
-    ...(signal === undefined ? {} : { signal }),
-  });
+  try {
+    return await runJob(trainJob, faults === undefined ? request : { ...request, faults }, {
+      inline,
+      ...(onEvent === undefined ? {} : { onEvent }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } finally {
+    lock.release();
+  }
+}
+
+/** Makes a folder for a run, and runs it there. */
+export function startRun(run: NewRun, options: DisturbedOptions): Promise<TrainingResult> {
+  const now = new Date();
+  const { id, lock } = RunLock.acquireNew(run.config.output, now, VERSION);
+  const createdAt = now.toISOString();
+  return underLock(lock, { startedAt: createdAt, ...run, id, run: lock.run, createdAt }, options);
 }
 
 /**
@@ -31,22 +49,9 @@ function start(request: RunRequest, options: DisturbedOptions): Promise<Training
  * @returns the run folder, its final adapter, counts, and held-out losses before and after
  * @throws every code of configuration, files and data; LEDGER_MISMATCH, LIVENESS_FAILED, LOSS_NOT_FINITE, INTERRUPTED
  */
-export function train(given: RunConfig, options: DisturbedOptions = {}): Promise<TrainingResult> {
+export async function train(given: RunConfig, options: DisturbedOptions = {}): Promise<TrainingResult> {
   const config = absolutePaths(given, process.cwd());
-  const now = new Date();
-  const id = newRunId(now);
-  return start(
-    {
-      kind: "train",
-      id,
-      startedAt: now.toISOString(),
-      run: join(config.output, id),
-      config,
-      provenance: options.provenance ?? {},
-      assumptions: [],
-    },
-    options,
-  );
+  return await startRun({ kind: "train", config, provenance: options.provenance ?? {}, assumptions: [] }, options);
 }
 
 /**
@@ -58,22 +63,7 @@ export function train(given: RunConfig, options: DisturbedOptions = {}): Promise
 export async function continueTraining(request: ContinueRequest, options: DisturbedOptions = {}): Promise<TrainingResult> {
   const { config: given, provenance, adapter, assumptions } = await resolveContinuation(request);
   const config = absolutePaths(given, process.cwd());
-  const now = new Date();
-  const id = newRunId(now);
-  return start(
-    {
-      kind: "continue",
-      id,
-      startedAt: now.toISOString(),
-      run: join(config.output, id),
-      config,
-      provenance,
-      assumptions,
-      adapter,
-      changed: [...request.changes.named],
-    },
-    options,
-  );
+  return await startRun({ kind: "continue", config, provenance, assumptions, adapter, changed: [...request.changes.named] }, options);
 }
 
 /** The run and checkpoint that a path names: a checkpoint, or a run's last one. */
@@ -102,22 +92,18 @@ async function locateCheckpoint(path: string): Promise<{ run: string; checkpoint
  * Goes on with an interrupted run from its last whole checkpoint, or the one named.
  *
  * @param path folder of a run or of one of its checkpoints
- * @throws RESUME_CHANGED if base, tokenizer or data are not those of the record; CHECKPOINT_INVALID
+ * @throws RUN_LOCKED if another process works on it; RESUME_CHANGED if base, tokenizer or data are not those of the record; CHECKPOINT_INVALID
  */
 export async function resume(path: string, options: DisturbedOptions = {}): Promise<TrainingResult> {
-  const { run, checkpoint } = await locateCheckpoint(path);
-  const record = await readRunRecord(run);
-  return start(
-    {
-      kind: "resume",
-      id: record.id,
-      startedAt: record.createdAt,
-      run,
-      config: record.config,
-      provenance: record.provenance,
-      assumptions: [],
-      checkpoint,
-    },
-    options,
-  );
+  const { run } = await locateCheckpoint(path);
+  const lock = RunLock.acquire(run, VERSION);
+  try {
+    // Again: until now, another process may have gone on.
+    const { checkpoint } = await locateCheckpoint(path);
+    const { id, createdAt, startedAt, config, provenance } = await readRunRecord(run);
+    const assumptions = lock.note === null ? [] : [lock.note];
+    return await underLock(lock, { kind: "resume", id, createdAt, startedAt, run, config, provenance, assumptions, checkpoint }, options);
+  } finally {
+    lock.release();
+  }
 }

@@ -56,7 +56,7 @@ describe.skipIf(!isBuilt)("the main job on a tiny model", () => {
     });
     expect(trained.evaluations[0]?.after).toBeLessThan(trained.evaluations[0]?.before ?? 0);
     const record = JSON.parse(readFileSync(`${trained.run}/run.json`, "utf8")) as Record<string, unknown>;
-    expect(record).toMatchObject({ schemaVersion: 1, kind: "train", parent: null, ledger: { banner: trained.banner } });
+    expect(record).toMatchObject({ schemaVersion: 2, kind: "train", parent: null, ledger: { banner: trained.banner } });
     const events = readFileSync(`${trained.run}/events.jsonl`, "utf8").trimEnd().split("\n");
     const types = new Set(events.map((line) => (JSON.parse(line) as { type: string }).type));
     expect([...types].sort()).toEqual(["checkpoint", "evaluation", "finished", "ledger", "liveness", "started", "step"]);
