@@ -1,7 +1,7 @@
 // diff on files in the page cache: two equal ones beside `cmp`, and two in which every bf16 value differs. Rates are of one
-// file's bytes per second; median and range of the rounds.
+// file's bytes per second (both are read); median and range of the rounds, each of which runs all three in turn.
 //
-//   npm run bench -- diff [--mib 512] [--rounds 5] [--json FILE]
+//   npm run bench -- diff [--mib 512] [--rounds 5] [--out bench/results/diff]     writes OUT.json and OUT.md
 import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { diffPaths } from "../../src/audit/index.ts";
 import { InternalError } from "../../src/core/index.ts";
-import { writeFileAtomic } from "../../src/core/node/index.ts";
+import { writeFileAtomic, writeTextAtomic } from "../../src/core/node/index.ts";
 import { encodeSafetensors, type TensorToWrite } from "../../src/formats/index.ts";
-import { type Spread, spread, writeKernelReport } from "../steps/report.ts";
+import { currentCommit, machineInfo, type Spread, spread, writeKernelReport } from "../steps/report.ts";
 
 /** One matrix of Llama-3.1-8B's attention, 32 MiB in bf16. */
 const SHAPE = [4096, 4096] as const;
@@ -77,20 +77,43 @@ async function measure(folder: string, count: number, rounds: number): Promise<R
   return { cmp: spread(rates.cmp), equal: spread(rates.equal), different: spread(rates.different) };
 }
 
+const ratio = (a: number, b: number): number => Number((a / b).toFixed(3));
+
+function toMarkdown(rates: Rates, mib: number): string {
+  const { cpu, logicalCores, memoryGib, platform } = machineInfo();
+  const row = (title: string, { median, min, max }: Spread) =>
+    `| ${title} | ${median.toFixed(0)} (${min.toFixed(0)} – ${max.toFixed(0)}) |`;
+  const each = rates.equal.each.map((rate, i) => ratio(rate, rates.cmp.each[i] as number).toFixed(2));
+  return `# diff
+
+Commit ${currentCommit()}, ${cpu}, ${logicalCores} cores, ${memoryGib} GiB, ${platform}, Node ${process.version}.
+Two bf16 files of ${mib} MiB in the page cache. MB/s are of one file's bytes, though both are read. Each of the ${rates.cmp.each.length} rounds (and one
+to warm up, not counted) runs \`cmp\`, then diff on the equal files, then on the wholly different ones.
+
+| files | MB/s: median (min – max) |
+| --- | --- |
+${row("equal, `cmp`", rates.cmp)}
+${row("equal, diff", rates.equal)}
+${row("wholly different, diff", rates.different)}
+
+Equal files: ${ratio(rates.equal.median, rates.cmp.median).toFixed(2)} × \`cmp\`; in each round ${each.join(", ")}.
+`;
+}
+
 /** The benchmark as `npm run bench -- diff` runs it. */
 export async function diffBench(args: string[]): Promise<void> {
-  const { values } = parseArgs({ args, options: { mib: { type: "string" }, rounds: { type: "string" }, json: { type: "string" } } });
+  const { values } = parseArgs({ args, options: { mib: { type: "string" }, rounds: { type: "string" }, out: { type: "string" } } });
   const count = Math.max(1, Math.round(Number(values.mib ?? 512) / MIB_PER_TENSOR));
+  const mib = count * MIB_PER_TENSOR;
   const folder = await mkdtemp(join(tmpdir(), "heirloom-bench-diff-"));
   try {
     const rates = await measure(folder, count, Number(values.rounds ?? 5));
-    console.log("| files | MB/s (min – max) |\n| --- | --- |");
-    for (const [name, { median, min, max }] of Object.entries<Spread>({ ...rates }))
-      console.log(`| ${name} | ${median.toFixed(0)} (${min.toFixed(0)} – ${max.toFixed(0)}) |`);
-    const equalOverCmp = Number((rates.equal.median / rates.cmp.median).toFixed(3));
-    const peakRssMib = Math.round(process.resourceUsage().maxRSS / 1024);
-    console.log(`\nequal files: ${equalOverCmp} of cmp's rate; peak memory of the process ${peakRssMib} MiB`);
-    await writeKernelReport(values.json, { mib: count * MIB_PER_TENSOR, megabytesPerSecond: rates, equalOverCmp, peakRssMib });
+    const text = toMarkdown(rates, mib);
+    console.log(text);
+    if (values.out === undefined) return;
+    await writeTextAtomic(`${values.out}.md`, text);
+    const equalOverCmp = ratio(rates.equal.median, rates.cmp.median);
+    await writeKernelReport(`${values.out}.json`, { mib, megabytesPerSecond: rates, equalOverCmp });
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -117,7 +117,7 @@ async function compareSides(a: TensorFile, b: TensorFile, options: DiffOptions):
 
 /**
  * Compares two adapters, checkpoints, models or files tensor by tensor, streaming:
- * 20 MiB of memory whatever their size. Tensors of different dtypes are compared
+ * 4 MiB of buffers whatever their size. Tensors of different dtypes are compared
  * by value, those of one dtype by their bits.
  *
  * @throws FILE_MISSING, FILE_UNREADABLE, SAFETENSORS_INVALID, SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, LFS_POINTER,
