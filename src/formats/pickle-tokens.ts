@@ -38,7 +38,7 @@ type Argument =
   | "lines";
 
 /** Every opcode that is understood. Those that build objects are refused later, by what they ask for. */
-const OPCODES = {
+export const OPCODES = {
   PROTO: [0x80, "uint1"],
   FRAME: [0x95, "uint8"],
   STOP: [0x2e, "none"],

@@ -1,3 +1,5 @@
+import { PythonFloat } from "./python-float.ts";
+
 /** `repr(float)` of Python: shortest digits as in JavaScript, with `.0`, and exponents from 1e16 and below 1e-4. */
 function pythonFloat(value: number): string {
   if (Number.isNaN(value)) return "NaN";
@@ -17,6 +19,7 @@ function pythonString(text: string): string {
 
 function write(value: unknown, indent: string, asFloat: boolean): string {
   if (typeof value === "number") return asFloat || !Number.isInteger(value) ? pythonFloat(value) : String(value);
+  if (value instanceof PythonFloat) return pythonFloat(value.value);
   if (typeof value === "string") return pythonString(value);
   if (typeof value === "boolean") return String(value);
   if (typeof value !== "object" || value === null) return "null";
@@ -36,7 +39,8 @@ function writePairs(object: Readonly<Record<string, unknown>>, indent: string, f
 }
 
 /**
- * `json.dumps(object, indent=2, sort_keys=True)` of Python.
+ * `json.dumps(object, indent=2, sort_keys=True)` of Python. A `PythonFloat` is
+ * written as a float wherever it stands.
  *
  * @param floats top-level keys whose numbers Python holds as floats (`0` becomes `0.0`)
  */

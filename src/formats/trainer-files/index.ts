@@ -1,0 +1,13 @@
+// trainer-files: the state files beside the weights in a checkpoint of transformers' Trainer (5.18).
+// Knows their schemas and seeds; must not know how a run is trained, or where its numbers come from.
+export {
+  type AdamWGroup,
+  type AdamWOptions,
+  type AdamWParameterState,
+  adamWStateDict,
+  type OptimizerStateDict,
+  optimizerStateDict,
+} from "./optimizer-state.ts";
+export { type RngStateOptions, rngStateOf, seededRngState, type TrainerRngState } from "./rng-state.ts";
+export { type LambdaLrState, lambdaLrStateDict } from "./scheduler-state.ts";
+export { type HfTrainerState, type LogEntry, serializeTrainerState, trainerControlState } from "./trainer-state.ts";
