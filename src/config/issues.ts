@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { nearestName, type Problem } from "../core/index.ts";
+import { knownElsewhere } from "./foreign-names.ts";
 import { type Layer, layerOf } from "./layers.ts";
 import { runSchema } from "./schema.ts";
 
@@ -81,12 +82,13 @@ function flatten(issue: Issue): Issue[] {
   return meant.flatMap((inner) => flatten({ ...inner, path: [...issue.path, ...inner.path] }));
 }
 
+function branches(schemas: readonly JsonSchema[]): JsonSchema[] {
+  return schemas.flatMap((schema) => (schema.anyOf === undefined ? [schema] : branches(schema.anyOf)));
+}
+
 /** Keys that the schema knows at `path`. */
 function knownKeys(path: readonly PropertyKey[]): string[] {
-  const root = z.toJSONSchema(runSchema, { io: "input" }) as JsonSchema;
-  let at: JsonSchema[] = [root];
-  const branches = (schemas: readonly JsonSchema[]): JsonSchema[] =>
-    schemas.flatMap((schema) => (schema.anyOf === undefined ? [schema] : branches(schema.anyOf)));
+  let at: JsonSchema[] = [z.toJSONSchema(runSchema, { io: "input" }) as JsonSchema];
   for (const key of path) {
     at = branches(at).flatMap((schema) => {
       const inner = typeof key === "number" ? (schema.prefixItems?.[key] ?? schema.items) : schema.properties?.[String(key)];
@@ -94,6 +96,11 @@ function knownKeys(path: readonly PropertyKey[]): string[] {
     });
   }
   return branches(at).flatMap((schema) => Object.keys(schema.properties ?? {}));
+}
+
+/** Every dotted key of the two upper levels: those of the tables, which is where people look for a word. */
+function allKeys(): string[] {
+  return knownKeys([]).flatMap((key) => [key, ...knownKeys([key]).map((inner) => `${key}.${inner}`)]);
 }
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
@@ -121,7 +128,8 @@ function unknownKeyProblems(issue: Extract<Issue, { code: "unrecognized_keys" }>
   return issue.keys.map((key) => {
     const path = [...issue.path, key];
     const near = nearestName(key, known);
-    const nearest = near === undefined ? undefined : dottedPath([...issue.path, near]);
+    // A word that is meant is better than one that looks alike: `r` is the rank.
+    const nearest = knownElsewhere(key, allKeys()) ?? (near === undefined ? undefined : dottedPath([...issue.path, near]));
     return {
       code: "CONFIG_UNKNOWN_KEY",
       message: `unknown key "${dottedPath(path)}"`,
@@ -130,6 +138,13 @@ function unknownKeyProblems(issue: Extract<Issue, { code: "unrecognized_keys" }>
       details: { key: dottedPath(path), ...(nearest === undefined ? {} : { nearest }) },
     };
   });
+}
+
+/** Where a key that must be given can be given. */
+function howToAdd(key: string, layers: readonly Layer[]): string {
+  const flag = key === "base" ? "--base PATH" : `--set ${key}=…`;
+  const file = layers.find((layer) => layer.source === "file")?.locate([]);
+  return file === undefined ? `give it with ${flag}, or in a run file: -c run.yaml` : `add ${key} to ${file}, or give it with ${flag}`;
 }
 
 /** Turns what zod found into problems that say what was expected, what was found, and in which file and line. */
@@ -145,7 +160,7 @@ export function problemsOf(issues: readonly Issue[], merged: unknown, layers: re
           code: "CONFIG_INVALID",
           message: `"${key}" is missing; expected ${expectation(issue)}`,
           where,
-          hint: `add ${key}`,
+          hint: howToAdd(key, layers),
           details: { key },
         },
       ];

@@ -36,6 +36,37 @@ function mergeTree(lower: Tree, upper: Tree, path: string): Tree {
   return merged;
 }
 
+function valueAt(values: Tree, parts: readonly string[]): unknown {
+  return parts.reduce<unknown>((at, part) => (isTree(at) && Object.hasOwn(at, part) ? at[part] : undefined), values);
+}
+
+function withoutKey(values: Tree, [part = "", ...rest]: readonly string[]): Tree {
+  const { [part]: inner, ...others } = values;
+  return rest.length === 0 || !isTree(inner) ? others : { ...others, [part]: withoutKey(inner, rest) };
+}
+
+/**
+ * Takes those of `keys` (dotted) out of `values` that `stronger` has a value for.
+ * `displaced` holds what was taken out and says something else.
+ */
+export function withoutDisplaced(
+  values: Tree,
+  stronger: Tree,
+  keys: readonly string[],
+): { readonly kept: Tree; readonly displaced: Readonly<Record<string, unknown>> } {
+  let kept = values;
+  const displaced: Record<string, unknown> = {};
+  for (const key of keys) {
+    const parts = key.split(".");
+    const found = valueAt(values, parts);
+    const own = valueAt(stronger, parts);
+    if (found === undefined || own === undefined) continue;
+    kept = withoutKey(kept, parts);
+    if (JSON.stringify(found) !== JSON.stringify(own)) displaced[key] = found;
+  }
+  return { kept, displaced };
+}
+
 /** Merges layers, the first being the strongest; tables merge key by key, lists and values are replaced. */
 export function mergeLayers(layers: readonly Layer[]): Tree {
   return layers.toReversed().reduce<Tree>((merged, layer) => mergeTree(merged, layer.values, ""), {});

@@ -1,6 +1,6 @@
 import { HeirloomError, InternalError, ProblemList } from "../core/index.ts";
 import { problemsOf } from "./issues.ts";
-import { type Layer, mergeLayers, provenanceOf, type Source } from "./layers.ts";
+import { type Layer, mergeLayers, provenanceOf, type Source, withoutDisplaced } from "./layers.ts";
 import { folderOf, joinPath, resolvePaths } from "./paths.ts";
 import { checkRules } from "./rules.ts";
 import { type RunConfig, runSchema, type TrainingConfig } from "./schema.ts";
@@ -27,7 +27,12 @@ export interface ConfigSources {
   readonly file?: ConfigText;
   readonly preset?: ConfigText;
   /** What a continuation takes over from the adapter and its record: values in the form of run.yaml. */
-  readonly inherited?: { readonly name: string; readonly values: Readonly<Record<string, unknown>> };
+  readonly inherited?: {
+    readonly name: string;
+    readonly values: Readonly<Record<string, unknown>>;
+    /** Dotted keys in which these values rank above the preset: what makes the adapter what it is. */
+    readonly own?: readonly string[];
+  };
   /** Folder that paths in flags, presets and the default output are relative to. @defaultValue "." */
   readonly folder?: string;
 }
@@ -37,6 +42,8 @@ export interface ResolvedConfig {
   readonly config: RunConfig;
   /** Source of every leaf, by dotted path; a list is one leaf. */
   readonly provenance: Readonly<Record<string, Source>>;
+  /** What a preset says and an adapter's own values displaced, by dotted key; what both say alike is not in it. */
+  readonly displaced: Readonly<Record<string, unknown>>;
 }
 
 function flagLayer(flags: readonly FlagValue[], folder: string): Layer {
@@ -77,7 +84,17 @@ function fileLayer({ path, text }: ConfigText, source: "file" | "preset", folder
   return { source, values: resolvePaths(file.values, folder), locate: (key) => file.locate(key) };
 }
 
-function collectLayers(sources: ConfigSources, problems: ProblemList): Layer[] {
+/** A call from JavaScript may hand in anything; a value that is silently left out is the worst answer. */
+function requireFlagList(flags: unknown): void {
+  const isFlag = (flag: unknown): boolean => typeof flag === "object" && flag !== null && "key" in flag && typeof flag.key === "string";
+  if (Array.isArray(flags) && flags.every(isFlag)) return;
+  throw new HeirloomError("CONFIG_INVALID", "expected flags to be a list of { key, value, flag }", {
+    where: "flags",
+    hint: 'for example [{ key: "adapter.rank", value: 8, flag: "rank" }]',
+  });
+}
+
+function collectLayers(sources: ConfigSources, problems: ProblemList): { layers: Layer[]; displaced: Record<string, unknown> } {
   const folder = sources.folder ?? ".";
   const layers: Layer[] = [];
   const add = (make: () => Layer): void => {
@@ -88,11 +105,20 @@ function collectLayers(sources: ConfigSources, problems: ProblemList): Layer[] {
     }
   };
   const { flags = [], file, preset, inherited } = sources;
+  requireFlagList(flags);
   if (flags.length > 0) add(() => flagLayer(flags, folder));
   if (file !== undefined) add(() => fileLayer(file, "file", folderOf(file.path)));
-  if (preset !== undefined) add(() => fileLayer(preset, "preset", folder));
+  const displaced: Record<string, unknown> = {};
+  if (preset !== undefined) {
+    add(() => {
+      const layer = fileLayer(preset, "preset", folder);
+      const parted = withoutDisplaced(layer.values, inherited?.values ?? {}, inherited?.own ?? []);
+      Object.assign(displaced, parted.displaced);
+      return { ...layer, values: parted.kept };
+    });
+  }
   if (inherited !== undefined) add(() => ({ source: "inherited", values: inherited.values, locate: () => inherited.name }));
-  return layers;
+  return { layers, displaced };
 }
 
 /** Fills in what is no plain default: run folders are made under `folder`, and a missing `data` is reported by its keys. */
@@ -106,7 +132,7 @@ function withRequiredTables(merged: Readonly<Record<string, unknown>>, folder: s
  */
 export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   const problems = new ProblemList();
-  const layers = collectLayers(sources, problems);
+  const { layers, displaced } = collectLayers(sources, problems);
   problems.throwIfAny();
   const merged = withRequiredTables(mergeLayers(layers), sources.folder ?? ".");
   const parsed = runSchema.safeParse(merged);
@@ -121,7 +147,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   problems.throwIfAny();
   const { training } = config;
   const complete = training.steps === null && training.epochs === null ? { ...config, training: { ...training, epochs: 1 } } : config;
-  return { config: complete, provenance: provenanceOf(complete, layers) };
+  return { config: complete, provenance: provenanceOf(complete, layers), displaced };
 }
 
 /** Parses the value of `--set key=value` as YAML does: `1e-5` is a number, `[a, b]` a list. */

@@ -45,6 +45,25 @@ function checkSchedule({ training }: RunConfig, report: Report): void {
   }
 }
 
+/**
+ * A run whose every update has rate 0 cannot pass its liveness check. As transformers
+ * counts, the first update of a warm-up has rate 0: a run of one update has no other.
+ */
+function checkRates({ training }: RunConfig, report: Report): void {
+  const { steps, warmupSteps, warmupRatio, learningRate, groups } = training;
+  if (steps === 1 && ((warmupSteps ?? 0) > 0 || (warmupRatio ?? 0) > 0)) {
+    const key = warmupSteps === null ? "warmupRatio" : "warmupSteps";
+    report(
+      ["training", key],
+      `${key}: expected a run of at least 2 updates with a warm-up, found steps: 1; the first update of a warm-up has rate 0, so nothing would be trained`,
+      `make more updates, or set training.${key} to 0`,
+    );
+  }
+  if (learningRate === 0 && groups.every((group) => (group.learningRate ?? 0) === 0)) {
+    report(["training", "learningRate"], "expected a learning rate above 0, found 0 for every tensor: nothing would be trained");
+  }
+}
+
 function checkGroups({ training }: RunConfig, report: Report): void {
   const names = new Set<string>();
   for (const [index, group] of training.groups.entries()) {
@@ -78,6 +97,7 @@ export function checkRules(config: RunConfig, layers: readonly Layer[], problems
   };
   checkAdapter(config, report);
   checkSchedule(config, report);
+  checkRates(config, report);
   checkGroups(config, report);
   checkTogether(config, report);
 }

@@ -34,11 +34,32 @@ function syntaxProblems(document: Document, name: string): Problem[] {
   });
 }
 
+function isJsonObject(line: string): boolean {
+  if (!line.trimStart().startsWith("{")) return false;
+  try {
+    JSON.parse(line);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Training data in place of a run file: told as what it is, not as a syntax error a line. */
+function refuseDataFile(text: string, name: string): void {
+  const [first = "", second] = text.split("\n", 50).filter((line) => line.trim() !== "");
+  if (!isJsonObject(first) || !(second === undefined ? name.endsWith(".jsonl") : isJsonObject(second))) return;
+  throw new HeirloomError("CONFIG_SYNTAX", "expected a run file (YAML or JSON), found JSON Lines, which is the form of training data", {
+    where: name,
+    hint: `name it as data: --set data.train=${name}`,
+  });
+}
+
 /**
  * Parses YAML 1.2 (JSON is a part of it), in which `1e-5` is a number.
  * @throws CONFIG_SYNTAX with every fault of the text, each with line and column
  */
 export function parseConfigFile(text: string, name: string): ConfigFile {
+  refuseDataFile(text, name);
   const lineCounter = new LineCounter();
   let document: Document;
   let values: unknown;

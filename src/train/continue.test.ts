@@ -124,6 +124,26 @@ describe("a continuation", () => {
     await expect(resolve({ adapter: { targetModules, modulesToSave: ["lm_head", "embed_tokens"] } }, [])).resolves.toBeDefined();
   });
 
+  test("names only what differs, not what says the same in other words beside it", async () => {
+    const values = { adapter: { targetModules: "all-linear", modulesToSave: ["embed_tokens"] } };
+    expect(problemList(await failure(resolve(values, [])))).toEqual(["CONTINUE_CHANGED adapter.modulesToSave"]);
+    const both = { adapter: { targetModules: "all-linear", layers: [1, 0], rank: 2 } };
+    expect(problemList(await failure(resolve(both, [])))).toEqual(["CONTINUE_CHANGED adapter.rank"]);
+  });
+
+  test("takes of a preset what is not the adapter's own, and says what it leaves", async () => {
+    const preset = {
+      path: "preset small",
+      text: "adapter: {rank: 2, alpha: 8, targetModules: [q_proj]}\nquantization: nf4\nengine: {activations: recompute}\ntraining: {batchSize: 1}\n",
+    };
+    const file = { path: workshop.path("more.json"), text: '{"data": {"train": "train.jsonl"}}' };
+    const kept = await resolveContinuation({ adapter, sources: { file, preset }, changes: parseChanges([]) });
+    expect(kept.config).toMatchObject({ adapter: { rank: 4, alpha: 8 }, engine: { activations: "recompute" }, training: { batchSize: 1 } });
+    expect(kept.assumptions).toEqual([expect.stringMatching(/adapter\.rank 2, adapter\.targetModules \["q_proj"\] not used/)]);
+    const changed = await resolveContinuation({ adapter, sources: { file, preset }, changes: parseChanges(["targetModules"]) });
+    expect(changed.config.adapter).toMatchObject({ rank: 4, targetModules: ["q_proj"] });
+  });
+
   test("is refused where there is a model and no adapter", async () => {
     expect(await failure(resolve({}, [], workshop.base))).toMatchObject({ code: "CONTINUE_CHANGE_INVALID", exitCode: 12 });
     expect(await failure(resolve({ adapter: "none", fullParameter: true, quantization: "none" }, []))).toMatchObject({

@@ -1,5 +1,6 @@
 import { type AdapterSpec, adapterTensors, resolveForEngine } from "../adapter/index.ts";
 import {
+  CHANGE_NAMES,
   type ChangeName,
   type Changes,
   changeFlags,
@@ -9,7 +10,7 @@ import {
   type RunConfig,
   resolveConfig,
 } from "../config/index.ts";
-import { HeirloomError, ProblemList } from "../core/index.ts";
+import { HeirloomError, isHeirloomError, ProblemList } from "../core/index.ts";
 import { requireGrowth } from "../engine/index.ts";
 import { locateModel, openAdapterFolder, openModelFolder } from "../folders/index.ts";
 import { adapterFromConfig } from "../ledger/index.ts";
@@ -35,8 +36,10 @@ function at(values: unknown, path: string): unknown {
     .reduce<unknown>((value, key) => (typeof value === "object" && value !== null ? (value as Values)[key] : undefined), values);
 }
 
-/** Settings that choose tensors; other words for the same tensors are no change. */
-const SELECTIONS: readonly ChangeName[] = ["targetModules", "excludeModules", "layers", "modulesToSave", "ensureWeightTying"];
+/** Settings that choose tensors in words; other words for the same tensors are no change. */
+const WORDED = ["targetModules", "excludeModules", "layers", "modulesToSave"] as const satisfies readonly ChangeName[];
+/** All settings that choose tensors. */
+const SELECTIONS: readonly ChangeName[] = [...WORDED, "ensureWeightTying"];
 /** Settings that are compared as they are. `base` is compared by its content later. */
 const SETTINGS: readonly ChangeName[] = ["rank", "alpha", "rslora", "dropout", "fullCopyDtype", "quantization", "groups"];
 /** Settings that give modules ranks and alphas of their own; other words for the same numbers are no change. */
@@ -50,15 +53,42 @@ function selectsSame(spec: ModelSpec, before: AdapterSpec, after: AdapterSpec): 
   return tensors(before) === tensors({ ...after, rank: before.rank });
 }
 
+/** What {@link WORDED} settings are called in an adapter's description. */
+const SPEC_KEYS = {
+  targetModules: "targetModules",
+  excludeModules: "excludeModules",
+  layers: "layersToTransform",
+  modulesToSave: "modulesToSave",
+} as const satisfies Record<(typeof WORDED)[number], keyof AdapterSpec>;
+
+/** The settings that choose tensors and say something else, not the same in other words, each looked at by itself. */
+function changedSelections(spec: ModelSpec, before: AdapterSpec, after: AdapterSpec): readonly ChangeName[] {
+  if (selectsSame(spec, before, after)) return [];
+  const inOtherWords = (name: (typeof WORDED)[number]): boolean => {
+    const key = SPEC_KEYS[name];
+    try {
+      return selectsSame(spec, before, { ...before, [key]: after[key] });
+    } catch (error) {
+      if (isHeirloomError(error)) return false; // it goes with the other changes only
+      throw error;
+    }
+  };
+  const changed = SELECTIONS.filter((name) => !WORDED.some((worded) => worded === name && inOtherWords(worded)));
+  // Where each means the same by itself, they differ together.
+  return changed.some((name) => name !== "ensureWeightTying") || before.ensureWeightTying !== after.ensureWeightTying
+    ? changed
+    : SELECTIONS;
+}
+
 /** Everything in which the resolved configuration differs from what is inherited, without being named. */
 function unnamedChanges(
   inherited: Values,
   config: RunConfig,
   named: ReadonlySet<ChangeName>,
-  same: { readonly selection: boolean; readonly scales: boolean },
+  changed: { readonly selections: readonly ChangeName[]; readonly scales: boolean },
 ): ProblemList {
   const problems = new ProblemList();
-  const names = [...SETTINGS, ...(same.scales ? [] : PATTERNS), ...(same.selection ? [] : SELECTIONS)];
+  const names = [...SETTINGS, ...(changed.scales ? PATTERNS : []), ...changed.selections];
   for (const name of names) {
     const expected = at(inherited, changeKey(name));
     const found = at(config, changeKey(name));
@@ -70,7 +100,7 @@ function unnamedChanges(
       details: { setting: changeKey(name), expected, found },
     });
   }
-  if (!same.selection && problems.problems.length === 0 && !SELECTIONS.some((name) => named.has(name))) {
+  if (changed.selections.length > 0 && problems.problems.length === 0 && !SELECTIONS.some((name) => named.has(name))) {
     problems.add("CONTINUE_CHANGED", "expected the adapter's own tensors, found others: its layers_pattern has no key in a run file", {
       where: "adapter.layers",
       hint: "list the modules by their full names: --change targetModules",
@@ -96,6 +126,15 @@ function followingAlpha({ config, provenance }: ResolvedConfig, spec: AdapterSpe
   if (changes.named.has("alpha") || provenance["adapter.alpha"] !== "inherited") return null;
   const growth = spec.useRslora ? Math.sqrt(rank / spec.rank) : rank / spec.rank;
   return { key: "adapter.alpha", value: spec.alpha * growth, flag: "--change rank" };
+}
+
+/** What a preset would have made of the adapter, and was not asked to. */
+function displacedNotes({ displaced }: ResolvedConfig): string[] {
+  const settings = Object.entries(displaced).map(([key, value]) => `${key} ${JSON.stringify(value)}`);
+  if (settings.length === 0) return [];
+  return [
+    `the preset's settings of the adapter give way to the adapter's own: ${settings.join(", ")} not used; --change NAME takes a preset's value`,
+  ];
 }
 
 /** The new run's configuration, and everything in which it may differ from what is inherited. */
@@ -128,7 +167,8 @@ export async function resolveContinuation(request: ContinueRequest): Promise<Res
   const opened = await openAdapterFolder(located.path);
   try {
     const { values, assumptions } = inheritedValues(opened);
-    const { resolved, named } = resolveSources(request, opened.spec, { name: located.path, values });
+    const own = CHANGE_NAMES.filter((name) => !request.changes.named.has(name)).map(changeKey);
+    const { resolved, named } = resolveSources(request, opened.spec, { name: located.path, values, own: [...own, "adapter.init"] });
     const { config } = resolved;
     if (config.adapter === null)
       throw new HeirloomError("CONTINUE_CHANGED", "expected an adapter to continue, found adapter: none", { where: "adapter" });
@@ -136,10 +176,13 @@ export async function resolveContinuation(request: ContinueRequest): Promise<Res
     await model.folder.close();
     requireRecordedScaling(model.spec, opened);
     const wanted = adapterFromConfig(config.adapter, config.base);
-    const same = { selection: selectsSame(model.spec, opened.spec, wanted), scales: sameScales(model.spec, opened.spec, wanted) };
-    unnamedChanges(values, config, named, same).throwIfAny();
+    const changed = {
+      selections: changedSelections(model.spec, opened.spec, wanted),
+      scales: !sameScales(model.spec, opened.spec, wanted),
+    };
+    unnamedChanges(values, config, named, changed).throwIfAny();
     requireKeptScaling(model.spec, opened.spec, wanted, request.changes.named);
-    return { ...resolved, adapter: located.path, assumptions };
+    return { ...resolved, adapter: located.path, assumptions: [...assumptions, ...displacedNotes(resolved)] };
   } finally {
     await opened.folder.close();
   }

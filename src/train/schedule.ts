@@ -1,3 +1,5 @@
+import { HeirloomError } from "../core/index.ts";
+
 /** Shape of the learning rate over a run. */
 export type ScheduleName = "linear" | "cosine" | "constant";
 
@@ -27,10 +29,23 @@ export function scheduleFactor({ name, steps, warmupSteps }: SchedulePlan, step:
   return DECAYS[name]((done - warmupSteps) / Math.max(1, steps - warmupSteps));
 }
 
-/** Warm-up length in updates: given, or a share of the run rounded up as transformers does. */
+/**
+ * Warm-up length in updates: given, or a share of the run rounded up as transformers does.
+ * @throws CONFIG_INVALID if it leaves no update with a rate above 0
+ */
 export function warmupLength(
   steps: number,
   { warmupSteps, warmupRatio }: { readonly warmupSteps: number | null; readonly warmupRatio: number | null },
 ): number {
-  return warmupSteps ?? Math.ceil(steps * (warmupRatio ?? 0));
+  const length = warmupSteps ?? Math.ceil(steps * (warmupRatio ?? 0));
+  // Where the number of updates follows from the data, a run file does not show that there is only one.
+  if (steps === 1 && length > 0) {
+    const key = `training.${warmupSteps === null ? "warmupRatio" : "warmupSteps"}`;
+    throw new HeirloomError(
+      "CONFIG_INVALID",
+      "the data make one update, and the first update of a warm-up has rate 0: nothing would be trained",
+      { where: key, hint: `train longer (training.epochs, training.steps), or set ${key} to 0` },
+    );
+  }
+  return length;
 }
