@@ -7,12 +7,13 @@ import type { Optimizer } from "./optimizers/index.ts";
 function liveBaseName(name: string, parameters: readonly Parameter[]): string {
   if (parameters.every(({ role }) => role === "base")) return name;
   const module = name.slice(0, name.lastIndexOf("."));
-  const leaf = name.slice(module.length + 1);
-  const roles = new Set(
-    parameters.filter((parameter) => parameter.module === module || parameter.keys.includes(name)).map(({ role }) => role),
-  );
-  const wrapper = roles.has("full_copy") ? "original_module." : roles.size > 0 ? "base_layer." : "";
-  return `${PEFT_PREFIX}${module}.${wrapper}${leaf}`;
+  const isIn = (path: string): boolean => name.startsWith(`${path}.`);
+  const own = parameters.filter((parameter) => isIn(parameter.module) || parameter.keys.includes(name));
+  const copy = own.find(({ role }) => role === "full_copy");
+  // A copied block is wrapped as a whole; a tied head, whose tensor is the embedding's, in its own place.
+  const path = copy !== undefined && isIn(copy.module) ? copy.module : module;
+  const wrapper = copy !== undefined ? "original_module." : own.length > 0 ? "base_layer." : "";
+  return `${PEFT_PREFIX}${path}.${wrapper}${name.slice(path.length + 1)}`;
 }
 
 /** The base's own tensors that are not among the parameters, by their live names. */
