@@ -1,5 +1,5 @@
 import { adapterFromPeft } from "../adapter/index.ts";
-import { isHeirloomError } from "../core/index.ts";
+import { type ErrorCode, isHeirloomError } from "../core/index.ts";
 import { type OpenedPath, OpenPaths, type PathKind, shardedState } from "../folders/index.ts";
 import { type PeftConfig, printable, type TensorFile } from "../formats/index.ts";
 import {
@@ -80,6 +80,7 @@ interface Base {
 
 const NO_BASE: Base = { path: null, architecture: null, spec: null, reason: "without --base the number of all parameters is not known" };
 const NO_WEIGHTS = "no weights were given: the tensors are those that the configuration asks for";
+const UNSUPPORTED: ReadonlySet<ErrorCode> = new Set(["ARCHITECTURE_UNSUPPORTED", "QUANTIZATION_UNSUPPORTED"]);
 const UNKNOWN_TENSORS = "no weights were given, so the tensors are not known";
 const DTYPES: Readonly<Record<string, string>> = { bfloat16: "BF16", float16: "F16", float32: "F32" };
 
@@ -98,8 +99,8 @@ async function readBase(path: string, opened: OpenedPath): Promise<Base> {
   try {
     return { path, architecture: architectureOf(json), spec: parseModelConfig(json, opened.where(file)), reason: null };
   } catch (error) {
-    // An architecture that the engine does not run can still be looked at.
-    if (!isHeirloomError(error) || error.code !== "ARCHITECTURE_UNSUPPORTED") throw error;
+    // What the engine does not run can still be looked at.
+    if (!isHeirloomError(error) || !UNSUPPORTED.has(error.code)) throw error;
     return { path, architecture: architectureOf(json), spec: null, reason: error.problems[0].message };
   }
 }
@@ -124,6 +125,10 @@ function ledgerFields(ledger: Ledger): Pick<InspectResult, "counts" | "tensors">
 
 function strayNotes(ledger: Ledger, config: PeftConfig | null): string[] {
   if (config === null) return ["without adapter_config.json it is not known which of the tensors other than LoRA's are trained"];
+  if (config.kind === "other")
+    return [
+      `the PEFT type ${printable(config.peftType, 40)} is read by names and shapes only: which of its tensors are trained is not known`,
+    ];
   const stray = ledger.entries.filter(({ role, trainable }) => role === "other" && !trainable);
   return stray.length === 0
     ? []

@@ -225,7 +225,8 @@ export async function readTrainerFiles(opened: OpenedPath): Promise<TrainerFiles
     arguments: Object.fromEntries(
       SHOWN_ARGUMENTS.flatMap((key) => (object?.fields.has(key) === true ? [[key, object.fields.get(key) ?? null]] : [])),
     ),
-    missing: needed.filter((file) => !files.has(file)),
+    // One file that was named says nothing of what lies beside it.
+    missing: opened.kind === "file" ? [] : needed.filter((file) => !files.has(file)),
     unread: reader.unread,
   };
 }

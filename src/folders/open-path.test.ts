@@ -69,6 +69,7 @@ describe("what a path turns out to be", () => {
       { ...ADAPTER, "config.json": MODEL },
       { kind: "adapter", holds: "adapter", tensors: [A] },
     ],
+    ["weights without a configuration", { "adapter_model.safetensors": { [A]: [2, 8] } }, { kind: "file", holds: "adapter", tensors: [A] }],
     ["a trainer's state alone", { "trainer_state.json": { global_step: 3 } }, { kind: "checkpoint", holds: "trainer", tensors: null }],
     [
       "a model in shards",

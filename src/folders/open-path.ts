@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { HeirloomError, nearestName } from "../core/index.ts";
 import { fileError, openFolder } from "../core/node/index.ts";
 import { printable, readJson, type TensorFile } from "../formats/index.ts";
 import { listCheckpoints, RUN_FILES } from "../runs/index.ts";
-import { formatHubAddress, isHubAddress, parseHubAddress } from "./hub-address.ts";
+import { isHubAddress, parseHubAddress } from "./hub-address.ts";
 import { type HubOptions, hubOptionsFrom, openHubFolder } from "./hub-folder.ts";
 import { closingOnFailure, fileIn, type OpenFolder } from "./open-folder.ts";
 import { OpenedPath } from "./opened-path.ts";
@@ -24,6 +24,14 @@ const MODEL_CONFIG = "config.json";
 /** What a trainer leaves beside the weights, and what is read of it by itself. */
 const TRAINER_FILE = /^(?:trainer_state\.json|optimizer\.pt|scheduler\.pt|rng_state(?:_\d+)?\.pth|training_args\.bin)$/;
 const WEIGHTS_FILE = /\.(?:safetensors|bin|pt|pth|ckpt|index\.json)$/;
+/** Weights in a form that is not read. */
+const FOREIGN_FILE: Readonly<Record<string, string>> = {
+  ".gguf": "a GGUF file, llama.cpp's form",
+  ".npz": "NumPy arrays, the form of mlx-lm's older adapters",
+  ".onnx": "an ONNX graph",
+  ".h5": "Keras' weights",
+  ".msgpack": "Flax' weights",
+};
 /** Beyond this many names the search for the nearest one would take longer than a person waits. */
 const MAX_NAMES_SEARCHED = 5_000;
 const ADAPTER_KEY = /^base_model\.|\.lora_/;
@@ -93,8 +101,10 @@ async function openNamedFile(folder: OpenFolder, file: string, asBase = false): 
     return openedWeights(folder, file, await openWeightsFile(folder, file));
   }
   const where = fileIn(folder.name, file);
-  if (!file.endsWith(".json")) throw refuseFile(where, `a file named ${JSON.stringify(printable(file, 80))}`);
+  if (!file.endsWith(".json"))
+    throw refuseFile(where, FOREIGN_FILE[extname(file)] ?? `a file named ${JSON.stringify(printable(file, 80))}`);
   if (asBase) return alone("model", file);
+  if (file === ADAPTER_CONFIG) return alone("adapter", file);
   const kind = jsonKind(await readJson(await folder.open(file)));
   if (kind === null) throw refuseFile(where, "JSON that is none of these");
   return alone(kind, file);
@@ -115,6 +125,15 @@ function folderHint(files: readonly string[], where: string): string {
   const readable = checkpoint ?? files.find((file) => WEIGHTS_FILE.test(file)) ?? files.find((file) => file.endsWith(".json"));
   if (readable === undefined) return "name the folder of an adapter, a checkpoint, a run or a model";
   return `one of them can be looked at by itself: heirloom inspect ${fileIn(where, printable(readable, 80))}`;
+}
+
+/** A folder without any configuration: its weights by themselves, if they have their usual name and no configuration was renamed. */
+async function openBareFolder(folder: OpenFolder, files: ReadonlySet<string>): Promise<OpenedPath> {
+  const weights = weightsFile(files, "adapter_model") ?? weightsFile(files, "model");
+  const isRenamed = files.size <= MAX_NAMES_SEARCHED && nearestName(ADAPTER_CONFIG, files) !== undefined;
+  if (weights === null || isRenamed) throw refuseFolder(files, folder.name);
+  refuseShardedState(files, folder.name);
+  return openedWeights(folder, weights, await openWeightsFile(folder, weights));
 }
 
 function refuseFolder(names: ReadonlySet<string>, where: string): HeirloomError {
@@ -139,9 +158,7 @@ async function openHubPath(path: string, options: OpenPathOptions): Promise<Open
     return openNamedFile(await openHubFolder(parent, hub), last, options.asBase);
   }
   const folder = await openHubFolder(address, hub);
-  const found = await classify(folder, options.asBase);
-  if (found === null) throw refuseFolder(new Set(await folder.list()), formatHubAddress(address));
-  return found;
+  return (await classify(folder, options.asBase)) ?? openBareFolder(folder, new Set(await folder.list()));
 }
 
 /**
@@ -167,9 +184,7 @@ export async function openPath(path: string, options: OpenPathOptions = {}): Pro
       await folder.close();
       return run;
     }
-    const found = await classify(folder, options.asBase);
-    if (found === null) throw refuseFolder(files, path);
-    return found;
+    return (await classify(folder, options.asBase)) ?? openBareFolder(folder, files);
   });
 }
 

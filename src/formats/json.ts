@@ -221,6 +221,13 @@ class JsonReader {
  */
 export function parseJson(text: string, where: string, options: ParseJsonOptions = {}): unknown {
   refuseLfsPointer(text, where);
+  if (/^\s*<(?:!doctype|html)/i.test(text.slice(0, 200))) {
+    throw new HeirloomError("JSON_INVALID", "line 1, column 1: expected JSON, found a web page", {
+      where: printable(where),
+      hint: "the download failed: fetch the file again; a private or gated repository needs a login",
+      details: { line: 1, column: 1 },
+    });
+  }
   return new JsonReader(text, where, options).document();
 }
 
@@ -229,11 +236,16 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new HeirloomError("JSON_INVALID", "expected UTF-8 text, found bytes that are not", {
-      where: printable(where),
-      hint: "save the file as UTF-8, or check that it is the text file that it should be",
-      cause,
-    });
+    const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+    throw new HeirloomError(
+      "JSON_INVALID",
+      `expected UTF-8 text, found ${isUtf16 ? "UTF-16, as PowerShell writes it" : "bytes that are not"}`,
+      {
+        where: printable(where),
+        hint: "save the file as UTF-8, or check that it is the text file that it should be",
+        cause,
+      },
+    );
   }
 }
 

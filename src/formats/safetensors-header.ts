@@ -64,6 +64,7 @@ function otherFormat(first: Uint8Array): string | undefined {
   if (text.startsWith("\u0080\u0002")) return "a Python pickle";
   if (/^\s*(<!DOCTYPE|<html)/i.test(text)) return "an HTML page (a failed download?)";
   if (/^\s*\{\s*"/.test(text)) return "JSON text";
+  if (first.byteLength >= 16 && first.every((byte) => byte === 0)) return "nothing but zeros (a download that was never filled?)";
   return undefined;
 }
 
@@ -75,16 +76,16 @@ async function readHeaderBytes(source: ByteSource): Promise<{ json: Uint8Array; 
   }
   if (first.byteLength < LENGTH_BYTES) throw truncated(source, LENGTH_BYTES + 2);
   const length = Number(new DataView(first.buffer, first.byteOffset).getBigUint64(0, true));
+  // A header of 640 bytes begins like a pickle: only what cannot be a header is asked what it is.
+  const isHeader = length <= MAX_HEADER_BYTES && (first.byteLength === LENGTH_BYTES || first[LENGTH_BYTES] === 0x7b);
+  const other = isHeader ? undefined : otherFormat(first);
+  if (other !== undefined) throw invalid(source, `expected the header of a safetensors file, found ${other}`, NOT_SAFETENSORS);
   if (length > MAX_HEADER_BYTES) {
-    throw invalid(
-      source,
-      `expected a header of at most ${MAX_HEADER_BYTES} bytes, found ${otherFormat(first) ?? `a length of ${length}`}`,
-      NOT_SAFETENSORS,
-    );
+    throw invalid(source, `expected a header of at most ${MAX_HEADER_BYTES} bytes, found a length of ${length}`, NOT_SAFETENSORS);
   }
   const end = LENGTH_BYTES + length;
   if (first.byteLength > LENGTH_BYTES && first[LENGTH_BYTES] !== 0x7b) {
-    throw invalid(source, `expected the header to begin with "{", found ${otherFormat(first) ?? "something else"}`, NOT_SAFETENSORS);
+    throw invalid(source, `expected the header to begin with "{", found something else`, NOT_SAFETENSORS);
   }
   if (end > source.size) throw truncated(source, end);
   if (length < 2) throw invalid(source, `expected a header of at least 2 bytes, found a length of ${length}`);

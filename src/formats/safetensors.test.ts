@@ -77,6 +77,25 @@ describe("readSafetensorsHeader", () => {
     await expect(read(header, dataBytes)).rejects.toMatchObject({ code: "SAFETENSORS_INVALID", message: expect.stringMatching(message) });
   });
 
+  it.each<[string, string | Uint8Array, RegExp]>([
+    ["a web page", "<!DOCTYPE html><html>", /an HTML page/],
+    ["JSON", '{"abcd":{"e": 1}, "f": 2}', /JSON text/],
+    ["GGUF", "GGUF\u0003\0\0\0\0\0\0\0\0\0\0\0", /a GGUF file/],
+    ["a pickle", "\u0002\0\0\0\0\0\0\0x", /something else/],
+    ["a download that was never filled", new Uint8Array(100), /nothing but zeros/],
+  ])("says that %s is no safetensors file", async (_, content, message) => {
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    await expect(readSafetensorsHeader(memorySource(bytes))).rejects.toMatchObject({
+      code: "SAFETENSORS_INVALID",
+      message: expect.stringMatching(message) as unknown,
+    });
+  });
+
+  it("takes a header of 640 bytes for one, though it begins like a pickle", async () => {
+    const text = JSON.stringify({ ...tensor("U8", [4], [0, 4]) }).padEnd(640);
+    expect((await readSafetensorsHeader(memorySource(safetensorsBytes(text, new Uint8Array(4))))).tensors.size).toBe(1);
+  });
+
   it("reports several faults at once, each with its tensor", async () => {
     const bad = { a: { dtype: "X", shape: [], data_offsets: [0, 1] }, b: { dtype: "U8", shape: [2], data_offsets: [0, 1] }, c: 1 };
     await expect(read(bad, 1)).rejects.toMatchObject({ problems: { length: 3 } });

@@ -139,6 +139,18 @@ export async function scanTorchObject(source: ByteSource): Promise<ScannedObject
   return scanPickle(archive.pickle, source.name);
 }
 
+/** What was saved instead of a state dict: a training state keeps it under a key of its own. */
+function contentText(value: PickleValue): string {
+  if (!(value instanceof Map)) return isTorchTensor(value) ? "one tensor" : "something else";
+  const keys = [...(value as ReadonlyMap<PickleValue, PickleValue>).keys()].filter((key) => typeof key === "string");
+  return keys.length === 0
+    ? "an empty one"
+    : `one of ${keys
+        .slice(0, 6)
+        .map((key) => printable(key, 40))
+        .join(", ")}`;
+}
+
 /**
  * Opens a saved state dict (adapter_model.bin, pytorch_model.bin) as tensors by name.
  *
@@ -152,7 +164,10 @@ export async function openTorchTensors(source: ByteSource): Promise<TensorFile> 
     tensors.set(name, { name, dtype: tensor.dtype, shape: tensor.shape, start: 0, end: tensor.source.size, source: tensor.source });
   }
   if (tensors.size === 0) {
-    throw new HeirloomError("TORCH_FILE_INVALID", "expected a dict of tensors by name, found none", { where: printable(source.name) });
+    throw new HeirloomError("TORCH_FILE_INVALID", `expected a dict of tensors by name, found ${contentText(value)}`, {
+      where: printable(source.name),
+      hint: "save the state dict by itself: torch.save(model.state_dict(), path), or from a training state its part that holds the weights",
+    });
   }
   return tensorFile(source.name, tensors, {});
 }

@@ -1,4 +1,4 @@
-import { type Folder, HeirloomError, isHeirloomError } from "../../core/index.ts";
+import { type ErrorCode, type Folder, HeirloomError, isHeirloomError } from "../../core/index.ts";
 import { type OpenedPath, type OpenPaths, weightsFile } from "../../folders/index.ts";
 import { describeValue, type TensorFile } from "../../formats/index.ts";
 import { type ModelSpec, modelModules, parseModelConfig } from "../../model/index.ts";
@@ -14,6 +14,8 @@ export interface OpenedBase {
   readonly modules: readonly BaseModule[] | null;
 }
 
+const TOLERATED: ReadonlySet<ErrorCode> = new Set(["ARCHITECTURE_UNSUPPORTED", "QUANTIZATION_UNSUPPORTED", "MODEL_CONFIG_INVALID"]);
+
 type Json = Readonly<Record<string, unknown>>;
 
 const objectOf = (value: unknown): Json | null =>
@@ -24,7 +26,7 @@ function specOf(json: unknown, where: string): ModelSpec | null {
     return parseModelConfig(json, where);
   } catch (error) {
     // Whatever the engine cannot run can still be judged by its names and shapes.
-    if (isHeirloomError(error) && (error.code === "ARCHITECTURE_UNSUPPORTED" || error.code === "MODEL_CONFIG_INVALID")) return null;
+    if (isHeirloomError(error) && TOLERATED.has(error.code)) return null;
     throw error;
   }
 }
