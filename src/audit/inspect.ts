@@ -81,6 +81,7 @@ interface Base {
 const NO_BASE: Base = { path: null, architecture: null, spec: null, reason: "without --base the number of all parameters is not known" };
 const NO_WEIGHTS = "no weights were given: the tensors are those that the configuration asks for";
 const UNSUPPORTED: ReadonlySet<ErrorCode> = new Set(["ARCHITECTURE_UNSUPPORTED", "QUANTIZATION_UNSUPPORTED"]);
+const PACKED: Readonly<Record<string, string>> = { QUANTIZATION_UNSUPPORTED: " (packed weights are counted as they are stored)" };
 const UNKNOWN_TENSORS = "no weights were given, so the tensors are not known";
 const DTYPES: Readonly<Record<string, string>> = { bfloat16: "BF16", float16: "F16", float32: "F32" };
 
@@ -101,7 +102,7 @@ async function readBase(path: string, opened: OpenedPath): Promise<Base> {
   } catch (error) {
     // What the engine does not run can still be looked at.
     if (!isHeirloomError(error) || !UNSUPPORTED.has(error.code)) throw error;
-    return { path, architecture: architectureOf(json), spec: null, reason: error.problems[0].message };
+    return { path, architecture: architectureOf(json), spec: null, reason: `${error.problems[0].message}${PACKED[error.code] ?? ""}` };
   }
 }
 
