@@ -27,7 +27,7 @@ export function effectiveTargets(spec: ModelSpec, adapter: AdapterSpec): Adapter
   const { targetModules } = adapter;
   if (!tiesTargets(spec, adapter)) return targetModules;
   if (typeof targetModules === "string") {
-    const embedding = String.raw`^${INPUT_EMBEDDING.replaceAll(".", String.raw`\.`)}$`;
+    const embedding = `^${INPUT_EMBEDDING.replaceAll(".", String.raw`\.`)}$`;
     // Already there in an adapter that PEFT stored.
     return targetModules.endsWith(`|${embedding})`) ? targetModules : `(?:${targetModules}|${embedding})`;
   }

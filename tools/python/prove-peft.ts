@@ -2,9 +2,9 @@
 // program for each kind of base, and compares the logits of both sides on the same token ids.
 //
 //   npm run build && node --import ./tools/register-typescript.mjs tools/python/prove-peft.ts --python PYTHON
-//       [--base FOLDER --data FILE.jsonl --max-length 128] [--steps 20] [--name NAME]
+//       [--base FOLDER --data FILE.jsonl --max-length 128] [--adapter patterns|block] [--steps 20] [--name NAME]
 //
-// Without --base: a tiny random model. The figures go to tools/python/results/NAME.json, and the table of all results
+// Without --base: a tiny random model; --main src/cli/main.ts does without a build. The figures go to tools/python/results/NAME.json, and the table of all results
 // into docs/gallery/peft-loads-our-adapters.md.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +20,6 @@ import { encodeSafetensors } from "../../src/formats/index.ts";
 import { loadModel } from "../../src/generate/index.ts";
 import { TinyWorkshop } from "../../src/train/fixtures/tiny-run.ts";
 
-const MAIN = "dist/cli/main.js";
 const RESULTS = "tools/python/results";
 const GALLERY = "docs/gallery/peft-loads-our-adapters.md";
 
@@ -36,6 +35,38 @@ const KINDS: readonly Kind[] = [
   { name: "NF4", quantization: { type: "nf4", doubleQuant: false }, nf4: "single" },
   { name: "unquantized", quantization: "none", nf4: null },
 ];
+
+/** An adapter to be proved: its section of run.yaml, and what the results call it. */
+interface ProvedAdapter {
+  readonly words: string;
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly denseOnly?: true;
+}
+
+const ADAPTERS: Readonly<Record<string, ProvedAdapter>> = {
+  plain: {
+    words: "rank 8, alpha 16, all-linear, embed_tokens and lm_head in full",
+    values: { rank: 8, alpha: 16, targetModules: "all-linear", modulesToSave: ["embed_tokens", "lm_head"] },
+  },
+  patterns: {
+    words: "rsLoRA, rank 8 (q_proj 12, the first layer's up_proj 3), alpha 16 (v_proj 5), all-linear, embed_tokens and lm_head in full",
+    values: {
+      rank: 8,
+      alpha: 16,
+      rankPattern: { q_proj: 12, "layers.0.mlp.up_proj": 3 },
+      alphaPattern: { v_proj: 5 },
+      rslora: true,
+      targetModules: "all-linear",
+      modulesToSave: ["embed_tokens", "lm_head"],
+    },
+  },
+  block: {
+    words: "rank 8, alpha 16, q_proj and v_proj, embed_tokens, lm_head and one MLP in full",
+    values: { rank: 8, alpha: 16, targetModules: ["q_proj", "v_proj"], modulesToSave: ["embed_tokens", "lm_head", "layers.1.mlp"] },
+    // PEFT cannot train a copy of a 4-bit layer.
+    denseOnly: true,
+  },
+};
 
 /** What check_adapter.py reports, as far as it is read here. */
 interface CheckReport {
@@ -73,8 +104,16 @@ const { values: flags } = parseArgs({
     "max-length": { type: "string", default: "48" },
     steps: { type: "string", default: "20" },
     name: { type: "string", default: "tiny" },
+    adapter: { type: "string", default: "plain" },
+    main: { type: "string", default: "dist/cli/main.js" },
   },
 });
+
+function provedAdapter(): ProvedAdapter {
+  const found = ADAPTERS[flags.adapter];
+  if (found === undefined) throw new InternalError(`--adapter is one of ${Object.keys(ADAPTERS).join(", ")}`);
+  return found;
+}
 
 /** Rows of different lengths, so that padding is part of what is compared. */
 function randomRows(vocabSize: number): number[][] {
@@ -118,7 +157,7 @@ function trainAdapter(kind: Kind, base: string, data: string, folder: string): {
     base,
     output: join(folder, "runs"),
     quantization: kind.quantization,
-    adapter: { rank: 8, alpha: 16, targetModules: "all-linear", modulesToSave: ["embed_tokens", "lm_head"] },
+    adapter: provedAdapter().values,
     data: { train: data, maxLength: Number(flags["max-length"]) },
     training: {
       steps: Number(flags.steps),
@@ -129,7 +168,9 @@ function trainAdapter(kind: Kind, base: string, data: string, folder: string): {
   };
   const path = join(folder, "run.json");
   writeFileSync(path, JSON.stringify(config));
-  const out = execFileSync(process.execPath, [MAIN, "train", "-c", path, "--json", "--quiet"], { encoding: "utf8" });
+  const out = execFileSync(process.execPath, [...process.execArgv, flags.main, "train", "-c", path, "--json", "--quiet"], {
+    encoding: "utf8",
+  });
   return JSON.parse(out) as { adapter: string; banner: string };
 }
 
@@ -154,17 +195,17 @@ async function prove(kind: Kind, base: string, data: string, folder: string): Pr
 /** The table of every committed result. */
 function resultTable(): string {
   const results = readdirSync(RESULTS)
-    .filter((file) => file.endsWith(".json"))
+    .filter((file) => file.endsWith(".json") && !file.startsWith("recipe-"))
     .sort()
     .map((file) => JSON.parse(readFileSync(join(RESULTS, file), "utf8")) as Result);
-  const rows = results.flatMap(({ name, model, cases }) =>
+  const rows = results.flatMap(({ name, model, adapter, cases }) =>
     cases.map(({ base, ourBanner, check }) => {
       const { largestDifference, largestLogit, positions, sameArgmax } = check.comparison;
       const counts = ourBanner === check.banner ? "the same" : `ours ${ourBanner}; PEFT's ${check.banner}`;
-      return `| [${name}](../../${RESULTS}/${name}.json): ${model} | ${base} | ${largestDifference.toExponential(1)} | ${largestLogit.toFixed(2)} | ${sameArgmax} of ${positions} | ${counts} |`;
+      return `| [${name}](../../${RESULTS}/${name}.json): ${model} | ${adapter} | ${base} | ${largestDifference.toExponential(1)} | ${largestLogit.toFixed(2)} | ${sameArgmax} of ${positions} | ${counts} |`;
     }),
   );
-  const head = ["model", "base", "largest difference", "largest logit", "same best token", "banner"];
+  const head = ["model", "adapter", "base", "largest difference", "largest logit", "same best token", "banner"];
   return [`| ${head.join(" | ")} |`, `|${head.map(() => "---").join("|")}|`, ...rows].join("\n");
 }
 
@@ -174,7 +215,8 @@ try {
   const base = resolve(flags.base ?? workshop?.base ?? "");
   const data = resolve(flags.data ?? workshop?.path("train.jsonl") ?? "");
   const cases: Result["cases"][number][] = [];
-  for (const kind of KINDS) cases.push(await prove(kind, base, data, folder));
+  const kinds = provedAdapter().denseOnly === true ? KINDS.filter(({ nf4 }) => nf4 === null) : KINDS;
+  for (const kind of kinds) cases.push(await prove(kind, base, data, folder));
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   const result: Result = {
     schemaVersion: 1,
@@ -182,7 +224,7 @@ try {
     date: new Date().toISOString().slice(0, 10),
     commit: currentCommit(),
     model: flags.base !== undefined ? flags.base : "a tiny random Llama",
-    adapter: "rank 8, alpha 16, all-linear, embed_tokens and lm_head in full",
+    adapter: provedAdapter().words,
     steps: Number(flags.steps),
     versions: { heirloom: version, node: process.versions.node, ...cases[0]?.check.versions },
     cases,
