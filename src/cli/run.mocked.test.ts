@@ -69,6 +69,12 @@ describe("help", () => {
     expect(terminal.out()).toContain("Examples:");
   });
 
+  it.each([[["--help", "train"]], [["-h", "train"]], [["help", "train"]]])("of a command is also what %j prints", async (inputs) => {
+    const terminal = fakeTerminal();
+    expect(await runCli(inputs, terminal)).toBe(0);
+    expect(terminal.out()).toContain("heirloom train -c run.yaml --rank 32");
+  });
+
   it("has colour only on a terminal without NO_COLOR", async () => {
     const texts = [];
     for (const options of [{ isTTY: true }, { isTTY: true, env: { NO_COLOR: "1" } }, { isTTY: false }]) {
@@ -97,6 +103,24 @@ describe("usage errors", () => {
     expect(terminal.err()).toContain(message);
     expect(terminal.err()).toContain(`did you mean ${nearest}?`);
     expect(terminal.out()).toBe("");
+  });
+
+  it.each([
+    [["train", "run.yaml"], 'expected no argument of heirloom train, found "run.yaml"', "did you mean -c run.yaml?"],
+    [["train", "rows.jsonl"], 'found "rows.jsonl"', "did you mean --set data.train=rows.jsonl?"],
+    [["demo", "run.yaml"], 'expected no argument of heirloom demo, found "run.yaml"', "heirloom demo --help says"],
+    [["resume", "a", "b"], 'expected one argument of heirloom resume, found also "b"', "heirloom resume --help says"],
+    [["diff", "A"], "heirloom diff needs an argument: B", "heirloom diff --help says"],
+    [["explain", "trainable params: 1"], "heirloom explain needs --base", "heirloom explain --help says"],
+    [["train", "--config"], "--config needs a value", "heirloom train --help says"],
+    [["train", "-c"], "--config needs a value", "heirloom train --help says"],
+    [["train", "--config", "--steps", "2"], "--config needs a value", "heirloom train --help says"],
+    [["merge", "a"], "heirloom merge is announced, but this release does not have it yet", "heirloom --help lists"],
+  ])("%j say what the command takes, and where to read on", async (inputs, message, hint) => {
+    const terminal = fakeTerminal();
+    expect(await runCli(inputs, terminal)).toBe(2);
+    expect(terminal.err()).toContain(message);
+    expect(terminal.err()).toContain(hint);
   });
 
   it("are one JSON document on stdout with --json", async () => {
@@ -213,6 +237,17 @@ describe("errors", () => {
     expect(await runCli(["train", ...MINIMAL], terminal)).toBe(12);
     expect(terminal.err()).toBe(
       "error lm_head.weight: expected lm_head trainable, found frozen\n      → heirloom verify a\nerror second\nLEDGER_MISMATCH, exit 12\n",
+    );
+  });
+
+  it("give a hint that several of them share once, after the last", async () => {
+    const hint = "give the group a rate above 0";
+    const problem = (where: string) => ({ code: "LIVENESS_FAILED" as const, message: "did not move", where, hint });
+    library.train.mockRejectedValue(HeirloomError.of([problem("a"), problem("b"), { ...problem("c"), hint: "other" }]));
+    const terminal = fakeTerminal();
+    expect(await runCli(["train", ...MINIMAL], terminal)).toBe(22);
+    expect(terminal.err()).toBe(
+      `error a: did not move\nerror b: did not move\n      → ${hint}\nerror c: did not move\n      → other\nLIVENESS_FAILED, exit 22\n`,
     );
   });
 

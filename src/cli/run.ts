@@ -13,7 +13,7 @@ import {
   type Terminal,
   wantsColour,
 } from "./terminal/index.ts";
-import { usageTexts } from "./usage.ts";
+import { type TypedCommand, usageTexts } from "./usage.ts";
 
 const DESCRIPTION = `QLoRA fine-tuning for Node.js in which an adapter always continues as exactly what it was.
 
@@ -30,9 +30,24 @@ interface Complaints {
   failure: unknown;
 }
 
-function application(complaints: Complaints, colour: boolean): Application<CliContext> {
+/** The command that a line names, for messages: what it takes is in its own table. */
+function typedCommand([name = "", ...words]: readonly string[]): TypedCommand {
+  const command = Object.entries(COMMANDS).find(([known]) => known === name)?.[1];
+  const aliases: object = command?.parameters.aliases ?? {};
+  return { name, words, takesConfig: Object.hasOwn(aliases, "c") };
+}
+
+/** `heirloom --help train` and `heirloom help train` ask for the help of train. */
+function helpInPlace(inputs: readonly string[]): readonly string[] {
+  const [first = "", second, ...rest] = inputs;
+  if (!["--help", "-h", "help"].includes(first)) return inputs;
+  return second === undefined ? ["--help"] : [second, "--help", ...rest];
+}
+
+function application(complaints: Complaints, command: TypedCommand, colour: boolean): Application<CliContext> {
   const text = usageTexts(
     Object.keys(COMMANDS),
+    command,
     (problems) => complaints.usage.push(...problems),
     (error) => {
       complaints.failure = error;
@@ -88,7 +103,8 @@ async function writeOutcome(outcome: Outcome, json: boolean, terminal: Terminal)
  * Runs a command line (without the program's name) and returns the exit code.
  * Results go to `terminal.stdout`, progress and errors to `terminal.stderr`.
  */
-export async function runCli(inputs: readonly string[], terminal: Terminal): Promise<number> {
+export async function runCli(typed: readonly string[], terminal: Terminal): Promise<number> {
+  const inputs = helpInPlace(typed);
   const json = asksForJson(inputs);
   const complaints: Complaints = { usage: [], failure: undefined };
   const printed: string[] = [];
@@ -103,7 +119,7 @@ export async function runCli(inputs: readonly string[], terminal: Terminal): Pro
     outcome: undefined,
   };
   try {
-    await runStricli(application(complaints, colour), inputs, context);
+    await runStricli(application(complaints, typedCommand(inputs), colour), inputs, context);
     const [first, ...rest] = complaints.usage;
     if (first !== undefined) return writeError(HeirloomError.of([first, ...rest]), json, terminal);
     if (complaints.failure !== undefined) return writeError(complaints.failure, json, terminal);

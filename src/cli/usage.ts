@@ -7,51 +7,86 @@ import {
   FlagNotFoundError,
   formatMessageForArgumentScannerError,
   text_en,
+  UnexpectedPositionalError,
+  UnsatisfiedFlagError,
+  UnsatisfiedPositionalError,
 } from "@stricli/core";
 import { isHeirloomError, nearestName, type Problem } from "../core/index.ts";
 
 const HELP_HINT = "run heirloom --help for the list of commands, or heirloom COMMAND --help for one";
 
-function nearestHint(nearest: string | undefined): string {
-  return nearest === undefined ? HELP_HINT : `did you mean ${nearest}?`;
+/** Commands that the README announces and this release does not have; their names are no typing errors. */
+const ANNOUNCED: readonly string[] = ["bench", "chat", "convert", "data", "export", "import", "merge", "quantize", "runs", "serve"];
+
+function nearestHint(nearest: string | undefined, otherwise = HELP_HINT): string {
+  return nearest === undefined ? otherwise : `did you mean ${nearest}?`;
 }
 
-function argumentProblems(thrown: unknown): readonly Problem[] {
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The command that a line is for, for messages. */
+export interface TypedCommand {
+  readonly name: string;
+  /** Whether it takes a run file. */
+  readonly takesConfig: boolean;
+  /** The words after the command's name. */
+  readonly words: readonly string[];
+}
+
+function usage(message: string, hint: string, nearest?: string): readonly Problem[] {
+  return [{ code: "USAGE", message, hint, ...(nearest === undefined ? {} : { details: { nearest } }) }];
+}
+
+/** An argument too many: a file is usually meant for a flag. */
+function surplusArgument(found: string, most: number, { name, takesConfig }: TypedCommand, help: string): readonly Problem[] {
+  const takes = most === 0 ? "no argument" : most === 1 ? "one argument" : `${most} arguments`;
+  const message = `expected ${takes} of heirloom ${name}, found ${most === 0 ? "" : "also "}"${found}"`;
+  if (takesConfig && /\.(ya?ml|json)$/.test(found)) return usage(message, `did you mean -c ${found}?`, "--config");
+  if (takesConfig && found.endsWith(".jsonl")) return usage(message, `did you mean --set data.train=${found}?`, "--set");
+  return usage(message, help);
+}
+
+function argumentProblems(thrown: unknown, command: TypedCommand): readonly Problem[] {
+  const help = `heirloom ${command.name} --help says what it takes, with examples`;
   if (thrown instanceof ArgumentParseError && isHeirloomError(thrown.exception)) {
     return thrown.exception.problems.map((problem) => ({ where: `--${thrown.externalFlagNameOrPlaceholder}`, ...problem }));
   }
   if (thrown instanceof FlagNotFoundError) {
-    const near = (nearestName(thrown.input, thrown.corrections) ?? thrown.corrections[0])?.replace(
-      /[A-Z]/g,
-      (letter) => `-${letter.toLowerCase()}`,
-    );
-    return [
-      {
-        code: "USAGE",
-        message: `unknown flag --${thrown.input}`,
-        hint: nearestHint(near === undefined ? undefined : `--${near}`),
-        ...(near === undefined ? {} : { details: { nearest: `--${near}` } }),
-      },
-    ];
+    const near = nearestName(thrown.input, thrown.corrections) ?? thrown.corrections[0];
+    const flag = near === undefined ? undefined : `--${kebab(near)}`;
+    return usage(`unknown flag --${thrown.input}`, nearestHint(flag, help), flag);
   }
-  if (thrown instanceof AliasNotFoundError) return [{ code: "USAGE", message: `unknown flag -${thrown.input}`, hint: HELP_HINT }];
+  if (thrown instanceof AliasNotFoundError) return usage(`unknown flag -${thrown.input}`, help);
   if (thrown instanceof EnumValidationError) {
-    const near = nearestName(thrown.input, thrown.values);
-    return [
-      {
-        code: "USAGE",
-        message: `--${thrown.externalFlagName}: expected one of ${thrown.values.join(", ")}, found "${thrown.input}"`,
-        hint: nearestHint(near),
-      },
-    ];
+    const message = `--${thrown.externalFlagName}: expected one of ${thrown.values.join(", ")}, found "${thrown.input}"`;
+    return usage(message, nearestHint(nearestName(thrown.input, thrown.values), help));
   }
-  const message = thrown instanceof ArgumentScannerError ? formatMessageForArgumentScannerError(thrown, {}) : String(thrown);
-  return [{ code: "USAGE", message, hint: HELP_HINT }];
+  if (thrown instanceof UnexpectedPositionalError) return surplusArgument(thrown.input, thrown.expectedCount, command, help);
+  if (thrown instanceof UnsatisfiedPositionalError) return usage(`heirloom ${command.name} needs an argument: ${thrown.placeholder}`, help);
+  if (thrown instanceof UnsatisfiedFlagError) {
+    const flag = `--${kebab(thrown.externalFlagName)}`;
+    // Stricli has one error for a flag that is missing and for one without its value, which must be the last word then.
+    const last = command.words.at(-1) ?? "";
+    const hasNoValue = thrown.nextFlagName !== undefined || last === flag || /^-[a-z]$/.test(last);
+    const message = hasNoValue ? `${flag} needs a value` : `heirloom ${command.name} needs ${flag}`;
+    return usage(message, help);
+  }
+  return usage(thrown instanceof ArgumentScannerError ? formatMessageForArgumentScannerError(thrown, {}) : String(thrown), help);
+}
+
+function unknownCommand(input: string, commandNames: readonly string[]): readonly Problem[] {
+  if (ANNOUNCED.includes(input))
+    return usage(`heirloom ${input} is announced, but this release does not have it yet`, "heirloom --help lists the commands that it has");
+  const nearest = nearestName(input, commandNames);
+  return usage(`unknown command "${input}"`, nearestHint(nearest === undefined ? undefined : `heirloom ${nearest}`), nearest);
 }
 
 /** Stricli's texts, but every complaint is also handed on as a typed problem. */
 export function usageTexts(
   commandNames: readonly string[],
+  command: TypedCommand,
   report: (problems: readonly Problem[]) => void,
   fail: (error: unknown) => void,
 ): ApplicationText {
@@ -69,19 +104,11 @@ export function usageTexts(
       argumentEscapeSequence: "Everything after it is an argument, not a flag",
     },
     noCommandRegisteredForInput({ input }) {
-      const nearest = nearestName(input, commandNames);
-      report([
-        {
-          code: "USAGE",
-          message: `unknown command "${input}"`,
-          hint: nearestHint(nearest === undefined ? undefined : `heirloom ${nearest}`),
-          ...(nearest === undefined ? {} : { details: { nearest } }),
-        },
-      ]);
+      report(unknownCommand(input, commandNames));
       return "";
     },
     exceptionWhileParsingArguments(thrown) {
-      report(argumentProblems(thrown));
+      report(argumentProblems(thrown, command));
       return "";
     },
     exceptionWhileLoadingCommandFunction: failed,

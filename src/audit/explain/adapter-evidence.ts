@@ -2,7 +2,7 @@ import type { PeftConfig } from "../../formats/index.ts";
 import { type LedgerEntry, ledgerCounts, readLedger, type StoredEntry } from "../../ledger/index.ts";
 import type { ModelSpec } from "../../model/index.ts";
 import { countRange, type Observed, totalsFor, within } from "./constraint.ts";
-import { type Conflict, type Hypothesis, type TrainedCounts, trainedCounts } from "./hypothesis.ts";
+import { type Conflict, type FileDtype, type FileDtypes, type Hypothesis, type TrainedCounts, trainedCounts } from "./hypothesis.ts";
 
 /** An adapter's own files, by configuration and headers. */
 export interface AdapterFacts {
@@ -32,6 +32,8 @@ export interface AdapterReading {
   readonly storesBiases: boolean;
   /** Bytes of the stored tensors. */
   readonly bytes: number;
+  /** What LoRA matrices and full copies are stored in; null if either is in several dtypes, or in one that no size is known of. */
+  readonly dtypes: FileDtypes | null;
   /** Counts with all that it holds trained. */
   readonly unfrozen: TrainedCounts;
   /** Every choice of frozen parts that prints the banner; empty if this adapter cannot have printed it. */
@@ -79,6 +81,21 @@ function statesThatPrint(parts: ReadonlyMap<string, number>, all: number, observ
   });
 }
 
+const FILE_DTYPES: readonly string[] = ["F32", "BF16", "F16"] satisfies FileDtype[];
+
+/** The one dtype of some tensors; null if there are several. */
+function dtypeOf(entries: readonly LedgerEntry[]): FileDtype | null {
+  const [dtype, ...more] = unique(entries.map((entry) => entry.dtype));
+  return dtype !== undefined && more.length === 0 && FILE_DTYPES.includes(dtype) ? (dtype as FileDtype) : null;
+}
+
+function storedDtypes(entries: readonly LedgerEntry[]): FileDtypes | null {
+  const beside = entries.filter((entry) => !isLora(entry));
+  const lora = dtypeOf(entries.filter(isLora));
+  const copies = dtypeOf(beside);
+  return lora === null || (beside.length > 0 && copies === null) ? null : { lora, copies };
+}
+
 /** Reads an adapter's files as evidence for or against what a banner says. */
 export function readAdapter({ config, tensors }: AdapterFacts, spec: ModelSpec, observed: Observed): AdapterReading {
   const { entries } = readLedger({ tensors, config });
@@ -96,6 +113,7 @@ export function readAdapter({ config, tensors }: AdapterFacts, spec: ModelSpec, 
     modulesToSave: config.kind === "lora" ? (config.modulesToSave ?? []) : [],
     storesBiases: entries.some(({ role }) => role === "bias"),
     bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0),
+    dtypes: storedDtypes(entries),
     unfrozen: trainedCounts(held, counts.all),
     states: statesThatPrint(parts, counts.all, observed),
   };

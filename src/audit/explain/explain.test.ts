@@ -109,6 +109,18 @@ describe("explain", () => {
     expect(verdict).toContain("It prints these numbers with embed_tokens and lm_head in the model and frozen, only LoRA trained.");
   });
 
+  it("reckons sizes in the dtypes that the adapter is stored in", () => {
+    const stored = adapterOf({});
+    const inFp32 = { ...stored, tensors: stored.tensors.map((tensor) => ({ ...tensor, dtype: "F32" })) };
+    const { adapter, hypotheses, otherRanks } = explain(SEED_LINE, spec, { adapter: inFp32 });
+    expect(adapter?.dtypes).toEqual({ lora: "F32", copies: "F32" });
+    expect(hypotheses[0]?.files[0]).toEqual({ lora: "F32", copies: "F32", bytes: adapter?.bytes });
+    expect(hypotheses[0]?.files).toHaveLength(3);
+    expect(otherRanks.find(({ rank }) => rank === 64)?.files[0]?.bytes).toBe(adapter?.bytes);
+    const mixed = { ...stored, tensors: stored.tensors.map((tensor, at) => (at === 0 ? { ...tensor, dtype: "F64" } : tensor)) };
+    expect(explain(SEED_LINE, spec, { adapter: mixed }).adapter?.dtypes).toBeNull();
+  });
+
   it("says that an adapter cannot have printed a banner", () => {
     const { adapter, verdict, hypotheses } = explain(SEED_LINE, spec, { adapter: adapterOf({ rank: 32 }) });
     expect(adapter?.states).toEqual([]);

@@ -60,7 +60,8 @@ function explainBanner(banner: Banner, base: BaseSizes, adapter: { reading: Adap
   const { solutions, exact } = solutionsFor(base, banner);
   const hypotheses = solutions
     .map((solution) => {
-      const plain = hypothesisOf(solution, base, { exact, misses: exact ? [] : missesOf(solution, banner), conflictsWith: [] });
+      const misses = exact ? [] : missesOf(solution, banner);
+      const plain = hypothesisOf(solution, base, { exact, misses, conflictsWith: [] }, adapter?.reading.dtypes ?? null);
       return adapter === null ? plain : { ...plain, conflictsWith: conflictsOf(plain, adapter.reading, adapter.facts.config) };
     })
     .sort(byOrdinariness);
@@ -103,7 +104,7 @@ export function explain(text: string, spec: ModelSpec, options: ExplainOptions =
     exactCount: now.exactCount,
     base: explainedBase(spec, base),
     adapter: adapter?.reading ?? null,
-    otherRanks: siblingsOf(now.hypotheses[0], base),
+    otherRanks: siblingsOf(now.hypotheses[0], base, adapter?.reading.dtypes ?? null),
     earlier,
     sameAdapter: earlier.length === 0 ? null : sameAdapter([...earlier, now]),
   };

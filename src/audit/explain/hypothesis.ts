@@ -11,11 +11,18 @@ export interface TrainedCounts {
   readonly percent: number;
 }
 
-/** Bytes of the tensors in the adapter's file, in one choice of dtypes. */
-export interface FileSize {
-  readonly lora: "F32" | "BF16";
+/** Dtypes that adapters are stored in. */
+export type FileDtype = "F32" | "BF16" | "F16";
+
+/** What LoRA matrices and full copies are stored in. */
+export interface FileDtypes {
+  readonly lora: FileDtype;
   /** Null if the adapter holds no full copies. */
-  readonly copies: "F32" | "BF16" | null;
+  readonly copies: FileDtype | null;
+}
+
+/** Bytes of the tensors in the adapter's file, in one choice of dtypes. */
+export interface FileSize extends FileDtypes {
   readonly bytes: number;
 }
 
@@ -70,16 +77,26 @@ export function trainedCounts(trainable: number, all: number): TrainedCounts {
   return { trainable, all, percent: all === 0 ? 0 : (100 * trainable) / all };
 }
 
-const BYTES = { F32: 4, BF16: 2 } as const;
+const BYTES: Readonly<Record<FileDtype, number>> = { F32: 4, BF16: 2, F16: 2 };
 
-/** Bytes of the tensors that PEFT writes: fp32 LoRA with bf16 copies as Unsloth has it first, then both in one dtype. */
-export function fileSizes(lora: number, stored: number): FileSize[] {
-  const size = (of: "F32" | "BF16", copies: "F32" | "BF16"): FileSize => ({
-    lora: of,
-    copies: stored === 0 ? null : copies,
-    bytes: lora * BYTES[of] + stored * BYTES[copies],
-  });
-  return stored === 0 ? [size("F32", "F32"), size("BF16", "BF16")] : [size("F32", "BF16"), size("F32", "F32"), size("BF16", "BF16")];
+/** What PEFT writes: fp32 LoRA with bf16 copies as Unsloth has it first, then both in one dtype. */
+const USUAL_DTYPES: readonly FileDtypes[] = [
+  { lora: "F32", copies: "BF16" },
+  { lora: "F32", copies: "F32" },
+  { lora: "BF16", copies: "BF16" },
+];
+
+/** Bytes of the tensors in the file: first in the dtypes of the adapter that is known, if one is, then in {@link USUAL_DTYPES}. */
+export function fileSizes(lora: number, stored: number, known: FileDtypes | null): FileSize[] {
+  const wanted = known === null ? USUAL_DTYPES : [{ ...known, copies: known.copies ?? "BF16" }, ...USUAL_DTYPES];
+  const sizes = wanted.map(
+    ({ lora: own, copies }): FileSize => ({
+      lora: own,
+      copies: stored === 0 ? null : copies,
+      bytes: lora * BYTES[own] + (copies === null ? 0 : stored * BYTES[copies]),
+    }),
+  );
+  return sizes.filter((size, at) => at === sizes.findIndex((other) => other.lora === size.lora && other.copies === size.copies));
 }
 
 /** Values that PEFT stores beside LoRA: copies, biases, and the weights under LoRA on an embedding. */
@@ -93,6 +110,7 @@ export function hypothesisOf(
   solution: Solution,
   base: BaseSizes,
   more: Pick<Hypothesis, "exact" | "misses" | "conflictsWith">,
+  dtypes: FileDtypes | null,
 ): Hypothesis {
   const { method, rank, targets, layerCount, loraState, copies, bias, counting, trainable, all, lora } = solution;
   return {
@@ -111,7 +129,7 @@ export function hypothesisOf(
     all,
     percent: all === null ? null : trainedCounts(trainable, all).percent,
     unfrozen: lora === null || all === null ? null : trainedCounts(lora + copies.present + solution.biases, all),
-    files: lora === null ? [] : fileSizes(lora, storedBeside(solution, base)),
+    files: lora === null ? [] : fileSizes(lora, storedBeside(solution, base), dtypes),
     unusualness: unusualness(solution, base),
     ...more,
   };

@@ -6,7 +6,7 @@ export { type Banner, type BannerForm, type PrintedCount, type PrintedPercent, p
 export type { Counting } from "./base-sizes.ts";
 export type { CopyState } from "./copy-states.ts";
 export { type ExplainOptions, explain } from "./explain.ts";
-export type { Conflict, CopyHypothesis, FileSize, Hypothesis, TrainedCounts } from "./hypothesis.ts";
+export type { Conflict, CopyHypothesis, FileDtype, FileDtypes, FileSize, Hypothesis, TrainedCounts } from "./hypothesis.ts";
 export type { ExplainedBase, ExplainResult, Explanation, ObservedCounts } from "./result.ts";
 export type { BiasChoice } from "./search.ts";
 export type { Sibling } from "./siblings.ts";

@@ -1,5 +1,5 @@
 import type { BaseSizes } from "./base-sizes.ts";
-import { type FileSize, fileSizes, type Hypothesis, type TrainedCounts, trainedCounts } from "./hypothesis.ts";
+import { type FileDtypes, type FileSize, fileSizes, type Hypothesis, type TrainedCounts, trainedCounts } from "./hypothesis.ts";
 
 /** The same selection of modules, layers and copies at one rank. */
 export interface Sibling extends TrainedCounts {
@@ -13,7 +13,7 @@ export interface Sibling extends TrainedCounts {
 export const USUAL_RANKS = [4, 8, 16, 32, 64, 128] as const;
 
 /** A hypothesis at the usual ranks beside its own, all that it holds trained; none for what has no plain LoRA. */
-export function siblingsOf(hypothesis: Hypothesis | undefined, base: BaseSizes): Sibling[] {
+export function siblingsOf(hypothesis: Hypothesis | undefined, base: BaseSizes, dtypes: FileDtypes | null): Sibling[] {
   if (hypothesis === undefined || hypothesis.method !== "lora") return [];
   const { rank, targets, layers, files, unfrozen } = hypothesis;
   if (rank === null || layers === null || unfrozen === null) return [];
@@ -21,13 +21,13 @@ export function siblingsOf(hypothesis: Hypothesis | undefined, base: BaseSizes):
   const onEmbeddings = targets.filter((name) => name === "lm_head" || name === "embed_tokens").length * (base.vocabSize + base.hiddenSize);
   const perRank = layers.count * inLayers + onEmbeddings;
   const rest = unfrozen.trainable - perRank * rank;
-  const full = files.find(({ lora, copies }) => lora === "F32" && copies !== "BF16");
+  const full = files.find(({ lora, copies }) => lora === "F32" && (copies ?? "F32") === "F32");
   const stored = full === undefined ? 0 : full.bytes / 4 - perRank * rank;
   const ranks = [...new Set([...USUAL_RANKS, rank])].sort((a, b) => a - b);
   return ranks.map((other) => ({
     rank: other,
     lora: other * perRank,
     ...trainedCounts(rest + other * perRank, unfrozen.all + (other - rank) * perRank),
-    files: fileSizes(other * perRank, stored),
+    files: fileSizes(other * perRank, stored, dtypes),
   }));
 }

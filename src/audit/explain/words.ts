@@ -20,7 +20,7 @@ export function countsInWords({ trainable, all, percent }: TrainedCounts): strin
 /** `2.58 GiB (fp32 LoRA, bf16 copies)` */
 export function fileInWords(file: FileSize | undefined): string {
   if (file === undefined) return "of unknown size";
-  const name = { F32: "fp32", BF16: "bf16" };
+  const name = { F32: "fp32", BF16: "bf16", F16: "fp16" };
   const copies = file.copies === null ? "" : `, ${name[file.copies]} copies`;
   return `${formatBytes(file.bytes)} (${name[file.lora]} LoRA${copies})`;
 }

@@ -77,6 +77,16 @@ describe("heirloom verify", () => {
     for (const flags of [["--fix"], ["-o", "elsewhere"]]) expect((await run("prefix", ...flags)).exit).toBe(2);
   });
 
+  it.each(["copy-missing", "copy-missing:", "copy-missing: ", ":because"])(
+    "wants a reason beside a rule that is left out: %s",
+    async (text) => {
+      const { exit, err } = await run("good", "--ignore", text);
+      expect(exit).toBe(2);
+      expect(err).toContain("--ignore: expected a rule and the reason to leave it out");
+      expect(err).toContain(":why it may be left out");
+    },
+  );
+
   it("ends with 2 for an unknown rule, and with 11 for a folder without an adapter", async () => {
     const unknown = await run("good", "--only", "rank-mismach");
     expect(unknown.exit).toBe(2);

@@ -21,8 +21,18 @@ interface Flags {
 
 const keepText = (text: string): string => text;
 const switchFlag = (brief: string) => ({ kind: "boolean", optional: true, withNegated: false, brief }) as const;
-const ruleFlag = (brief: string, placeholder: string) =>
-  ({ kind: "parsed", parse: keepText, optional: true, variadic: true, brief, placeholder }) as const;
+const ruleFlag = (brief: string, placeholder: string, parse = keepText) =>
+  ({ kind: "parsed", parse, optional: true, variadic: true, brief, placeholder }) as const;
+
+/** `rule:reason`; a rule left out without a reason is one that nobody dares to take up again. @throws USAGE */
+function withReason(text: string): string {
+  const at = text.indexOf(":");
+  if (at > 0 && text.slice(at + 1).trim() !== "") return text;
+  const rule = at < 0 ? text : text.slice(0, at);
+  throw new HeirloomError("USAGE", `expected a rule and the reason to leave it out, found "${text}"`, {
+    hint: `--ignore "${rule === "" ? "RULE" : rule}:why it may be left out"`,
+  });
+}
 
 /** The folder of a repair; the two flags only make sense together. */
 function fixFolder(fix: boolean, output: string | undefined): string | undefined {
@@ -51,7 +61,7 @@ export const verify = defineCommand<Flags, [path: string], VerifyResult>({
     values: switchFlag("Read values, also with nothing to compare them with"),
     strict: switchFlag("Fail on warnings too"),
     only: ruleFlag("Rule to run; may be given several times", "rule"),
-    ignore: ruleFlag("Rule to leave out, and why; may be given several times", "rule:reason"),
+    ignore: ruleFlag("Rule to leave out, and why; may be given several times", "rule:reason", withReason),
     github: switchFlag("Print annotations for GitHub Actions"),
     fix: switchFlag("Write a repaired copy to --output, without changing a value"),
     output: textFlag("Folder for --fix", "path"),

@@ -5,16 +5,18 @@ import type { Paint } from "./paint.ts";
 /** Problems beyond this are counted, not shown: a data file can have a million of them. */
 const MAX_SHOWN_PROBLEMS = 50;
 
-function renderProblem({ message, where, hint }: Problem, paint: Paint): string {
+/** A problem; a hint that the next one repeats is left to the last of them. */
+function renderProblem({ message, where, hint }: Problem, next: Problem | undefined, paint: Paint): string {
   const place = where === undefined ? "" : `${paint.bold(escapeText(where))}: `;
   const lines = [`${paint.red("error")} ${place}${escapeText(message)}`];
-  if (hint !== undefined) lines.push(`      ${paint.cyan("→")} ${escapeText(hint)}`);
+  if (hint !== undefined && hint !== next?.hint) lines.push(`      ${paint.cyan("→")} ${escapeText(hint)}`);
   return lines.join("\n");
 }
 
 /** All problems of an error for people: message, where, what to do next, and at the end the code that scripts compare with. */
 export function renderError(error: HeirloomError, paint: Paint): string {
-  const shown = error.problems.slice(0, MAX_SHOWN_PROBLEMS).map((problem) => renderProblem(problem, paint));
+  const listed = error.problems.slice(0, MAX_SHOWN_PROBLEMS);
+  const shown = listed.map((problem, at) => renderProblem(problem, listed[at + 1], paint));
   const left = error.problems.length - shown.length;
   if (left > 0) shown.push(`… and ${left} more (all of them with --json)`);
   shown.push(paint.dim(`${error.code}, exit ${error.exitCode}`));
