@@ -4,7 +4,7 @@
 //   npm run bench -- diff [--mib 512] [--rounds 5] [--out bench/results/diff]     writes OUT.json and OUT.md
 import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { diffPaths } from "../../src/audit/index.ts";
@@ -79,7 +79,10 @@ async function measure(folder: string, count: number, rounds: number): Promise<R
 
 const ratio = (a: number, b: number): number => Number((a / b).toFixed(3));
 
-function toMarkdown(rates: Rates, mib: number): string {
+/** Processes that ran or waited in the last minute. */
+const load = (): number => Number((loadavg()[0] as number).toFixed(1));
+
+function toMarkdown(rates: Rates, mib: number, loads: readonly [before: number, after: number]): string {
   const { cpu, logicalCores, memoryGib, platform } = machineInfo();
   const row = (title: string, { median, min, max }: Spread) =>
     `| ${title} | ${median.toFixed(0)} (${min.toFixed(0)} – ${max.toFixed(0)}) |`;
@@ -97,6 +100,7 @@ ${row("equal, diff", rates.equal)}
 ${row("wholly different, diff", rates.different)}
 
 Equal files: ${ratio(rates.equal.median, rates.cmp.median).toFixed(2)} × \`cmp\`; in each round ${each.join(", ")}.
+Load of the machine (processes that ran or waited in the last minute): ${loads[0]} before, ${loads[1]} after; this benchmark alone is about 2.
 `;
 }
 
@@ -107,8 +111,9 @@ export async function diffBench(args: string[]): Promise<void> {
   const mib = count * MIB_PER_TENSOR;
   const folder = await mkdtemp(join(tmpdir(), "heirloom-bench-diff-"));
   try {
+    const before = load();
     const rates = await measure(folder, count, Number(values.rounds ?? 5));
-    const text = toMarkdown(rates, mib);
+    const text = toMarkdown(rates, mib, [before, load()]);
     console.log(text);
     if (values.out === undefined) return;
     await writeTextAtomic(`${values.out}.md`, text);
