@@ -251,6 +251,15 @@ describe("errors", () => {
     );
   });
 
+  it("of eval advise in its own flags", async () => {
+    const hint = "raise data.maxLength (the longest row has 300 tokens), or set data.onTooLong to truncate or drop";
+    library.evaluate.mockRejectedValue(new HeirloomError("DATA_ROW_TOO_LONG", "1 of 2 rows", { hint, details: { longest: 300 } }));
+    const terminal = fakeTerminal();
+    expect(await runCli(["eval", "a", "--max-length", "8"], terminal)).toBe(10);
+    expect(terminal.err()).toContain("→ evaluate with --max-length 300, or");
+    expect(terminal.err()).not.toContain("data.maxLength");
+  });
+
   it("report all problems of a configuration at once, exit 10", async () => {
     const terminal = fakeTerminal();
     expect(await runCli(["train", "--json", "--rank", "0", "--set", "adapter.alhpa=1"], terminal)).toBe(10);

@@ -70,11 +70,15 @@ export interface EvaluationResult {
 /** One stage of the demo's story. */
 export interface DemoStage {
   readonly name: "train" | "continue" | "frozen";
+  /** What is tried, in a phrase that tells the two frozen stages apart. */
+  readonly what: string;
   readonly trainable: number;
   readonly all: number;
   readonly percent: number;
   readonly evalLossBefore: number | null;
   readonly evalLossAfter: number | null;
+  /** Every held-out set, the one that the two fields above are of included; empty if the stage was refused. */
+  readonly evaluations: readonly EvaluationPair[];
   readonly seconds: number;
   /** True if the stage was refused, which is what `frozen` must be. */
   readonly refused: boolean;

@@ -133,6 +133,21 @@ describe("data", () => {
     expect(await notes("truncate")).toEqual(["training data: 2 rows cut at the limit", 8]);
   });
 
+  test("with empty completions are trained on, and counted", async () => {
+    const train = workshop.write("empty-completion.jsonl", [...tinyRows(4), { prompt: "a", completion: "" }]);
+    const { events } = await workshop.train({ data: { train }, training: { steps: 2 } });
+    expect(events).toContainEqual({
+      type: "note",
+      message: "training data: 1 row whose only token to learn is the end of the text (an empty completion?)",
+    });
+  });
+
+  test("that make one update cannot be trained on with a warm-up, whose first update has rate 0", async () => {
+    const train = workshop.write("two.jsonl", tinyRows(2));
+    const values = { data: { train }, training: { steps: null, epochs: 1, warmupRatio: 0.03, batchSize: 8 } };
+    expect(await refused(values)).toMatchObject({ code: "CONFIG_INVALID", exitCode: 10, problems: [{ where: "training.warmupRatio" }] });
+  });
+
   test("with rows that have nothing to learn are counted, and refused if that is all of them", async () => {
     const none = { messages: [{ role: "user", content: "only a question" }] };
     const base = await workshop.model("chatty", {});

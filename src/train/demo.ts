@@ -99,13 +99,27 @@ function watch(options: TrainingOptions): Watched {
   return watched;
 }
 
+/** The stages in order: what each tries. */
+const STORY = {
+  trained: { name: "train", what: "train an adapter with full copies of both embeddings" },
+  continued: { name: "continue", what: "continue it on other data, as exactly what it is" },
+  byLedger: { name: "frozen", what: "continue it with the copies frozen, as other loaders do: the ledger must refuse" },
+  byLiveness: { name: "frozen", what: "the same without the ledger's check: the first updates must give it away" },
+} as const satisfies Record<string, Pick<DemoStage, "name" | "what">>;
+
+function tell(options: TrainingOptions, { what }: Pick<DemoStage, "what">): void {
+  const titles = Object.values(STORY).map((chapter) => chapter.what as string);
+  options.onEvent?.({ type: "note", message: `stage ${titles.indexOf(what) + 1} of ${titles.length}: ${what}` });
+}
+
 async function stage(
-  name: DemoStage["name"],
+  chapter: Pick<DemoStage, "name" | "what">,
   dataset: string,
   options: TrainingOptions,
   body: (options: TrainingOptions) => Promise<TrainingResult>,
 ): Promise<{ stage: DemoStage; result: TrainingResult | null }> {
   const began = performance.now();
+  tell(options, chapter);
   const watched = watch(options);
   let result: TrainingResult | null = null;
   let code: string | null = null;
@@ -120,12 +134,13 @@ async function stage(
   return {
     result,
     stage: {
-      name,
+      ...chapter,
       trainable: counts?.trainable ?? 0,
       all: counts?.all ?? 0,
       percent: counts?.percent ?? 0,
       evalLossBefore: evaluation?.before ?? null,
       evalLossAfter: evaluation?.after ?? null,
+      evaluations: result?.evaluations ?? [],
       seconds: (performance.now() - began) / 1000,
       refused: code !== null,
       code,
@@ -168,14 +183,14 @@ export async function runDemo(options: TrainingOptions = {}, output = "runs"): P
   const { config, provenance } = resolveConfig({
     inherited: { name: "the demo", values: demoConfig(output, await samplePrompts("definitions-eval.jsonl")) },
   });
-  const trained = await stage("train", "definitions", options, (watched) => train(config, { ...watched, provenance }));
+  const trained = await stage(STORY.trained, "definitions", options, (watched) => train(config, { ...watched, provenance }));
   const adapter = trained.result?.adapter ?? "";
   const text = await continuationValues();
   const frozen = (ledgerCheck: boolean): ReturnType<typeof continueFrom> =>
     continueFrom(adapter, output, text, { freeze: COPY_NAMES, ledgerCheck });
-  const continued = await stage("continue", "verses", options, continueFrom(adapter, output, text));
-  const byLedger = await stage("frozen", "verses", options, frozen(true));
-  const byLiveness = await stage("frozen", "verses", options, frozen(false));
+  const continued = await stage(STORY.continued, "verses", options, continueFrom(adapter, output, text));
+  const byLedger = await stage(STORY.byLedger, "verses", options, frozen(true));
+  const byLiveness = await stage(STORY.byLiveness, "verses", options, frozen(false));
   const ok =
     trained.result !== null &&
     continued.result !== null &&

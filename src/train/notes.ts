@@ -1,5 +1,5 @@
 import { formatCount } from "../core/index.ts";
-import type { Dataset } from "../data/index.ts";
+import { type Dataset, NO_LABEL } from "../data/index.ts";
 import { EMBEDDING_KEY } from "../engine/index.ts";
 import type { Prepared } from "./prepare.ts";
 
@@ -8,12 +8,21 @@ function rows(count: number): string {
   return `${formatCount(count)} ${count === 1 ? "row" : "rows"}`;
 }
 
+/** Rows that teach nothing but to stop: the end of the text is their only token to learn. */
+function endOnlyRows({ examples }: Dataset, eosId: number | null): number {
+  if (eosId === null) return 0;
+  // The first token's label does not count in the loss.
+  return examples.filter(({ labels }) => labels.every((label, i) => i === 0 || label === NO_LABEL || label === eosId)).length;
+}
+
 /** What of a data set is not trained on or judged as it stands in its files. */
-function dataNotes(name: string, { report }: Dataset): string[] {
+function dataNotes(name: string, dataset: Dataset, eosId: number | null): string[] {
+  const { report } = dataset;
   const counts: readonly (readonly [number, string])[] = [
     [report.droppedTooLong, "dropped, longer than the limit"],
     [report.truncated, "cut at the limit"],
     [report.unlabelled, "left out, without a token to learn"],
+    [endOnlyRows(dataset, eosId), "whose only token to learn is the end of the text (an empty completion?)"],
     [report.mixedTokenRows, "with a token that holds both trained and masked text"],
     ...Object.entries(report.unusedFields).map(([field, count]) => [count, `with a field "${field}" that nothing uses`] as const),
   ];
@@ -44,6 +53,7 @@ function quantizationNote({ base, config }: Prepared): string[] {
 
 /** Everything about a run's inputs that a user should know before it starts. */
 export function inputNotes(prepared: Prepared): string[] {
-  const held = [...prepared.evaluation].flatMap(([name, dataset]) => dataNotes(`held-out set "${name}"`, dataset));
-  return [...quantizationNote(prepared), ...dataNotes("training data", prepared.train), ...held, ...paddingNote(prepared)];
+  const { eosId } = prepared.tokenizer;
+  const held = [...prepared.evaluation].flatMap(([name, dataset]) => dataNotes(`held-out set "${name}"`, dataset, eosId));
+  return [...quantizationNote(prepared), ...dataNotes("training data", prepared.train, eosId), ...held, ...paddingNote(prepared)];
 }

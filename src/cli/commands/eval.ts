@@ -1,3 +1,4 @@
+import { HeirloomError, isHeirloomError } from "../../core/index.ts";
 import type { EvaluationResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
@@ -10,6 +11,17 @@ interface Flags {
   readonly data?: readonly string[];
   readonly maxLength?: number;
   readonly batchSize?: number;
+}
+
+/** Advice about a run file's keys, of which this command has but a flag. */
+function inFlags(error: unknown): unknown {
+  if (!isHeirloomError(error) || error.code !== "DATA_ROW_TOO_LONG") return error;
+  const [first, ...rest] = error.problems.map((problem) => {
+    const longest = problem.details?.["longest"];
+    const length = typeof longest === "number" ? ` ${longest}` : "";
+    return { ...problem, hint: `evaluate with --max-length${length}, or take the long rows out of the file` };
+  });
+  return first === undefined ? error : HeirloomError.of([first, ...rest]);
 }
 
 export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult>({
@@ -38,10 +50,10 @@ export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult
   async run({ base, data, ...sizes }, [path], { folder, signal, progress }) {
     const library = await import("../../train/index.ts");
     const sets = data === undefined ? {} : { data: data.map((file) => pathFrom(folder, file)) };
-    return library.evaluate(
-      { path: pathFrom(folder, path), ...optionalPaths(folder, { base }), ...sets, ...sizes },
-      { onEvent: progress.event, signal },
-    );
+    const request = { path: pathFrom(folder, path), ...optionalPaths(folder, { base }), ...sets, ...sizes };
+    return library.evaluate(request, { onEvent: progress.event, signal }).catch((error: unknown) => {
+      throw inFlags(error);
+    });
   },
   render: evaluationView,
 });

@@ -2,7 +2,7 @@
 // Knows no command and computes nothing.
 export { escapeText } from "./escape.ts";
 export { renderJson } from "./json.ts";
-export { renderLedgerRows } from "./ledger-table.ts";
+export { bytesTitle, renderLedgerRows } from "./ledger-table.ts";
 export { type Output, type Terminal, wantsColour } from "./output.ts";
 export { type Paint, paint } from "./paint.ts";
 export { asHeirloomError, errorDocument, renderError } from "./problems.ts";

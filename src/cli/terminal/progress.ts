@@ -55,7 +55,7 @@ function stepLine(event: StepEvent): string {
 }
 
 function ledgerText({ banner, rows }: LedgerEvent, style: Paint): string {
-  return `${renderLedgerRows(rows, style)}\n${style.bold(escapeName(banner))}`;
+  return `${renderLedgerRows(rows, "observed", style)}\n${style.bold(escapeName(banner))}`;
 }
 
 function startedText({ kind, run, base, steps, fromStep }: StartedEvent): string {

@@ -119,8 +119,8 @@ describe("progressOn", () => {
     expect(text).not.toMatch(CONTROL);
     expect(text).toMatchInlineSnapshot(`
       "resuming m: 100 updates from step 40, recorded in runs/a\\u0007
-      role    module           dtype  tensors  parameters     bytes  state    group
-      lora_A  q_proj\\u001b[0m  F32          2       1,024  4.00 KiB  trained  default
+      role    module           dtype  tensors  parameters  bytes in memory  state    group
+      lora_A  q_proj\\u001b[0m  F32          2       1,024         4.00 KiB  trained  default
       trainable params: 1 || all params: 2 || trainable%: 50.0000
       eval after step 0  old\\u0007  loss 2.0000  perplexity 7.39  (1,234 tokens)
       alive after step 3: all 2 trainable tensors got a gradient and moved, and no other did

@@ -1,8 +1,8 @@
 import type { InspectedTensor, InspectResult } from "../../audit/index.ts";
 import { formatBytes, formatCount } from "../../core/index.ts";
-import { ledgerTable } from "../../ledger/index.ts";
+import { type LedgerBasis, ledgerTable } from "../../ledger/index.ts";
 import type { View } from "../command.ts";
-import { escapeText, renderFacts, renderLedgerRows, renderTable } from "../terminal/index.ts";
+import { bytesTitle, escapeText, renderFacts, renderLedgerRows, renderTable } from "../terminal/index.ts";
 import { groupTable } from "./group-table.ts";
 import { moduleTreeView } from "./module-tree.ts";
 
@@ -98,14 +98,14 @@ function bannerText({ banner, bannerReason }: InspectResult, { paint }: View): s
   return renderFacts(lines, paint);
 }
 
-function tensorTable(tensors: readonly InspectedTensor[], { paint }: View): string {
+function tensorTable(tensors: readonly InspectedTensor[], basis: LedgerBasis, { paint }: View): string {
   return renderTable(
     [
       { title: "tensor" },
       { title: "role" },
       { title: "shape" },
       { title: "dtype" },
-      { title: "bytes", align: "right" },
+      { title: bytesTitle(basis), align: "right" },
       { title: "state" },
     ],
     tensors.map(({ name, role, shape, dtype, bytes, trainable }) => [
@@ -125,10 +125,10 @@ export type TensorsShown = "kinds" | "tensors" | { readonly treeDepth: number };
 
 function tensorsView({ counts, tensors }: InspectResult, view: View, shown: TensorsShown): string {
   if (tensors.length === 0) return "";
-  if (shown === "tensors") return tensorTable(tensors, view);
+  if (shown === "tensors") return tensorTable(tensors, counts.basis, view);
   const entries = tensors.map((tensor) => ({ ...tensor, state: "present" as const }));
-  if (shown === "kinds") return renderLedgerRows(ledgerTable({ basis: counts.basis, entries }), view.paint);
-  return moduleTreeView(entries, view, shown.treeDepth);
+  if (shown === "kinds") return renderLedgerRows(ledgerTable({ basis: counts.basis, entries }), counts.basis, view.paint);
+  return moduleTreeView(entries, view, shown.treeDepth, bytesTitle(counts.basis));
 }
 
 /** What inspect prints: facts, the tensors as asked, banners, notes. */

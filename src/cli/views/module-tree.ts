@@ -27,8 +27,11 @@ function* rowsOf(node: ModuleNode, level: number, depth: number): Generator<Cell
   if (!isCut) for (const child of node.children) yield* rowsOf(child, level + 1, depth);
 }
 
-/** The modules as a tree, down to `depth` levels; numbered modules that are alike are one row, with their sums. */
-export function moduleTreeView(entries: readonly LedgerEntry[], { paint }: View, depth: number): string {
+/**
+ * The modules as a tree, down to `depth` levels; numbered modules that are alike are one row, with their sums.
+ * @param bytesTitle what the bytes are
+ */
+export function moduleTreeView(entries: readonly LedgerEntry[], { paint }: View, depth: number, bytesTitle: string): string {
   const root = moduleTree(entries);
   const rows = root.children.flatMap((child) => [...rowsOf(child, 1, depth)]);
   return renderTable(
@@ -36,7 +39,7 @@ export function moduleTreeView(entries: readonly LedgerEntry[], { paint }: View,
       { title: "module" },
       { title: "tensors", align: "right" },
       { title: "parameters", align: "right" },
-      { title: "bytes", align: "right" },
+      { title: bytesTitle, align: "right" },
       { title: "state" },
       { title: "own tensors" },
     ],
