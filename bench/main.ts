@@ -4,6 +4,7 @@ import { diffBench } from "./kernels/diff.ts";
 import { gemmBench } from "./kernels/gemm.ts";
 import { nf4Bench } from "./kernels/nf4.ts";
 import { tokenizeBench } from "./kernels/tokenize.ts";
+import { planMemoryBench } from "./memory/plan-memory.ts";
 import { step135m } from "./steps/step-135m.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
@@ -11,6 +12,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = 
   diff: diffBench,
   gemm: gemmBench,
   nf4: nf4Bench,
+  "plan-memory": planMemoryBench,
   tokenize: tokenizeBench,
 };
 

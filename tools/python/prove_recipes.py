@@ -1,6 +1,7 @@
 """Runs the PEFT and TRL recipes with the real libraries on a small adapter, and shows that they go on with it rightly.
 
-    python tools/python/prove_recipes.py --heirloom "node dist/cli/main.js" --report tools/python/results/recipes.json
+    python tools/python/prove_recipes.py --heirloom "node dist/cli/main.js" --tools peft --report tools/python/results/recipe-peft.json
+    python tools/python/prove_recipes.py --nf4 --tools peft --report tools/python/results/recipe-peft-nf4.json
 
 For each tool: the recipe continues an adapter of `heirloom train` (every tensor of the ledger moves, the configuration
 stays); a run resumed from its checkpoint by a recipe ends with the bytes of the uninterrupted one; and with the full
@@ -97,6 +98,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--heirloom", default="node dist/cli/main.js")
     parser.add_argument("--tools", nargs="+", default=["peft", "trl"])
+    parser.add_argument("--nf4", action="store_true", help="over a base in 4 bits (bitsandbytes, double quantization)")
     parser.add_argument("--report", type=pathlib.Path)
     flags = parser.parse_args()
     heirloom, base = shlex.split(flags.heirloom), ROOT / "assets/base"
@@ -106,7 +108,7 @@ def main():
         settings = {
             "base": str(base),
             "output": str(folder / "runs"),
-            "quantization": "none",
+            "quantization": "nf4" if flags.nf4 else "none",
             "adapter": {"rank": 4, "alpha": 8, "modulesToSave": ["embed_tokens", "lm_head"]},
             "data": {"train": str(folder / "train.jsonl"), "maxLength": 128},
             "training": {
@@ -129,8 +131,8 @@ def main():
             py_compile.compile(str(script), doraise=True)
 
         results = [prove(tool, heirloom, adapter, base, folder / tool) for tool in flags.tools]
-    versions = {name: importlib.metadata.version(name) for name in ["torch", "transformers", "peft", "trl", "accelerate"]}
-    report = {"schemaVersion": 1, "banner": trained["banner"], "versions": versions, "results": results}
+    versions = {name: importlib.metadata.version(name) for name in ["torch", "transformers", "peft", "trl", "accelerate"] + ["bitsandbytes"] * flags.nf4}
+    report = {"schemaVersion": 1, "base": "NF4, double quantization" if flags.nf4 else "unquantized", "banner": trained["banner"], "versions": versions, "results": results}
     print(json.dumps(report, indent=2))
     if flags.report:
         flags.report.write_text(json.dumps(report, indent=2) + "\n")

@@ -1,6 +1,7 @@
 import type { ResolvedAdapter } from "../../adapter/index.ts";
 import type { Ledger } from "../../ledger/index.ts";
 import { type ModelSpec, modelModules, modelParameters } from "../../model/index.ts";
+import { arenaBytes, keptPerToken, ranksOfLayers } from "./arenas.ts";
 import type { Trained } from "./trained.ts";
 
 /** What memory is held for. */
@@ -49,10 +50,16 @@ const FLOAT = 4;
 /** bitsandbytes' block sizes: weights per scale, scales per scale of the second level. */
 const BLOCK = 64;
 const NESTED_BLOCK = 256;
-/** Queries that attention takes at once in the engine. */
-const CHUNK_QUERIES = 128;
-/** Node.js with the engine, onnxruntime and a tokenizer loaded, before any weight: 180 MiB RSS measured on Linux x64. */
-const PROCESS_BYTES = 180 * 2 ** 20;
+/**
+ * Node.js, the program's modules, a started worker and onnxruntime with one compiled product, before any weight: 140 MiB
+ * of resident set, by bench/memory/process-before-weights.mjs (Node.js 20, Linux x64; bench/results/plan-memory.json).
+ */
+const PROCESS_BYTES = 140 * 2 ** 20;
+/**
+ * What a run holds above all that is counted here: garbage between collections, sessions' own structures, rows and their
+ * tokens. 42 to 85 MiB, by the runs in bench/results/plan-memory.json; half of them had more than 55.
+ */
+const RUNNING_BYTES = 55 * 2 ** 20;
 
 function countOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
@@ -134,22 +141,6 @@ function trainedParts({ ledger, trained, accumulation }: MemoryCase): MemoryPart
   ];
 }
 
-/** Floats per token that a trained block keeps from its forward pass for its backward pass. */
-function keptPerToken(spec: ModelSpec, ranks: number): number {
-  const q = spec.headCount * spec.headDim;
-  const kv = spec.kvHeadCount * spec.headDim;
-  // With q and k norms their inputs and scales are kept as well as their results.
-  const norms = spec.qkNorm ? q + kv + spec.headCount + spec.kvHeadCount : 0;
-  // Both norms' results and scales, the sum after attention; q, k, v and what attention gives; gate, up and their product; x·Aᵀ.
-  return 3 * spec.hiddenSize + 2 + 2 * q + 2 * kv + norms + 3 * spec.intermediateSize + ranks;
-}
-
-function ranksOfLayers(spec: ModelSpec, ranks: ReadonlyMap<string, number>): number[] {
-  const sums = new Array<number>(spec.layerCount).fill(0);
-  for (const { path, layer } of modelModules(spec)) if (layer !== null) sums[layer] = (sums[layer] ?? 0) + (ranks.get(path) ?? 0);
-  return sums;
-}
-
 function maskBytes({ spec, trained, dropout, batch, sequence }: MemoryCase): number {
   if (dropout === 0) return 0;
   const widths = new Map<string, number>();
@@ -182,21 +173,16 @@ function activationPart(given: MemoryCase): MemoryPart {
   };
 }
 
-/** What the runtime holds while one graph runs: not countable from outside, estimated from the graphs' shapes. */
+/** What the runtime keeps for itself, and what a tensor needs while it is saved. */
 function transientPart(given: MemoryCase): MemoryPart {
-  const { spec, trained, activations, batch, sequence, bf16Copies, ledger } = given;
-  const tokens = batch * sequence;
-  const width = spec.headCount * spec.headDim;
-  const again = activations === "recompute" ? keptPerToken(spec, Math.max(0, ...ranksOfLayers(spec, trained.ranks))) : 0;
-  const scores = 3 * batch * spec.headCount * Math.min(CHUNK_QUERIES, sequence) * sequence;
-  const graph = FLOAT * (tokens * (4 * spec.intermediateSize + 4 * spec.hiddenSize + 4 * width + again) + scores);
+  const { bf16Copies, ledger } = given;
   const largest = ledger.entries.reduce((most, entry) => (entry.trainable ? Math.max(most, entry.parameters) : most), 0);
   // A checkpoint encodes one tensor at a time; bf16 masters are rounded one tensor at a time.
   const saving = (bf16Copies ? 2 : FLOAT) * largest;
   return {
     part: "transient",
-    bytes: Math.max(graph, saving),
-    formula: "the larger of one block's intermediate results and the largest trained tensor while it is saved or rounded",
+    bytes: arenaBytes(given) + saving,
+    formula: "intermediate results, which each compiled graph keeps its own memory for, and the largest trained tensor while it is saved",
     estimated: true,
   };
 }
@@ -213,12 +199,18 @@ export function plannedMemory(given: MemoryCase): MemoryPart[] {
     activationPart(given),
     {
       part: "head",
-      bytes: FLOAT * headRows * (2 * spec.vocabSize + 3 * spec.hiddenSize),
-      formula: "one chunk: 4 bytes × rows × (2V + 3D): logits, probabilities, rows and their gradients",
+      // 3.2 V: measured at V = 4,096 and 49,152, chunks of 512 rows.
+      bytes: FLOAT * headRows * (3.2 * spec.vocabSize + 5 * spec.hiddenSize),
+      formula: "one chunk: 4 bytes × rows × (3.2 V + 5 D): logits, probabilities, their gradients, rows",
       estimated: true,
     },
     transientPart(given),
-    { part: "process", bytes: PROCESS_BYTES, formula: "Node.js, onnxruntime and the tokenizer, measured", estimated: true },
+    {
+      part: "process",
+      bytes: PROCESS_BYTES + RUNNING_BYTES,
+      formula: "140 MiB of Node.js, worker and onnxruntime, measured before any weight; 55 MiB that runs hold besides",
+      estimated: true,
+    },
   ];
 }
 

@@ -71,7 +71,7 @@ describe("planRun", () => {
   });
 
   it("takes the groups of the copies out with the copies, where nothing else makes the run fit", async () => {
-    const { memory } = await plan({}, { memoryBytes: 13 * 2 ** 30 });
+    const { memory } = await plan({}, { memoryBytes: 14 * 2 ** 30 });
     expect(memory.remedies.at(-1)).toMatchObject({ settings: ["adapter.modulesToSave=[]", "training.groups=[]"], fits: true });
   });
 

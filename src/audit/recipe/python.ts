@@ -23,7 +23,11 @@ export function pyTuple(values: readonly number[]): string {
   return values.length === 1 ? `(${values[0]},)` : `(${values.join(", ")})`;
 }
 
-/** A YAML scalar or flow list that reads back as `value`: JSON is YAML. */
+/**
+ * A YAML scalar or flow list that reads back as `value`: JSON is YAML, but for
+ * `1e-8`, which PyYAML (YAML 1.1) takes for text: its numbers with an exponent have a point.
+ */
 export function yamlValue(value: unknown): string {
+  if (typeof value === "number") return String(value).replace(/^(-?\d+)e/, "$1.0e");
   return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -153,6 +153,11 @@ describe("writeRecipe", () => {
       plugins: ["heirloom_guard.HeirloomPlugin"],
     });
     expect(bracketsBalance(files[1]?.text ?? "")).toBe(true);
+    // PyYAML reads 1e-8 as text, and LlamaFactory then stops in the optimizer.
+    expect(files[0]?.text).toContain("adam_epsilon: 0.000001");
+    const { files: defaults } = await writeRecipe({ adapter: bare, tool: "llama-factory" });
+    expect(defaults[0]?.text).toContain("adam_epsilon: 1.0e-8");
+    expect(defaults[0]?.text).toContain("bf16: true");
   });
 
   it("refuses by name what a tool cannot express", async () => {
@@ -161,6 +166,35 @@ describe("writeRecipe", () => {
       exitCode: 12,
       problems: [{ where: "llama-factory: groups", details: { tool: "llama-factory", feature: "groups" } }],
     });
+    const lmHead = { "lm_head.lora_A.weight": ["F32", [2, 8]], "lm_head.lora_B.weight": ["F32", [16, 2]] } as typeof LORA;
+    const embeddings = { "model.embed_tokens.weight": ["BF16", [16, 8]] } as typeof LORA;
+    // Axolotl gives LoRA matrices of lm_head the copies' rate, and reads a rate of 0 as none.
+    const onHead = await writeAdapter(
+      "on-head",
+      { targetModules: ["q_proj", "lm_head"], modulesToSave: ["embed_tokens"] },
+      { ...LORA, ...lmHead, ...embeddings },
+    );
+    const still = await writeAdapter("still", { modulesToSave: ["embed_tokens"] }, { ...LORA, ...embeddings });
+    for (const [path, tensors, rate] of [
+      [onHead, { ...LORA, ...lmHead, ...embeddings }, 0.1],
+      [still, { ...LORA, ...embeddings }, 0],
+    ] as const) {
+      const trainable = Object.keys(tensors).map((key) => ({
+        name:
+          PREFIX +
+          (key in embeddings ? key.replace(".weight", ".modules_to_save.default.weight") : key.replace(".weight", ".default.weight")),
+        group: key in embeddings ? "embeddings" : "default",
+      }));
+      const group = { name: "embeddings", match: ["embed_tokens"], learningRateRatio: rate, learningRate: null, weightDecay: null };
+      const training = { ...RATED.config.training, groups: [group] };
+      await writeFile(join(path, "heirloom.json"), JSON.stringify({ ...RATED, config: { ...RATED.config, training }, trainable }));
+    }
+    const featuresOf = (path: string) =>
+      writeRecipe({ adapter: path, tool: "axolotl" }).then(
+        () => [],
+        (error: { problems: { details: { feature: string } }[] }) => error.problems.map(({ details }) => details.feature),
+      );
+    expect([await featuresOf(onHead), await featuresOf(still)]).toEqual([["groups"], ["learningRate"]]);
     const pissa = await writeAdapter("pissa", { initLoraWeights: "pissa" }, LORA);
     for (const tool of RECIPE_TOOLS)
       await expect(writeRecipe({ adapter: pissa, tool })).rejects.toMatchObject({ code: "RECIPE_UNSUPPORTED" });

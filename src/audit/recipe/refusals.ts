@@ -12,9 +12,15 @@ interface Refusal {
 
 const copies = ({ tensors }: RecipeSource) => tensors.filter(({ role }) => role === "full_copy");
 
-/** Rates of the groups that hold tensors of one kind. */
-function ratesOf(source: RecipeSource, isCopy: boolean): Set<number | null> {
-  const used = new Set(source.tensors.filter(({ role }) => (role === "full_copy") === isCopy).map(({ group }) => group));
+/** Where Axolotl's embedding_lr goes: to full copies, and to whatever has one of these names, LoRA matrices as well. */
+const takesEmbeddingRate = ({ key, role }: RecipeSource["tensors"][number]) => role === "full_copy" || /embed_tokens|lm_head/.test(key);
+
+/** Rates of the tensors that get embedding_lr, or of the others; without full copies none is written. */
+function axolotlRates(source: RecipeSource, isEmbedding: boolean): Set<number | null> {
+  const hasCopies = copies(source).length > 0;
+  const used = new Set(
+    source.tensors.filter((tensor) => (hasCopies && takesEmbeddingRate(tensor)) === isEmbedding).map(({ group }) => group),
+  );
   return new Set(source.groups.filter(({ name }) => used.has(name)).map(({ learningRate }) => learningRate));
 }
 
@@ -54,9 +60,15 @@ const REFUSALS: Readonly<Record<RecipeTool, readonly Refusal[]>> = {
     ACTIVATED,
     {
       feature: "groups",
-      why: "Axolotl has one rate for full copies (embedding_lr) and one for all LoRA tensors here; the adapter has more",
+      why: "Axolotl has one rate for full copies (embedding_lr) and one for all other tensors here, and LoRA on embed_tokens or lm_head gets that of the copies; the adapter has more",
       hint: "use --for peft or --for trl",
-      is: (source) => ratesOf(source, false).size > 1 || ratesOf(source, true).size > 1,
+      is: (source) => axolotlRates(source, false).size > 1 || axolotlRates(source, true).size > 1,
+    },
+    {
+      feature: "learningRate",
+      why: "Axolotl takes an embedding_lr of 0 for none and trains full copies at the LoRA matrices' rate; the adapter has them at 0",
+      hint: "use --for peft or --for trl",
+      is: (source) => axolotlRates(source, true).has(0),
     },
     {
       feature: "weightDecay",

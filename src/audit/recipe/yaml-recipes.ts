@@ -47,7 +47,7 @@ function batchPairs({ record }: RecipeSource, names: { batch: string; accumulati
 
 /** Axolotl: a run file, and the guard as a plugin of it. */
 export function axolotlFiles(source: RecipeSource): RecipeFile[] {
-  const { config, base, folder, quantized, tensors, record, resume } = source;
+  const { config, base, folder, quantized, doubleQuant, tensors, record, resume } = source;
   const copies = tensors.some(({ role }) => role === "full_copy");
   // With embedding_lr Axolotl groups the optimizer otherwise than the checkpoint that is resumed.
   const layers = config.layersToTransform === null ? undefined : [config.layersToTransform].flat();
@@ -64,6 +64,8 @@ ${lines([
     quantized === null ? "no file says whether the base was in 4 bits: check it" : undefined,
   ],
   ["load_in_4bit", quantized === true],
+  // Axolotl's own choice is double quantization.
+  ["bnb_config_kwargs", quantized === true && !doubleQuant ? { bnb_4bit_use_double_quant: false } : undefined],
   ["lora_r", config.r],
   ["lora_alpha", config.loraAlpha],
   ["lora_dropout", config.loraDropout],
@@ -74,6 +76,7 @@ ${lines([
   ["peft_use_rslora", config.useRslora ? true : undefined],
   ["peft_use_dora", config.useDora ? true : undefined],
   ["peft_ensure_weight_tying", config.ensureWeightTying ? true : undefined],
+  ["bf16", "auto"],
   ["peft_autocast_adapter_dtype", true, "trained tensors in fp32, as they are stored"],
 ])}${rateLine("learning_rate", rateOf(source, false) ?? rateOf(source, true))}${copies && resume === null ? rateLine("embedding_lr", rateOf(source, true)) : ""}${lines(
   [
@@ -108,7 +111,7 @@ class HeirloomPlugin(BasePlugin):
 /** LlamaFactory: its arguments, and a starter that adds the guard, which arguments alone cannot. */
 export function llamaFactoryFiles(source: RecipeSource): RecipeFile[] {
   const { config, base, folder, quantized, doubleQuant, tensors, record, resume } = source;
-  const text = `# Goes on with an adapter as exactly what it is. Written by heirloom recipe against the arguments of LlamaFactory 0.9.5; not run.
+  const text = `# Goes on with an adapter as exactly what it is. Written by heirloom recipe for LlamaFactory 0.9.5; run with it on a CPU.
 # adapter_name_or_path continues the adapter only while create_new_adapter is false; its own configuration then decides
 # rank, alpha and selection, and the lines below repeat them. use_unsloth would freeze full copies.
 ${lines([
@@ -132,6 +135,7 @@ ${lines([
   ["use_rslora", config.useRslora],
   ["use_dora", config.useDora],
   ["pure_bf16", false, "true would round fp32 tensors"],
+  ["bf16", true, "mixed precision: without it a bf16 base meets fp32 copies; fp16 on cards without bf16, use_cpu beside it on none"],
 ])}${rateLine("learning_rate", rateOf(source, false) ?? rateOf(source, true))}${lines([
   ["weight_decay", source.groups[0]?.weightDecay ?? 0],
   ["lr_scheduler_type", scheduleOf(source)],
