@@ -3,9 +3,11 @@
 export { EventLog } from "./event-log.ts";
 export { fingerprintModel } from "./fingerprint.ts";
 export { differingFiles, type HashedFile, type HashedFiles, hashFile, hashWeights } from "./hashes.ts";
-export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES } from "./layout.ts";
+export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES, setAsideLater } from "./layout.ts";
 export { machineEnvironment } from "./machine.ts";
+export { newestRun } from "./newest-run.ts";
 export { parentRecord } from "./parent.ts";
+export { type RunEvent, type RunEvents, readEvents, type TailedEvent, type TailOptions, tailEvents } from "./read-events.ts";
 export {
   ADAPTER_RECORD,
   type AdapterRecord,

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileError } from "../core/node/index.ts";
 
@@ -47,4 +47,21 @@ export function newRunId(now: Date, random: () => number = Math.random): string 
     .toString(16)
     .padStart(4, "0");
   return `${time}-${suffix}`;
+}
+
+/**
+ * Takes checkpoints beyond `step` out of a run's line when it is resumed from an
+ * earlier one: they belong to a branch that is left. Nothing is deleted.
+ *
+ * @returns their new paths
+ */
+export async function setAsideLater(run: string, step: number): Promise<string[]> {
+  const later = (await listCheckpoints(run)).filter((checkpoint) => checkpoint.step > step);
+  const moved: string[] = [];
+  for (const { path } of later) {
+    const target = `${path}.abandoned-${Date.now()}`;
+    await rename(path, target);
+    moved.push(target);
+  }
+  return moved;
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -9,7 +9,6 @@ import {
   checkpointFolder,
   checkpointStep,
   configHash,
-  EventLog,
   fingerprintModel,
   listCheckpoints,
   newRunId,
@@ -36,30 +35,6 @@ describe("a run's layout", () => {
     expect(checkpointStep(checkpointFolder(run, 12))).toBe(12);
     expect(checkpointStep(join(run, "adapter"))).toBeNull();
     await expect(listCheckpoints(join(folder, "absent"))).rejects.toMatchObject({ code: "FILE_MISSING" });
-  });
-});
-
-describe("the event log", () => {
-  test("holds whole lines with their time, in order, and appends to what is there", async () => {
-    const path = join(folder, "deep", "events.jsonl");
-    for (const start of [0, 100]) {
-      const log = await EventLog.open(path);
-      for (let i = 0; i < 100; i++) await log.append({ type: "step", step: start + i }, new Date(1000 * i));
-      await log.close();
-    }
-    const lines = readFileSync(path, "utf8").trimEnd().split("\n");
-    expect(lines.map((line) => (JSON.parse(line) as { step: number }).step)).toEqual(Array.from({ length: 200 }, (_, i) => i));
-    expect(JSON.parse(lines[1] ?? "")).toEqual({ time: "1970-01-01T00:00:01.000Z", type: "step", step: 1 });
-  });
-
-  test("is on the disk after a flush, without being closed", async () => {
-    const path = join(folder, "flushed.jsonl");
-    const log = await EventLog.open(path);
-    await log.append({ type: "a" }, new Date(0));
-    expect(readFileSync(path, "utf8")).toBe("");
-    await log.flush();
-    expect(readFileSync(path, "utf8")).toContain('"type":"a"');
-    await log.close();
   });
 });
 

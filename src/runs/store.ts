@@ -1,0 +1,139 @@
+import { type BigIntStats, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { HeirloomError, isHeirloomError, nearestName } from "../core/index.ts";
+import { fileError, writeTextAtomic } from "../core/node/index.ts";
+import { RUN_FILES } from "./layout.ts";
+import { presentSummary, type RunSummary, readSummary, type StoredSummary } from "./summary.ts";
+
+/** Name of the index in a store's folder. Deleting it costs the time to make it anew, nothing else. */
+export const INDEX_FILE = ".heirloom-index.jsonl";
+
+/** Rises with the form of its lines and with what a summary holds: an index of another version is made anew. */
+const INDEX_SCHEMA_VERSION = 1;
+
+/** Files whose change makes a summary out of date. */
+const WATCHED = [RUN_FILES.record, RUN_FILES.events, RUN_FILES.result] as const;
+
+/** One line of the index: a run by its folder's name, the state of its files when it was read, and what was read. */
+interface IndexEntry {
+  readonly name: string;
+  readonly stamp: string;
+  readonly summary: StoredSummary;
+}
+
+function stampOf(stats: BigIntStats | undefined): string {
+  // The inode changes when a file is replaced within one tick of the clock by another of its size.
+  return stats === undefined ? "-" : `${stats.mtimeNs}.${stats.size}.${stats.ino}`;
+}
+
+/** What the index compares; null if there is no run in the folder. */
+function currentStamp(path: string): string | null {
+  const stamps = WATCHED.map((file) => stampOf(statSync(join(path, file), { bigint: true, throwIfNoEntry: false })));
+  return stamps[0] === "-" ? null : stamps.join(" ");
+}
+
+function isEntry(value: unknown): value is IndexEntry {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, stamp, summary } = value as Partial<Record<keyof IndexEntry, unknown>>;
+  return typeof name === "string" && typeof stamp === "string" && typeof summary === "object" && summary !== null;
+}
+
+/** The index of a store by folder name; empty if there is none, or one that is damaged or of another version. */
+function readIndex(store: string): Map<string, IndexEntry> {
+  try {
+    const [header, ...lines] = readFileSync(join(store, INDEX_FILE), "utf8").trimEnd().split("\n");
+    const { schemaVersion, runs } = JSON.parse(header ?? "") as { schemaVersion?: unknown; runs?: unknown };
+    if (schemaVersion !== INDEX_SCHEMA_VERSION || runs !== lines.length) return new Map();
+    const entries = lines.map((line): unknown => JSON.parse(line));
+    return entries.every(isEntry) ? new Map(entries.map((entry) => [entry.name, entry])) : new Map();
+  } catch {
+    return new Map(); // missing or damaged: it only saves time
+  }
+}
+
+async function writeIndex(store: string, entries: readonly IndexEntry[]): Promise<void> {
+  const header = { schemaVersion: INDEX_SCHEMA_VERSION, type: "heirloom-index", runs: entries.length };
+  const lines = [header, ...entries].map((line) => JSON.stringify(line));
+  // A store that may only be read is listed without one.
+  await writeTextAtomic(join(store, INDEX_FILE), `${lines.join("\n")}\n`).catch(() => undefined);
+}
+
+/** A store's runs as its files have them now, read anew only where they changed; says how many were. */
+async function upToDate(store: string): Promise<{ readonly entries: readonly IndexEntry[]; readonly read: number }> {
+  let names: string[];
+  try {
+    names = readdirSync(store, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [] : [entry.name]));
+  } catch (error) {
+    throw fileError(error, store);
+  }
+  const index = readIndex(store);
+  const entries: IndexEntry[] = [];
+  let read = 0;
+  for (const name of names.sort()) {
+    const path = join(store, name);
+    const stamp = currentStamp(path);
+    if (stamp === null) continue;
+    const known = index.get(name);
+    if (known?.stamp === stamp) entries.push(known);
+    else {
+      read++;
+      entries.push({ name, stamp, summary: await readSummary(path) });
+    }
+  }
+  if (read > 0 || entries.length !== index.size) await writeIndex(store, entries);
+  return { entries, read };
+}
+
+/**
+ * The runs in a store's folder, the newest first. What the files say is the truth;
+ * the index beside them only saves reading those that did not change.
+ *
+ * @param store folder that run folders lie in
+ * @throws FILE_MISSING if there is no such folder
+ */
+export async function listRuns(store: string): Promise<RunSummary[]> {
+  const { entries } = await upToDate(store);
+  const summaries = entries.map(({ name, summary }) => {
+    const path = join(store, name);
+    // Most runs have no lock: asking the system for a file's size is cheaper than opening it.
+    const locked = statSync(join(path, RUN_FILES.lock), { throwIfNoEntry: false }) !== undefined;
+    return presentSummary(name, path, summary, locked);
+  });
+  const key = ({ createdAt, name }: RunSummary): string => `${createdAt} ${name}`;
+  return summaries.sort((a, b) => (key(a) < key(b) ? 1 : -1));
+}
+
+/** Shortest beginning of an id that is looked for; less would be a typing error more often than not. */
+const MIN_PREFIX = 4;
+
+/**
+ * The run folder that a word on the command line means: a path, or in the store
+ * an id or the only id that begins or ends so.
+ *
+ * @throws FILE_MISSING, USAGE if several are meant
+ */
+export function findRun(store: string, word: string, asPath: string): string {
+  for (const path of [asPath, join(store, word)]) {
+    if (statSync(join(path, RUN_FILES.record), { throwIfNoEntry: false }) !== undefined) return path;
+  }
+  let names: string[] = [];
+  try {
+    names = readdirSync(store);
+  } catch (error) {
+    if (!isHeirloomError(fileError(error, store))) throw error;
+  }
+  const meant = word.length < MIN_PREFIX ? [] : names.filter((name) => name.startsWith(word) || name.endsWith(word));
+  const [first, ...more] = meant;
+  if (first !== undefined && more.length === 0) return join(store, first);
+  if (first !== undefined) {
+    throw new HeirloomError("USAGE", `expected one run, found ${meant.length} that "${word}" may mean`, {
+      where: store,
+      hint: `say more of it: ${meant.slice(0, 3).join(", ")}${meant.length > 3 ? " …" : ""}`,
+    });
+  }
+  const near = nearestName(word, names);
+  throw new HeirloomError("FILE_MISSING", `expected the folder or id of a run, found none called "${word}"`, {
+    where: store,
+    hint: near === undefined ? "heirloom runs list shows those that there are; --dir names another folder" : `did you mean ${near}?`,
+  });
+}
