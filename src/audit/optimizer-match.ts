@@ -23,10 +23,12 @@ function candidatesOf(ledger: Ledger): readonly LedgerEntry[] {
   return own.length > 0 ? own : ledger.entries;
 }
 
-function matchNames(names: readonly string[], ledger: Ledger): OptimizerMatch {
-  const trained = new Map(names.map((name) => [name, ""]));
-  const leftOut = candidatesOf(ledger).flatMap(({ name }) => (trained.has(name) ? [] : [name]));
-  return { recovery: null, trained, parameterCount: trained.size, leftOut, withoutState: [], isOrdered: true };
+function matchNames(names: readonly string[], { shapes }: OptimizerState, ledger: Ledger): OptimizerMatch {
+  const given = new Set(names);
+  const withoutState = names.filter((_, index) => shapes.size > 0 && !shapes.has(index));
+  const trained = new Map(names.filter((name) => !withoutState.includes(name)).map((name) => [name, ""]));
+  const leftOut = candidatesOf(ledger).flatMap(({ name }) => (given.has(name) ? [] : [name]));
+  return { recovery: null, trained, parameterCount: given.size, leftOut, withoutState, isOrdered: true };
 }
 
 function matchIndices(optimizer: OptimizerState, ledger: Ledger, isOrdered: boolean): OptimizerMatch {
@@ -54,6 +56,6 @@ function matchIndices(optimizer: OptimizerState, ledger: Ledger, isOrdered: bool
  * @param isOrdered whether the ledger is in `named_parameters()` order (a base was given)
  */
 export function matchOptimizer({ optimizer, namedOptimizer }: TrainerFiles, ledger: Ledger, isOrdered: boolean): OptimizerMatch | null {
-  if (namedOptimizer !== null) return matchNames(namedOptimizer, ledger);
-  return optimizer === null ? null : matchIndices(optimizer, ledger, isOrdered);
+  if (optimizer === null) return null;
+  return namedOptimizer === null ? matchIndices(optimizer, ledger, isOrdered) : matchNames(namedOptimizer, optimizer, ledger);
 }

@@ -112,7 +112,7 @@ export function checkpointEvidence(ledger: Ledger, files: TrainerFiles, isOrdere
           ? null
           : {
               kind: optimizer.kind,
-              order: found?.order ?? null,
+              order: found?.order ?? (match?.trained == null ? null : "names"),
               tensors: optimizer.shapes.size,
               withoutState: match?.withoutState ?? [],
               steps: optimizer.steps,

@@ -1,15 +1,7 @@
 import { decodeToF32 } from "../codecs/index.ts";
 import { type ByteSource, isHeirloomError } from "../core/index.ts";
 import type { OpenedPath } from "../folders/index.ts";
-import {
-  entryOfDict,
-  isTorchTensor,
-  openSafetensors,
-  type PickleValue,
-  readJson,
-  readTorchFile,
-  scanTorchObject,
-} from "../formats/index.ts";
+import { entryOfDict, isTorchTensor, type PickleValue, readJson, readTorchFile, scanTorchObject } from "../formats/index.ts";
 
 /** Names of the files beside the weights, as the Trainer gives them. */
 const FILES = {
@@ -18,8 +10,8 @@ const FILES = {
   scheduler: "scheduler.pt",
   arguments: "training_args.bin",
 } as const;
-/** Where heirloom's own checkpoints keep the optimizer: by name. */
-const OWN_OPTIMIZER = "optimizer.safetensors";
+/** What heirloom's own checkpoints have beside the Trainer's files: it names the optimizer's indices. */
+const OWN_STATE = "heirloom_state.json";
 /** One per process if there are several. */
 const RNG_FILE = /^rng_state(_\d+)?\.pth$/;
 
@@ -84,7 +76,7 @@ export interface TrainerFiles {
   /** Logged learning rates, in order. */
   readonly rates: readonly LoggedRate[];
   readonly optimizer: OptimizerState | null;
-  /** Live names with state, from heirloom's own optimizer file. */
+  /** Live names at the optimizer's indices, where heirloom's own state tells them. */
   readonly namedOptimizer: readonly string[] | null;
   /** Rates per group after the last update. */
   readonly lastLearningRates: readonly number[] | null;
@@ -160,10 +152,11 @@ function stateFields(json: unknown): Pick<TrainerFiles, "step" | "maxSteps" | "e
   };
 }
 
-/** `exp_avg.<live name>` of heirloom's optimizer file → live names. */
-async function namesInOwnOptimizer(source: ByteSource): Promise<string[]> {
-  const file = await openSafetensors(source);
-  return [...new Set([...file.tensors.keys()].map((name) => name.slice(name.indexOf(".") + 1)))];
+/** Live names at the optimizer's indices, as heirloom's own state has them. */
+async function ownNames(source: ByteSource): Promise<string[] | null> {
+  const state = (await readJson(source)) as { optimizer?: { parameters?: unknown } | null } | null;
+  const names = state?.optimizer?.parameters;
+  return Array.isArray(names) && names.every((name) => typeof name === "string") ? names : null;
 }
 
 function readScheduler(value: PickleValue): number[] {
@@ -211,10 +204,8 @@ export async function readTrainerFiles(opened: OpenedPath): Promise<TrainerFiles
   const scheduler = await reader.torch(FILES.scheduler, readScheduler);
   const generators = await reader.torch(rngFile, (value) => [...dictOf(value).keys()].filter((key) => typeof key === "string"));
   const object = await reader.read(FILES.arguments, scanTorchObject);
-  const namedOptimizer = await reader.read(OWN_OPTIMIZER, namesInOwnOptimizer);
-  const needed = files.has(OWN_OPTIMIZER)
-    ? [FILES.state]
-    : [FILES.state, FILES.optimizer, FILES.scheduler, ...(rngFile === undefined ? ["rng_state.pth"] : [])];
+  const namedOptimizer = await reader.read(OWN_STATE, ownNames);
+  const needed = [FILES.state, FILES.optimizer, FILES.scheduler, ...(rngFile === undefined ? ["rng_state.pth"] : [])];
   return {
     ...stateFields(state),
     optimizer,

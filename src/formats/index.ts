@@ -35,7 +35,7 @@ export { openShards, openTorchShards } from "./shards.ts";
 export { openSafetensors, requireTensor, type StoredTensor, type TensorFile } from "./tensor-file.ts";
 export { openTorchTensors, readTorchFile, scanTorchObject, type TorchFile } from "./torch-file.ts";
 export { isTorchTensor, type TorchTensor } from "./torch-tensor.ts";
-export { encodeTorchFile, type TorchFileOptions } from "./torch-write.ts";
+export { encodeTorchFile, type TorchFileOptions, torchFileBytes } from "./torch-write.ts";
 export type { Crc32 } from "./torch-write-crc.ts";
 export {
   type NumpyCode,

@@ -153,6 +153,18 @@ function endRecords(count: number, bytes: number, start: number): Uint8Array {
     .u32(Math.min(bytes, MAX_U32), Math.min(start, MAX_U32)).bytes;
 }
 
+/** Size of an archive of these records, to the byte. */
+export function zipBytes(records: readonly Pick<ZipRecord, "name" | "bytes">[]): number {
+  let at = 0;
+  let directory = 0;
+  for (const { name, bytes } of records) {
+    const written = { name: new TextEncoder().encode(name), bytes, crc: 0, start: at };
+    at += localHeader(written.name, bytes, at).byteLength + bytes + dataDescriptor(written).byteLength;
+    directory += centralHeader(written).byteLength;
+  }
+  return at + directory + endRecords(records.length, directory, at).byteLength;
+}
+
 function* pieces(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
   for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }

@@ -3,7 +3,7 @@ import { dtypeBits } from "./dtypes.ts";
 import { type Crc32, crc32 } from "./torch-write-crc.ts";
 import { torchPickle } from "./torch-write-pickle.ts";
 import type { ValueToSave } from "./torch-write-values.ts";
-import { type ZipRecord, ZipStream } from "./torch-write-zip.ts";
+import { type ZipRecord, ZipStream, zipBytes } from "./torch-write-zip.ts";
 
 /** What current torch says of its files (torch 2.13, torch/serialization.py and inline_container.h). */
 const FORMAT_VERSION = "1";
@@ -43,11 +43,15 @@ function serializationId(names: readonly string[], checksums: readonly number[])
   return halves.map((half) => half.toString().padStart(20, "0")).join("");
 }
 
-async function* writeArchive(value: ValueToSave, root: string, crc: Crc32): AsyncGenerator<Uint8Array, void, undefined> {
-  const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+const small = (name: string, data: Uint8Array): ZipRecord => ({ name, bytes: data.byteLength, data });
+/** Its name, and its length: two halves of 20 digits. */
+const ID_RECORD = { name: ".data/serialization_id", bytes: 40 };
+
+/** Everything of an archive but its serialization id. */
+function recordsOf(value: ValueToSave): ZipRecord[] {
   const { bytes, storages } = torchPickle(value);
-  const small = (name: string, data: Uint8Array): ZipRecord => ({ name, bytes: data.byteLength, data });
-  const records = [
+  return [
     small("data.pkl", bytes),
     small(".format_version", utf8(FORMAT_VERSION)),
     small(".storage_alignment", utf8(STORAGE_ALIGNMENT)),
@@ -55,13 +59,17 @@ async function* writeArchive(value: ValueToSave, root: string, crc: Crc32): Asyn
     ...storages.map(({ dtype, elements, data }, key) => ({ name: `data/${key}`, bytes: (elements * dtypeBits(dtype)) / 8, data })),
     small("version", utf8(FILE_VERSION)),
   ];
+}
+
+async function* writeArchive(value: ValueToSave, root: string, crc: Crc32): AsyncGenerator<Uint8Array, void, undefined> {
+  const records = recordsOf(value);
   const zip = new ZipStream(crc);
   for (const record of records) yield* zip.add({ ...record, name: `${root}/${record.name}` });
   const id = serializationId(
     records.map(({ name }) => name),
     zip.checksums,
   );
-  yield* zip.add(small(`${root}/.data/serialization_id`, utf8(id)));
+  yield* zip.add(small(`${root}/${ID_RECORD.name}`, utf8(id)));
   yield* zip.end();
 }
 
@@ -101,4 +109,9 @@ export function encodeTorchFile(value: ValueToSave, options: TorchFileOptions = 
   const root = options.archiveName ?? "archive";
   if (!/^[ -.0-~]+$/.test(root)) throw new InternalError("an archive's name is ASCII without a slash");
   return joinSmall(writeArchive(value, root, options.crc32 ?? crc32));
+}
+
+/** Size of the file that {@link encodeTorchFile} makes, to the byte; no tensor's data are asked for. */
+export function torchFileBytes(value: ValueToSave, archiveName = "archive"): number {
+  return zipBytes([...recordsOf(value), ID_RECORD].map(({ name, bytes }) => ({ name: `${archiveName}/${name}`, bytes })));
 }

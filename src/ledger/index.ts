@@ -7,7 +7,7 @@ export { DEFAULT_GROUP, matchesTensor, matchGroups } from "./groups.ts";
 export { type ModuleNode, moduleTree } from "./module-tree.ts";
 export { diskKey } from "./names.ts";
 export { type LiveTensor, observeLedger } from "./observe.ts";
-export { type OptimizerOrder, type TrainerGroups, trainerParameterIndex } from "./optimizer-index.ts";
+export { hasWeightDecay, type OptimizerOrder, type TrainerGroups, trainerParameterIndex } from "./optimizer-index.ts";
 export { type PredictOptions, predictLedger } from "./predict.ts";
 export { adapterFromConfig, predictRun } from "./predict-run.ts";
 export { type AdapterFiles, readLedger, type StoredEntry } from "./read.ts";

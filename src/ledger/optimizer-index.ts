@@ -20,7 +20,12 @@ export interface OrderedGroup {
   readonly entries: readonly LedgerEntry[];
 }
 
-const decays = ({ name }: Pick<LedgerEntry, "name">): boolean => !NO_DECAY.some((pattern) => pattern.test(name.toLowerCase()));
+/** Whether the Trainer would put a parameter into its group with weight decay. */
+export function hasWeightDecay(name: string): boolean {
+  return !NO_DECAY.some((pattern) => pattern.test(name.toLowerCase()));
+}
+
+const decays = ({ name }: Pick<LedgerEntry, "name">): boolean => hasWeightDecay(name);
 const isEmbeddingCopy = ({ name }: LedgerEntry): boolean => name.endsWith("modules_to_save.default.weight");
 const isLoraEmbedding = ({ name }: LedgerEntry): boolean => name.includes(".lora_embedding_");
 const isLoraB = ({ name, shape }: LedgerEntry): boolean => name.includes("lora_B") || shape.length === 1;

@@ -1,9 +1,11 @@
 // runs: what of a run is kept, and where: layout, record, result, events, locks, lineage, the
 // store of many. Knows nothing of how a run is made.
+export { type ConfigDifference, compareRuns, type FactDifference, type LossRow, type RunComparison } from "./compare.ts";
 export { EventLog } from "./event-log.ts";
 export { fingerprintModel } from "./fingerprint.ts";
 export { differingFiles, type HashedFile, type HashedFiles, hashFile, hashWeights } from "./hashes.ts";
 export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES, setAsideLater } from "./layout.ts";
+export { type Lineage, type LineageLink, type LineageOptions, type LinkState, verifyLineage } from "./lineage.ts";
 export { machineEnvironment } from "./machine.ts";
 export { newestRun } from "./newest-run.ts";
 export { parentRecord } from "./parent.ts";
@@ -21,7 +23,11 @@ export {
   readRunRecord,
   writeRunRecord,
 } from "./record.ts";
-export { outputHashes, type RunResult, readRunResult, writeRunResult } from "./result.ts";
+export { judgeRepetition, type Repetition } from "./repetition.ts";
+export { type RunResult, readRunResult, writeRunResult } from "./result.ts";
 export { type LockHolder, RunLock } from "./run-lock.ts";
 export { requireSameBase } from "./same-base.ts";
+export { findRun, INDEX_FILE, listRuns } from "./store.ts";
+export { type LossChange, RUN_STATES, type RunState, type RunSummary } from "./summary.ts";
+export { type RunForest, type RunNode, runForest } from "./tree.ts";
 export { RECORD_SCHEMA_VERSION, upgradeRecord } from "./upgrade.ts";

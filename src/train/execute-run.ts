@@ -6,21 +6,23 @@ import { sweepTemporaries } from "../core/node/index.ts";
 import { BatchSource } from "../data/index.ts";
 import { CausalModel, EMBEDDING_KEY, loraPlans } from "../engine/index.ts";
 import { openAdapterFolder } from "../folders/index.ts";
+import type { LogEntry } from "../formats/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } from "../ledger/index.ts";
 import {
   type AdapterRecord,
-  configHash,
   EventLog,
   type ParentRecord,
   parentRecord,
   RUN_FILES,
+  type RunRecord,
   readRunRecord,
   requireSameBase,
+  setAsideLater,
   writeRunRecord,
   writeRunResult,
 } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
-import { readOptimizerState, readTrainerState, setAsideLater, type TrainerState } from "./checkpoint.ts";
+import { type CheckpointState, checkFiles, readLog, readOptimizerState, readState } from "./checkpoint/index.ts";
 import type { TrainingEvent } from "./events.ts";
 import { Keeper } from "./keeper.ts";
 import { Liveness } from "./liveness.ts";
@@ -28,7 +30,7 @@ import { type LiveRun, type LoopContext, type LoopOutcome, runLoop } from "./loo
 import { inputNotes } from "./notes.ts";
 import { frozenTensors, observeSession } from "./observe.ts";
 import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
-import { requireSameRun, requireSameTensors, runRecord } from "./record.ts";
+import { requireSameRun, requireSameTensors, runEnvironment, runRecord } from "./record.ts";
 import type { RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
 import { TrainingSession } from "./session.ts";
@@ -124,23 +126,41 @@ async function observe(session: TrainingSession, source: BatchSource): Promise<L
 interface Assembled {
   readonly run: LiveRun;
   readonly observed: Ledger;
-  readonly state: TrainerState | null;
+}
+
+/** Where a checkpoint left a run. */
+interface Before {
+  readonly checkpoint: string;
+  readonly state: CheckpointState;
+  readonly log: readonly LogEntry[];
+}
+
+/** The state of the checkpoint that is resumed from, once its files are known to be whole; null for a run that starts. */
+async function stateBefore(request: RunRequest): Promise<Before | null> {
+  if (request.kind !== "resume") return null;
+  const { checkpoint } = request;
+  const { state, files } = await readState(checkpoint);
+  await checkFiles(checkpoint, files);
+  return { checkpoint, state, log: await readLog(checkpoint) };
+}
+
+/** Puts the optimizer where the checkpoint left it. */
+async function takeUp({ checkpoint, state }: Before, record: RunRecord, prepared: Prepared, session: TrainingSession): Promise<void> {
+  requireSameRun(record, prepared, state.configHash);
+  await readOptimizerState(checkpoint, session.optimizer, state.optimizer.parameters);
+  session.optimizer.step = state.optimizer.step;
 }
 
 /** Model, optimizer and data of the run, at the position where it starts. */
-async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtime): Promise<Assembled> {
+async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtime, before: Before | null): Promise<Assembled> {
   const source = batchSource(prepared);
   const steps = countUpdates(source, prepared.config.training);
   const model = buildModel(prepared, runtime);
   model.weights.freeze(request.faults?.freeze ?? []);
   const session = buildSession(prepared, model, steps);
   const observed = await observe(session, source);
-  const state = request.kind === "resume" ? await readTrainerState(request.checkpoint) : null;
-  if (state !== null && request.kind === "resume") {
-    requireSameRun(await readRunRecord(request.run), prepared, state.config_hash);
-    await readOptimizerState(request.checkpoint, session.optimizer, state.optimizer_step);
-    source.position = state.data;
-  }
+  if (before !== null) await takeUp(before, await readRunRecord(request.run), prepared, session);
+  if (before !== null) source.position = before.state.data;
   const seenTokens = new Set<number>();
   const liveness = new Liveness({
     expected: new Set(prepared.ledger.entries.filter((entry) => entry.trainable).map(({ name }) => name)),
@@ -150,11 +170,10 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
     seenRows: (parameter) => (parameter.keys.includes(EMBEDDING_KEY) ? [...seenTokens].filter((id) => id !== model.spec.padTokenId) : null),
   });
   const keeper = new Keeper(
-    { id: request.id, folder: request.run, startedAt: request.startedAt },
+    { id: request.id, folder: request.run, startedAt: request.startedAt, environment: runEnvironment(prepared.config, runtime) },
     prepared,
     session,
     observed,
-    configHash(prepared.config),
   );
   const run = {
     prepared,
@@ -164,10 +183,11 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
     liveness,
     seenTokens,
     steps,
-    fromStep: state?.global_step ?? 0,
-    tokensBefore: state?.num_input_tokens_seen ?? 0,
+    fromStep: before?.state.step ?? 0,
+    before: before?.state ?? null,
+    logBefore: before?.log ?? [],
   };
-  return { run, observed, state };
+  return { run, observed };
 }
 
 /** What a run says of itself before anything is checked or written. */
@@ -224,9 +244,10 @@ function checkLedger(request: RunRequest, prepared: Prepared, observed: Ledger, 
 export async function executeRun(request: RunRequest, { emit, stopRequested }: RunContext): Promise<TrainingResult> {
   const began = performance.now();
   const runtime = await loadRuntime(); // first: a missing peer is to be told before gigabytes are read
+  const before = await stateBefore(request);
   const start = await startingAdapter(request);
   const prepared = await prepareFrom(request, start);
-  const assembled = await assemble(request, prepared, runtime);
+  const assembled = await assemble(request, prepared, runtime, before);
   const opening = openingEvents(request, assembled);
   try {
     for (const event of opening) emit(event);

@@ -1,15 +1,14 @@
-import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
-import { encodeFromF32 } from "../codecs/index.ts";
-import { fileError, writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "../core/node/index.ts";
+import { bf16ToF32, encodeFromF32, f32ToBf16 } from "../codecs/index.ts";
+import { writeFolderAtomic } from "../core/node/index.ts";
 import type { BatchPosition } from "../data/index.ts";
 import { openModelFolder } from "../folders/index.ts";
-import { encodeSafetensors } from "../formats/index.ts";
+import type { LogEntry } from "../formats/index.ts";
 import type { Ledger } from "../ledger/index.ts";
-import { ADAPTER_RECORD, type AdapterRecord, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";
-import { writeCheckpoint } from "./checkpoint.ts";
+import { ADAPTER_RECORD, type AdapterRecord, configHash, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";
+import { indexedGroups, type PlannedCheckpoint, type PlannedFile, trainerFiles, writePlannedFile } from "./checkpoint/index.ts";
 import type { Prepared } from "./prepare.ts";
-import { assertSavedLedger, assertSavedModel, saveAdapter } from "./saved-adapter.ts";
+import { adapterFiles, assertSavedLedger, assertSavedModel } from "./saved-adapter.ts";
 import type { TrainingSession } from "./session.ts";
 
 /** Files of a base that a trained model needs beside its weights. */
@@ -28,34 +27,42 @@ export interface Progress {
   readonly steps: number;
   readonly tokens: number;
   readonly position: BatchPosition;
+  /** The position as a number of epochs, with its fraction. */
+  readonly epoch: number;
   readonly livenessDone: boolean;
+  readonly log: readonly LogEntry[];
+  /** Held-out losses before the first update of the run, and the latest. */
+  readonly first: readonly EvaluationRecord[];
+  readonly last: readonly EvaluationRecord[];
+  readonly best: { readonly step: number; readonly value: number } | null;
 }
 
-/** Writes what a run leaves behind, and reads it back to compare its ledger with the live one. */
+/** The run whose states are kept. */
+export interface KeptRun {
+  readonly id: string;
+  readonly folder: string;
+  readonly startedAt: string;
+  /** What the bits of a result may depend on. */
+  readonly environment: Readonly<Record<string, string | number>>;
+}
+
+/** Says what a run leaves behind, file by file, and reads it back to compare its ledger with the live one. */
 export class Keeper {
-  readonly #run: { readonly id: string; readonly folder: string; readonly startedAt: string };
+  readonly #run: KeptRun;
   readonly #prepared: Prepared;
   readonly #session: TrainingSession;
   readonly #observed: Ledger;
-  readonly #configHash: string;
 
-  constructor(
-    run: { readonly id: string; readonly folder: string; readonly startedAt: string },
-    prepared: Prepared,
-    session: TrainingSession,
-    observed: Ledger,
-    configHash: string,
-  ) {
+  constructor(run: KeptRun, prepared: Prepared, session: TrainingSession, observed: Ledger) {
     this.#run = run;
     this.#prepared = prepared;
     this.#session = session;
     this.#observed = observed;
-    this.#configHash = configHash;
   }
 
-  #record(step: number, evaluations: readonly EvaluationRecord[]): AdapterRecord {
+  #record(step: number, evaluations: readonly EvaluationRecord[]): PlannedFile {
     const { base, config } = this.#prepared;
-    return {
+    const record: AdapterRecord = {
       schemaVersion: RECORD_SCHEMA_VERSION,
       run: this.#run.id,
       startedAt: this.#run.startedAt,
@@ -65,61 +72,101 @@ export class Keeper {
       trainable: this.#observed.entries.filter((entry) => entry.trainable),
       evaluations,
     };
+    return { name: ADAPTER_RECORD, text: `${JSON.stringify(record, null, 2)}\n` };
   }
 
-  /** @param masters true: fp32 as trained, for a checkpoint; false: the base's own dtype. */
-  async #writeModel(folder: string, masters: boolean): Promise<void> {
+  /** Whether the final weights are kept in fewer bits than the masters: a bf16 model that was trained in full. */
+  get roundsAtEnd(): boolean {
+    const { adapter, base } = this.#prepared;
+    return adapter === null && base.spec.torchDtype === "bfloat16";
+  }
+
+  /** Rounds the live weights to what {@link final} will write, so that they can be evaluated as they are saved. */
+  roundToSaved(): void {
+    if (this.roundsAtEnd) for (const { values } of this.#prepared.parameters) bf16ToF32(f32ToBf16(values), values);
+  }
+
+  /** @param dtype F32 as trained, for a checkpoint; or the base's own. */
+  async #modelFiles(dtype: "F32" | "BF16"): Promise<PlannedFile[]> {
     const { base, parameters } = this.#prepared;
-    const dtype = masters || base.spec.torchDtype !== "bfloat16" ? "F32" : "BF16";
-    const tensors = parameters.map(
-      ({ diskName, shape, values }) => ({ name: diskName, dtype, shape, chunks: () => [encodeFromF32(dtype, values)] }) as const,
-    );
-    await writeFileAtomic(join(folder, "model.safetensors"), encodeSafetensors(tensors, { format: "pt" }));
+    const tensors = parameters.map(({ diskName, shape, values }) => ({
+      name: diskName,
+      dtype,
+      shape,
+      chunks: () => [encodeFromF32(dtype, values)],
+    }));
     const model = await openModelFolder(base.folder);
     try {
-      for (const name of await model.folder.list()) {
-        if (!COMPANIONS.includes(name)) continue;
-        await copyFile(join(base.folder, name), join(folder, name)).catch((error: unknown) => {
-          throw fileError(error, join(base.folder, name));
-        });
-      }
+      const companions = (await model.folder.list()).filter((name) => COMPANIONS.includes(name));
+      return [{ name: "model.safetensors", tensors }, ...companions.map((name) => ({ name, copyOf: join(base.folder, name) }))];
     } finally {
       await model.folder.close();
     }
   }
 
-  async #writeWeights(folder: string, step: number, evaluations: readonly EvaluationRecord[], masters: boolean): Promise<void> {
-    const { adapter, parameters, base } = this.#prepared;
-    if (adapter === null) {
-      await this.#writeModel(folder, masters);
-      await assertSavedModel(folder, this.#observed);
-      return;
-    }
-    await saveAdapter(folder, { ...adapter, parameters });
-    await writeTextAtomic(join(folder, ADAPTER_RECORD), `${JSON.stringify(this.#record(step, evaluations), null, 2)}\n`);
-    await assertSavedLedger(folder, this.#observed, base.spec);
+  async #weights(step: number, evaluations: readonly EvaluationRecord[], dtype: "F32" | "BF16"): Promise<PlannedFile[]> {
+    const { adapter, parameters } = this.#prepared;
+    if (adapter === null) return this.#modelFiles(dtype);
+    return [...adapterFiles({ ...adapter, parameters }), this.#record(step, evaluations)];
   }
 
-  /** Writes `checkpoint-<step>` whole or not at all; returns its path. */
-  checkpoint(progress: Progress, evaluations: readonly EvaluationRecord[]): Promise<string> {
+  #verify(folder: string): Promise<void> {
+    const { adapter, base } = this.#prepared;
+    return adapter === null ? assertSavedModel(folder, this.#observed) : assertSavedLedger(folder, this.#observed, base.spec);
+  }
+
+  /** About what a checkpoint takes: masters and optimizer state. */
+  get checkpointBytes(): number {
+    const { slots } = this.#session.optimizer;
+    const masters = this.#prepared.parameters.reduce((sum, { values }) => sum + values.byteLength, 0);
+    return slots.reduce((sum, { state }) => sum + Object.values(state).reduce((bytes, part) => bytes + part.byteLength, 0), masters);
+  }
+
+  /** The checkpoint of where the run stands. */
+  async checkpoint(progress: Progress): Promise<PlannedCheckpoint> {
+    const { config } = this.#prepared;
     const { optimizer } = this.#session;
-    const state = {
-      global_step: progress.step,
-      max_steps: progress.steps,
-      data: progress.position,
-      optimizer_step: optimizer.step,
-      num_input_tokens_seen: progress.tokens,
-      liveness_done: progress.livenessDone,
-      config_hash: this.#configHash,
+    const { step, steps, position, tokens, livenessDone, first, last, best } = progress;
+    // Only what was measured on the weights as they are saved.
+    const measured = last.filter((record) => record.step === step);
+    const trainer = trainerFiles(this.#session, {
+      ...progress,
+      epochs: Math.max(1, Math.ceil((progress.epoch / Math.max(1, step)) * steps)),
+      batchSize: config.training.batchSize,
+      evaluateEvery: config.evaluation.everySteps,
+      saveEvery: config.checkpoints.everySteps,
+      seed: config.training.seed,
+    });
+    const parameters = indexedGroups(this.#session).flatMap(({ slots }) => slots.map(({ parameter }) => parameter.name));
+    return {
+      run: this.#run.folder,
+      state: {
+        step,
+        steps,
+        data: position,
+        optimizer: { name: optimizer.name, step: optimizer.step, parameters },
+        tokens,
+        livenessDone,
+        evaluations: { first, last },
+        best,
+        configHash: configHash(config),
+        config,
+        environment: this.#run.environment,
+      },
+      files: [...(await this.#weights(step, measured, "F32")), ...trainer],
+      verify: (folder) => this.#verify(folder),
+      retention: { keepLast: config.checkpoints.keepLast, best: config.checkpoints.keepBest ? (best?.step ?? null) : null },
     };
-    const writeWeights = (folder: string): Promise<void> => this.#writeWeights(folder, progress.step, evaluations, true);
-    return writeCheckpoint(this.#run.folder, { state, optimizer, writeWeights }, this.#prepared.config.checkpoints.keepLast);
   }
 
   /** Writes the final adapter (or model) of the run; returns its path. */
   async final(step: number, evaluations: readonly EvaluationRecord[]): Promise<string> {
     const folder = join(this.#run.folder, this.#prepared.adapter === null ? RUN_FILES.model : RUN_FILES.adapter);
-    await writeFolderAtomic(folder, (temporary) => this.#writeWeights(temporary, step, evaluations, false));
+    const files = await this.#weights(step, evaluations, this.roundsAtEnd ? "BF16" : "F32");
+    await writeFolderAtomic(folder, async (temporary) => {
+      for (const file of files) await writePlannedFile(temporary, file);
+      await this.#verify(temporary);
+    });
     return folder;
   }
 }

@@ -1,8 +1,10 @@
 import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import type { BatchSource, MicroBatch } from "../data/index.ts";
 import type { Parameter } from "../engine/index.ts";
+import type { LogEntry } from "../formats/index.ts";
 import { completeText } from "../generate/index.ts";
-import type { EvaluationRecord } from "../runs/index.ts";
+import { checkpointFolder, type EvaluationRecord } from "../runs/index.ts";
+import { CheckpointSaver, type CheckpointState } from "./checkpoint/index.ts";
 import { evaluateDataset } from "./evaluate.ts";
 import type { TrainingEvent } from "./events.ts";
 import type { Keeper, Progress } from "./keeper.ts";
@@ -23,7 +25,10 @@ export interface LiveRun {
   /** Updates of the whole run, and those done before this process. */
   readonly steps: number;
   readonly fromStep: number;
-  readonly tokensBefore: number;
+  /** What the process before this one came to; null for a run that starts. */
+  readonly before: CheckpointState | null;
+  /** Its log, to be gone on with. */
+  readonly logBefore: readonly LogEntry[];
 }
 
 /** How the loop talks to the outside. */
@@ -54,17 +59,48 @@ class Loop {
   readonly run: LiveRun;
   readonly context: LoopContext;
   readonly began = performance.now();
+  readonly saver: CheckpointSaver;
+  readonly log: LogEntry[];
+  /** Held-out losses before the run's first update, and the latest. */
+  first: readonly EvaluationRecord[];
+  last: readonly EvaluationRecord[];
+  best: Progress["best"];
   tokens: number;
   loss: number | null = null;
 
   constructor(run: LiveRun, context: LoopContext) {
+    const { before } = run;
     this.run = run;
     this.context = context;
-    this.tokens = run.tokensBefore;
+    this.saver = new CheckpointSaver(({ step, path }) => context.report({ type: "checkpoint", step, path }));
+    this.log = [...run.logBefore];
+    this.first = before?.evaluations.first ?? [];
+    this.last = before?.evaluations.last ?? [];
+    this.best = before?.best ?? null;
+    this.tokens = before?.tokens ?? 0;
+  }
+
+  /** Where the data stand, as a number of epochs. */
+  get epoch(): number {
+    const { source } = this.run;
+    return source.position.epoch + source.position.index / source.batchCount(source.position.epoch);
   }
 
   progress(step: number): Progress {
-    return { step, steps: this.run.steps, tokens: this.tokens, position: this.run.source.position, livenessDone: this.run.liveness.done };
+    const { source, steps, liveness } = this.run;
+    const { tokens, log, first, last, best, epoch } = this;
+    return { step, steps, tokens, position: source.position, epoch, livenessDone: liveness.done, log, first, last, best };
+  }
+
+  /** Evaluates, and remembers what came of it. */
+  async measure(step: number): Promise<void> {
+    this.last = await this.evaluate(step);
+    // The Trainer's names: `eval_loss` of one set, `eval_<name>_loss` of several.
+    const name = (dataset: string): string => (this.last.length === 1 ? "eval_loss" : `eval_${dataset}_loss`);
+    for (const { dataset, loss } of this.last) this.log.push({ step, epoch: this.epoch, [name(dataset)]: loss });
+    if (step === 0) this.first = this.last;
+    const [watched] = this.last;
+    if (watched !== undefined && (this.best === null || watched.loss < this.best.value)) this.best = { step, value: watched.loss };
   }
 
   async evaluate(step: number): Promise<EvaluationRecord[]> {
@@ -125,7 +161,8 @@ class Loop {
   async keepLastGood(step: number, error: HeirloomError): Promise<HeirloomError> {
     const [problem] = error.problems;
     if (!this.run.session.model.weights.trained.every(({ values }) => allFinite(values))) return error;
-    const checkpoint = await this.checkpoint(step, []);
+    const checkpoint = await this.keep(step);
+    await this.saver.settle();
     const hint = `heirloom continue ${checkpoint} with a lower training.learningRate or a longer warm-up`;
     return HeirloomError.of([{ ...problem, hint, details: { ...problem.details, checkpoint } }]);
   }
@@ -144,6 +181,8 @@ class Loop {
     const { steps, fromStep } = this.run;
     const elapsedSeconds = (performance.now() - this.began) / 1000;
     const { loss, gradNorm, learningRates, tokens } = outcome;
+    // The Trainer logs the rate of its first group.
+    this.log.push({ step, epoch: this.epoch, loss, grad_norm: gradNorm, learning_rate: [...learningRates.values()][0] ?? 0 });
     return this.context.report({
       type: "step",
       step,
@@ -159,12 +198,35 @@ class Loop {
     });
   }
 
-  async checkpoint(step: number, evaluations: readonly EvaluationRecord[]): Promise<string> {
-    // Only what was measured on the weights as they are saved.
-    const measured = evaluations.filter((record) => record.step === step);
-    const path = await this.run.keeper.checkpoint(this.progress(step), measured);
-    await this.context.report({ type: "checkpoint", step, path });
-    return path;
+  /** Before the first update. A run that is resumed has been measured there: this time it only shows that it is still what it was. */
+  async open(): Promise<void> {
+    if (this.run.before === null) await this.measure(0);
+    else await this.evaluate(this.run.fromStep);
+    await this.sample();
+  }
+
+  /** After the last: its checkpoint has the masters, its evaluation is that of the weights as they are saved. */
+  async close(): Promise<void> {
+    const { keeper, steps, fromStep } = this.run;
+    const isNew = steps > fromStep;
+    if (keeper.roundsAtEnd) {
+      if (isNew) await this.keep(steps);
+      await this.saver.settle();
+      keeper.roundToSaved();
+      await this.measure(steps);
+    } else if (isNew) {
+      await this.measure(steps);
+      await this.keep(steps);
+    }
+    await this.saver.settle();
+    await this.sample();
+  }
+
+  /** Starts keeping a checkpoint; the event tells when it is on disk. Returns its path. */
+  async keep(step: number): Promise<string> {
+    const planned = await this.run.keeper.checkpoint(this.progress(step));
+    await this.saver.save(planned, this.run.keeper.checkpointBytes);
+    return checkpointFolder(planned.run, step);
   }
 }
 
@@ -186,22 +248,24 @@ function interrupted(step: number, steps: number, path: string): HeirloomError {
 export async function runLoop(run: LiveRun, context: LoopContext): Promise<LoopOutcome> {
   const { evaluation, checkpoints } = run.prepared.config;
   const loop = new Loop(run, context);
-  const first = await loop.evaluate(run.fromStep);
-  await loop.sample();
-  let last = first;
+  await loop.open();
   for (let step = run.fromStep + 1; step <= run.steps; step++) {
     const started = performance.now();
     const outcome = await loop.update(step);
     await loop.proveLiveness(step, outcome.learningRates);
     await loop.reportStep(step, outcome, (performance.now() - started) / 1000);
-    const isLast = step === run.steps;
-    if (isDue(step, evaluation.everySteps) || isLast) last = await loop.evaluate(step);
-    const stopping = context.stopRequested() && !isLast;
-    if (isDue(step, checkpoints.everySteps) || isLast || stopping) {
-      const path = await loop.checkpoint(step, last);
-      if (stopping) throw interrupted(step, run.steps, path);
+    loop.saver.check();
+    if (step === run.steps) break;
+    if (isDue(step, evaluation.everySteps)) await loop.measure(step);
+    const stopping = context.stopRequested();
+    if (isDue(step, checkpoints.everySteps) || stopping) {
+      const path = await loop.keep(step);
+      if (!stopping) continue;
+      await loop.saver.settle();
+      throw interrupted(step, run.steps, path);
     }
   }
-  await loop.sample();
-  return { loss: loop.loss, tokens: loop.tokens, first, last };
+  await loop.close();
+  const { loss, tokens, first, last } = loop;
+  return { loss, tokens, first, last };
 }

@@ -85,7 +85,11 @@ async function makeParameters(
   };
   const parameters = await newAdapterParameters({ ...options, spec: wanted, resolved });
   if (saved !== null) {
-    const before = await readAdapterParameters(saved.tensors, { ...options, spec: saved.spec, resolved: resolveForEngine(spec, saved.spec) });
+    const before = await readAdapterParameters(saved.tensors, {
+      ...options,
+      spec: saved.spec,
+      resolved: resolveForEngine(spec, saved.spec),
+    });
     takeOverValues(before, parameters);
   }
   return { adapter: { spec: storedAdapter(spec, wanted), resolved }, parameters };

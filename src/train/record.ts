@@ -1,4 +1,5 @@
 import type { Runtime } from "../compute/index.ts";
+import type { RunConfig } from "../config/index.ts";
 import { ProblemList } from "../core/index.ts";
 import { sha256 } from "../core/node/index.ts";
 import type { Dataset } from "../data/index.ts";
@@ -39,6 +40,18 @@ async function templateHash({ config, tokenizer }: Prepared): Promise<string> {
   return tokenizer.chatTemplate === null ? "none" : sha256(tokenizer.chatTemplate);
 }
 
+/** What the last bits of a run's results may depend on. */
+export function runEnvironment(config: RunConfig, runtime: Runtime): Readonly<Record<string, string | number>> {
+  const machine = machineEnvironment();
+  return {
+    heirloom: VERSION,
+    onnxruntime: runtime.version,
+    outputCopy: runtime.outputCopy,
+    ...machine,
+    threads: config.engine.threads ?? machine.cores,
+  };
+}
+
 /** run.json of a run that is about to start. */
 export async function runRecord(
   request: RunRequest,
@@ -49,7 +62,6 @@ export async function runRecord(
 ): Promise<RunRecord> {
   const { base, config, tokenizerHash } = prepared;
   const counts = ledgerCounts(ledger);
-  const machine = machineEnvironment();
   return {
     schemaVersion: RECORD_SCHEMA_VERSION,
     id: request.id,
@@ -64,13 +76,7 @@ export async function runRecord(
     data: await dataRecords(prepared),
     ledger: { banner: peftBanner(counts), counts, entries: ledger.entries },
     assumptions: request.assumptions,
-    environment: {
-      heirloom: VERSION,
-      onnxruntime: runtime.version,
-      outputCopy: runtime.outputCopy,
-      ...machine,
-      threads: config.engine.threads ?? machine.cores,
-    },
+    environment: runEnvironment(config, runtime),
     parent,
     changed: request.kind === "continue" ? request.changed : null,
     repeats: request.repeats ?? null,
@@ -104,7 +110,10 @@ export function requireSameRun(record: RunRecord, prepared: Prepared, recordedHa
       problems.add(
         "RESUME_CHANGED",
         `expected the ${what} of the record (${expected.slice(0, 12)}…), found another (${found.slice(0, 12)}…)`,
-        { where: what, hint: "put the original back, or start a new run with `heirloom continue`" },
+        {
+          where: what,
+          hint: "put the original back, or continue from the checkpoint as a new run: heirloom continue RUN/checkpoint-N -c more.yaml",
+        },
       );
   };
   check("configuration", recordedHash, configHash(prepared.config));

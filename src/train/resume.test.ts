@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { withValues } from "../engine/fixtures/tiny-model.ts";
 import { listCheckpoints } from "../runs/index.ts";
-import { editJson, rewriteTensors } from "./fixtures/adapter-files.ts";
+import { editJson } from "./fixtures/adapter-files.ts";
 import { failure, interrupt, problemList, stopAfter, TinyWorkshop, tinyRows } from "./fixtures/tiny-run.ts";
 
 let workshop: TinyWorkshop;
@@ -85,35 +85,37 @@ describe("a resumed run", () => {
     expect(await failure(workshop.resume(run))).toMatchObject({ code: "RECORD_INVALID", exitCode: 11 });
   });
 
-  test("is refused for a checkpoint whose state or optimizer state is not whole, the tensors named", async () => {
+  test("is refused for a checkpoint whose state is not whole", async () => {
     const { checkpoint } = await interrupt(workshop, {}, 1);
-    const state = readFileSync(join(checkpoint, "trainer_state.json"), "utf8");
-    for (const damage of [
-      "{}",
-      JSON.stringify({ ...JSON.parse(state), global_step: "1" }),
-      JSON.stringify({ ...JSON.parse(state), data: { epoch: 0 } }),
-    ]) {
-      writeFileSync(join(checkpoint, "trainer_state.json"), damage);
+    const path = join(checkpoint, "heirloom_state.json");
+    const state = JSON.parse(readFileSync(path, "utf8")) as { optimizer: { parameters: string[] } };
+    for (const damage of [{}, { ...state, step: "1" }, { ...state, data: { epoch: 0 } }, { ...state, data: { epoch: 0, index: 99 } }]) {
+      writeFileSync(path, JSON.stringify(damage));
       expect(await failure(workshop.resume(checkpoint))).toMatchObject({ code: "CHECKPOINT_INVALID", exitCode: 40 });
     }
-    writeFileSync(join(checkpoint, "trainer_state.json"), JSON.stringify({ ...JSON.parse(state), data: { epoch: 0, index: 99 } }));
-    expect(await failure(workshop.resume(checkpoint))).toMatchObject({ code: "CHECKPOINT_INVALID" });
-    writeFileSync(join(checkpoint, "trainer_state.json"), state);
-    await rewriteTensors(join(checkpoint, "optimizer.safetensors"), (tensors) =>
-      tensors.map((tensor) =>
-        tensor.name.endsWith("lm_head.modules_to_save.default.weight") ? { ...tensor, name: `${tensor.name}.gone` } : tensor,
-      ),
-    );
+    const parameters = state.optimizer.parameters.map((name) => (name.includes("lm_head") ? "gone" : name));
+    writeFileSync(path, JSON.stringify({ ...state, optimizer: { ...state.optimizer, parameters } }));
     const error = await failure(workshop.resume(checkpoint));
-    expect(error.problems.map(({ code }) => code)).toEqual(new Array(4).fill("CHECKPOINT_INVALID"));
-    expect(error.message).toContain("exp_avg_sq.base_model.model.lm_head.modules_to_save.default.weight");
+    // Two moments that are missing, and a parameter that nothing is trained by.
+    expect(error.problems.map(({ code }) => code)).toEqual(new Array(3).fill("CHECKPOINT_INVALID"));
+    expect(error.message).toContain("base_model.model.lm_head.modules_to_save.default.weight");
+    rmSync(path);
+    expect(await failure(workshop.resume(checkpoint))).toMatchObject({ code: "CHECKPOINT_INVALID", exitCode: 40 });
   });
 
-  test("is refused for an adapter whose tensors are truncated", async () => {
+  test("is refused for files that are missing, cut short or changed since, all at once, before anything is loaded", async () => {
     const { checkpoint } = await interrupt(workshop, {}, 1);
-    const path = join(checkpoint, "adapter_model.safetensors");
-    writeFileSync(path, readFileSync(path).subarray(0, 5000));
-    expect(await failure(workshop.resume(checkpoint))).toMatchObject({ code: "SAFETENSORS_TRUNCATED", exitCode: 11 });
+    const weights = join(checkpoint, "adapter_model.safetensors");
+    writeFileSync(weights, readFileSync(weights).subarray(0, 5000));
+    rmSync(join(checkpoint, "optimizer.pt"));
+    const scheduler = readFileSync(join(checkpoint, "scheduler.pt"));
+    scheduler[100] = (scheduler[100] as number) ^ 1;
+    writeFileSync(join(checkpoint, "scheduler.pt"), scheduler);
+    const error = await failure(workshop.resume(checkpoint));
+    expect(problemList(error)).toEqual(
+      ["adapter_model.safetensors", "optimizer.pt", "scheduler.pt"].map((name) => `CHECKPOINT_INVALID ${join(checkpoint, name)}`),
+    );
+    expect(error.hint).toContain("earlier checkpoint");
   });
 });
 

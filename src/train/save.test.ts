@@ -4,11 +4,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { breakDisk } from "../core/fixtures/faulty-disk.ts";
 import { openAdapterFolder } from "../folders/index.ts";
 import type { Ledger } from "../ledger/index.ts";
-import { configHash, EventLog } from "../runs/index.ts";
+import { EventLog } from "../runs/index.ts";
+import { writeCheckpoint } from "./checkpoint/write.ts";
 import { rewriteTensors } from "./fixtures/adapter-files.ts";
 import { openSession } from "./fixtures/live-session.ts";
 import { failure, losses, TinyWorkshop } from "./fixtures/tiny-run.ts";
-import { Keeper } from "./keeper.ts";
+import { Keeper, type Progress } from "./keeper.ts";
 import { observeSession } from "./observe.ts";
 import { assertSavedLedger, assertSavedModel } from "./saved-adapter.ts";
 
@@ -33,17 +34,27 @@ async function keeper(
   const run = workshop.path(`kept-${Math.random()}`);
   return {
     keeper: new Keeper(
-      { id: "id", folder: run, startedAt: "2026-01-01T00:00:00.000Z" },
+      { id: "id", folder: run, startedAt: "2026-01-01T00:00:00.000Z", environment: {} },
       prepared,
       session,
       change(ledger),
-      configHash(config),
     ),
     run,
     ledger,
   };
 }
-const PROGRESS = { step: 1, steps: 2, tokens: 3, position: { epoch: 0, index: 1 }, livenessDone: true };
+const PROGRESS: Progress = {
+  step: 1,
+  steps: 2,
+  tokens: 3,
+  position: { epoch: 0, index: 1 },
+  epoch: 0.5,
+  livenessDone: true,
+  log: [],
+  first: [],
+  last: [],
+  best: null,
+};
 const withExtra = (ledger: Ledger): Ledger => ({
   ...ledger,
   entries: [
@@ -61,7 +72,7 @@ describe("what is saved", () => {
     ["a model", FULL],
   ])("is read back; %s that lacks a live tensor is refused and not left behind", async (_what, values) => {
     const { keeper: kept, run } = await keeper(values, withExtra);
-    for (const save of [() => kept.checkpoint(PROGRESS, []), () => kept.final(1, [])]) {
+    for (const save of [async () => writeCheckpoint(await kept.checkpoint(PROGRESS)), () => kept.final(1, [])]) {
       const error = await failure(save());
       expect(error).toMatchObject({ code: "LEDGER_MISMATCH", exitCode: 12 });
       expect(error.message).toContain("ghost");
@@ -118,7 +129,7 @@ describe("a disk that fills up", () => {
   test.each([
     ["the weights", /adapter_model/],
     ["the optimizer state", /optimizer/],
-    ["the state", /trainer_state/],
+    ["the state", /heirloom_state/],
   ])("while %s of a checkpoint are written leaves the checkpoint before it whole, and nothing half-written", async (_what, path) => {
     let run = "";
     const error = await failure(
@@ -127,7 +138,7 @@ describe("a disk that fills up", () => {
         {
           onEvent(event) {
             if (event.type === "started") run = event.run ?? "";
-            if (event.type === "step" && event.step === 3) breakDisk({ path });
+            if (event.type === "checkpoint" && event.step === 2) breakDisk({ path });
           },
         },
       ),

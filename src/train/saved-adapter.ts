@@ -2,19 +2,13 @@ import { join } from "node:path";
 import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter } from "../adapter/index.ts";
 import { encodeFromF32 } from "../codecs/index.ts";
 import { InternalError, readText } from "../core/index.ts";
-import { openFile, writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
+import { openFile } from "../core/node/index.ts";
 import { type Parameter, storedLayout } from "../engine/index.ts";
 import { openModelFolder } from "../folders/index.ts";
-import {
-  encodeSafetensors,
-  openSafetensors,
-  parsePeftConfig,
-  serializePeftConfig,
-  type TensorFile,
-  type TensorToWrite,
-} from "../formats/index.ts";
+import { openSafetensors, parsePeftConfig, serializePeftConfig, type TensorFile, type TensorToWrite } from "../formats/index.ts";
 import { assertSameLedger, type Ledger, observeLedger, readLedger } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
+import type { PlannedFile } from "./checkpoint/index.ts";
 
 /** PEFT's file names. */
 const ADAPTER_FILES = { config: "adapter_config.json", weights: "adapter_model.safetensors" } as const;
@@ -40,10 +34,12 @@ function tensorsToWrite({ resolved, parameters }: AdapterToSave): TensorToWrite[
   });
 }
 
-/** Writes an adapter so that PEFT loads it as it is. */
-export async function saveAdapter(folder: string, adapter: AdapterToSave): Promise<void> {
-  await writeFileAtomic(join(folder, ADAPTER_FILES.weights), encodeSafetensors(tensorsToWrite(adapter), { format: "pt" }));
-  await writeTextAtomic(join(folder, ADAPTER_FILES.config), serializePeftConfig(peftFromAdapter(adapter.spec)));
+/** The files of an adapter, as PEFT loads them. */
+export function adapterFiles(adapter: AdapterToSave): PlannedFile[] {
+  return [
+    { name: ADAPTER_FILES.weights, tensors: tensorsToWrite(adapter) },
+    { name: ADAPTER_FILES.config, text: serializePeftConfig(peftFromAdapter(adapter.spec)) },
+  ];
 }
 
 function trainableOf(ledger: Ledger): Ledger {

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { absolutePaths, type RunConfig } from "../config/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { runJob } from "../core/node/index.ts";
-import { checkpointStep, listCheckpoints, RunLock, readRunRecord } from "../runs/index.ts";
+import { checkpointStep, listCheckpoints, newestRun, RunLock, readRunRecord } from "../runs/index.ts";
 import type { ContinueRequest, TrainingOptions, TrainingResult } from "./api.ts";
 import { resolveContinuation } from "./continue.ts";
 import type { Faults, RunRequest } from "./run-request.ts";
@@ -80,10 +80,12 @@ async function locateCheckpoint(path: string): Promise<{ run: string; checkpoint
   if (checkpointStep(path) !== null) return { run: dirname(path), checkpoint: path };
   const last = (await listCheckpoints(path)).at(-1);
   if (last === undefined) {
-    throw new HeirloomError("CHECKPOINT_INVALID", "expected a run with at least one checkpoint, found none", {
-      where: path,
-      hint: "start the run again with `heirloom train`",
-    });
+    const newest = await newestRun(path);
+    throw new HeirloomError(
+      "CHECKPOINT_INVALID",
+      `expected a run with at least one checkpoint, found ${newest === null ? "none" : "a folder of runs"}`,
+      { where: path, hint: newest === null ? "start the run again with `heirloom train`" : `the newest in it: heirloom resume ${newest}` },
+    );
   }
   return { run: path, checkpoint: last.path };
 }

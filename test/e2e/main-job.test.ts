@@ -60,7 +60,15 @@ describe.skipIf(!isBuilt)("the main job on a tiny model", () => {
     const events = readFileSync(`${trained.run}/events.jsonl`, "utf8").trimEnd().split("\n");
     const types = new Set(events.map((line) => (JSON.parse(line) as { type: string }).type));
     expect([...types].sort()).toEqual(["checkpoint", "evaluation", "finished", "ledger", "liveness", "started", "step"]);
-    for (const file of ["adapter_model.safetensors", "adapter_config.json", "trainer_state.json", "optimizer.safetensors"])
+    for (const file of [
+      "adapter_model.safetensors",
+      "adapter_config.json",
+      "trainer_state.json",
+      "optimizer.pt",
+      "scheduler.pt",
+      "rng_state.pth",
+      "heirloom_state.json",
+    ])
       expect(existsSync(`${trained.run}/checkpoint-4/${file}`)).toBe(true);
   });
 

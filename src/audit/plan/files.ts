@@ -1,6 +1,15 @@
 import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter, storedAdapter } from "../../adapter/index.ts";
-import { planSafetensors, type SafetensorsDtype, serializePeftConfig, type TensorPlan } from "../../formats/index.ts";
-import type { Ledger } from "../../ledger/index.ts";
+import {
+  type AdamWParameterState,
+  adamWStateDict,
+  planSafetensors,
+  type SafetensorsDtype,
+  serializePeftConfig,
+  type TensorPlan,
+  torchFileBytes,
+  torchTensor,
+} from "../../formats/index.ts";
+import { DEFAULT_GROUP, hasWeightDecay, type Ledger, type LedgerEntry } from "../../ledger/index.ts";
 import type { ModelSpec } from "../../model/index.ts";
 
 /** A file that the run will write. */
@@ -37,12 +46,26 @@ function adapterFiles(
   ];
 }
 
-function optimizerFile(ledger: Ledger): PlannedFile {
+/** The groups as the file has them: each learning-rate group, or the Trainer's two where there is only one. */
+function optimizerGroups(trained: readonly LedgerEntry[], names: readonly string[]): (readonly LedgerEntry[])[] {
+  if (names.length > 1) return names.map((group) => trained.filter((entry) => (entry.group ?? DEFAULT_GROUP) === group));
+  return [trained.filter(({ name }) => hasWeightDecay(name)), trained.filter(({ name }) => !hasWeightDecay(name))];
+}
+
+function optimizerFile(ledger: Ledger, groupNames: readonly string[]): PlannedFile {
   const trained = ledger.entries.filter(({ trainable }) => trainable);
-  const tensors = trained.flatMap(({ name, shape }) =>
-    ["exp_avg", "exp_avg_sq"].map((kind) => ({ name: `${kind}.${name}`, dtype: "F32" as const, shape })),
-  );
-  return planned("checkpoint-N/optimizer.safetensors", tensors);
+  // Only sizes count here: what the numbers are is not known yet.
+  const tensor = (shape: readonly number[]) => torchTensor("F32", shape, () => []);
+  const parameters = new Map<number, AdamWParameterState>();
+  const groups = optimizerGroups(trained, groupNames).map((entries) => {
+    const params = entries.map(({ shape }) => {
+      parameters.set(parameters.size, { step: tensor([]), expAvg: tensor(shape), expAvgSq: tensor(shape) });
+      return parameters.size - 1;
+    });
+    return { lr: 0, initialLr: 0, betas: [0, 0] as const, eps: 0, weightDecay: 0, params };
+  });
+  const tensorBytes = trained.reduce((sum, { parameters: count }) => sum + 8 * count + 4, 0);
+  return { file: "checkpoint-N/optimizer.pt", bytes: torchFileBytes(adamWStateDict(parameters, groups), "optimizer"), tensorBytes };
 }
 
 function modelFile(folder: string, ledger: Ledger, dtype: SafetensorsDtype): PlannedFile {
@@ -61,16 +84,17 @@ export function plannedFiles(
   ledger: Ledger,
   adapter: { readonly spec: AdapterSpec; readonly resolved: ResolvedAdapter } | null,
   bf16Copies: boolean,
+  groupNames: readonly string[],
 ): PlannedFile[] {
   if (adapter === null) {
     // The final model has the base's own dtype; a checkpoint keeps the fp32 masters.
     const final = spec.torchDtype === "bfloat16" ? "BF16" : "F32";
-    return [modelFile("model", ledger, final), modelFile("checkpoint-N", ledger, "F32"), optimizerFile(ledger)];
+    return [modelFile("model", ledger, final), modelFile("checkpoint-N", ledger, "F32"), optimizerFile(ledger, groupNames)];
   }
   const copies = bf16Copies ? "BF16" : "F32";
   return [
     ...adapterFiles("adapter", spec, adapter.spec, adapter.resolved, copies),
     ...adapterFiles("checkpoint-N", spec, adapter.spec, adapter.resolved, copies),
-    optimizerFile(ledger),
+    optimizerFile(ledger, groupNames),
   ];
 }

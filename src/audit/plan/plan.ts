@@ -128,7 +128,13 @@ async function planFromSpec(config: RunConfig, spec: ModelSpec, knowledge: Confi
     banner: peftBanner(counts),
     groups,
     tensors: made.ledger.entries.map(({ state: _present, ...entry }) => entry),
-    files: plannedFiles(spec, made.ledger, made.adapter, made.memory.bf16Copies),
+    files: plannedFiles(
+      spec,
+      made.ledger,
+      made.adapter,
+      made.memory.bf16Copies,
+      groups.map(({ name }) => name),
+    ),
     memory: {
       parts,
       totalBytes,

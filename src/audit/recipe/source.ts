@@ -57,11 +57,9 @@ function quantizationOf(record: AdapterRecord | null, base: string): Pick<Recipe
 }
 
 /** Why a checkpoint's optimizer cannot be gone on with by a Trainer; null if it can. */
-function resumeFault(inspected: InspectResult, record: AdapterRecord | null): string | null {
+function resumeFault(inspected: InspectResult): string | null {
   const { checkpoint } = inspected;
   if (checkpoint === null) return null;
-  if (record !== null && checkpoint.optimizer === null)
-    return "it is heirloom's own checkpoint: `heirloom resume` goes on exactly; other tools can take its weights only";
   if (checkpoint.optimizer === null) return "it has no optimizer.pt that could be read, so its weights only are gone on with";
   if (checkpoint.optimizer.order === null)
     return "its optimizer's indices could not be matched with names, so its weights only are gone on with";
@@ -105,7 +103,7 @@ export async function readRecipeSource(path: string, base: string | undefined, b
     const record = await readAdapterRecord(opened.folder);
     const tensors = guardedTensors(inspected, config);
     if (tensors.length === 0) throw new HeirloomError("RECIPE_INCOMPLETE", "no tensor of the adapter is trained", { where: path });
-    const fault = resumeFault(inspected, record);
+    const fault = resumeFault(inspected);
     const { checkpoint } = inspected;
     const name = baseOf(base, record, config, path);
     return {

@@ -17,4 +17,4 @@ export const OPTIMIZERS = {
   adamw: (targets, settings) => new AdamW(targets, settings),
 } as const satisfies Record<string, OptimizerFactory>;
 
-export type { Optimizer } from "./types.ts";
+export type { Optimizer, OptimizerSlot } from "./types.ts";

@@ -1,0 +1,52 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFolderAtomic, writeTextAtomic } from "../../core/node/index.ts";
+import { checkpointFolder, listCheckpoints } from "../../runs/index.ts";
+import { detached, type FileChecksum, type PlannedFile, writePlannedFile } from "./files.ts";
+import { type CheckpointState, STATE_FILE, serializeState } from "./state.ts";
+
+/** Which checkpoints stay. */
+export interface Retention {
+  /** Null keeps all. */
+  readonly keepLast: number | null;
+  /** Step of the best evaluation, whose checkpoint stays whatever its age; null if none is to stay for that. */
+  readonly best: number | null;
+}
+
+/** A checkpoint that is to be written. */
+export interface PlannedCheckpoint {
+  readonly run: string;
+  readonly state: CheckpointState;
+  readonly files: readonly PlannedFile[];
+  /** Reads the folder back before it gets its name; throws if it is not what is trained. */
+  readonly verify: (folder: string) => Promise<void>;
+  readonly retention: Retention;
+}
+
+/** The checkpoint with its files encoded, so that training may go on while it is written. */
+export async function detachCheckpoint(planned: PlannedCheckpoint): Promise<PlannedCheckpoint> {
+  const files: PlannedFile[] = [];
+  for (const file of planned.files) files.push(await detached(file));
+  return { ...planned, files };
+}
+
+/** Removes older checkpoints; never the newest, so never the only one. */
+async function prune(run: string, { keepLast, best }: Retention): Promise<void> {
+  if (keepLast === null) return;
+  const all = await listCheckpoints(run);
+  const kept = new Set(all.slice(-keepLast).map(({ path }) => path));
+  for (const { path, step } of all) if (!kept.has(path) && step !== best) await rm(path, { recursive: true, force: true });
+}
+
+/** Writes `checkpoint-<step>` whole or not at all, then removes those that need not stay. Returns its path. */
+export async function writeCheckpoint({ run, state, files, verify, retention }: PlannedCheckpoint): Promise<string> {
+  const folder = checkpointFolder(run, state.step);
+  await writeFolderAtomic(folder, async (temporary) => {
+    const sums: FileChecksum[] = [];
+    for (const file of files) sums.push(await writePlannedFile(temporary, file));
+    await verify(temporary);
+    await writeTextAtomic(join(temporary, STATE_FILE), serializeState(state, sums));
+  });
+  await prune(run, retention);
+  return folder;
+}
