@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { type AdapterSpec, adapterForEngine } from "../adapter/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { openFolder } from "../core/node/index.ts";
@@ -36,6 +38,7 @@ export interface AdapterFolder {
  */
 export async function openModelFolder(path: string): Promise<ModelFolder> {
   refuseAddress(path);
+  await refuseHubName(path);
   const folder = await openFolder(path, { followLinks: true });
   return closingOnFailure(folder, async () => {
     const files = new Set(await folder.list());
@@ -52,6 +55,26 @@ function refuseAddress(path: string): void {
   throw new HeirloomError("FILE_MISSING", "expected a folder on disk to compute with, found an address on the hub", {
     where: path,
     hint: `download it first: hf download ${repository}${revision === "main" ? "" : ` --revision ${revision}`} --local-dir FOLDER`,
+  });
+}
+
+/**
+ * `owner/name` as a hub has it, typed where a folder is meant. By now the path is absolute; a hub's name shows in
+ * that not even the folder above is there.
+ */
+async function refuseHubName(path: string): Promise<void> {
+  const parts = path.split(/[\\/]/).slice(-2);
+  if (parts.length < 2 || !parts.every((part) => /^[\w.-]+$/.test(part))) return;
+  const missing = async (folder: string): Promise<boolean> =>
+    stat(folder).then(
+      () => false,
+      (error: NodeJS.ErrnoException) => error.code === "ENOENT",
+    );
+  if (!(await missing(path)) || !(await missing(dirname(path)))) return;
+  const name = parts.join("/");
+  throw new HeirloomError("FILE_MISSING", "no such folder; a name on the hub is not enough to compute with", {
+    where: path,
+    hint: `if ${name} is meant, download it first: hf download ${name} --local-dir FOLDER; else check the path`,
   });
 }
 
@@ -105,5 +128,8 @@ export async function locateModel(path: string): Promise<{ readonly kind: "adapt
 async function requireFinal(run: string, opened: OpenedPath): Promise<void> {
   await readRunRecord(run);
   if (checkpointStep(opened.path) === null) return;
-  throw new HeirloomError("FILE_MISSING", "the run has no final adapter or model yet", { where: run, hint: `heirloom resume ${run}` });
+  throw new HeirloomError("FILE_MISSING", "the run has no final adapter or model yet", {
+    where: run,
+    hint: `bring it to its end: heirloom resume ${run}; or name its last checkpoint to go on from that: ${opened.path}`,
+  });
 }

@@ -3,7 +3,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { HeirloomError, nearestName } from "../core/index.ts";
 import { fileError, openFolder } from "../core/node/index.ts";
 import { printable, readJson, type TensorFile } from "../formats/index.ts";
-import { listCheckpoints, RUN_FILES } from "../runs/index.ts";
+import { listCheckpoints, newestRun, RUN_FILES } from "../runs/index.ts";
 import { isHubAddress, parseHubAddress } from "./hub-address.ts";
 import { type HubOptions, hubOptionsFrom, openHubFolder } from "./hub-folder.ts";
 import { closingOnFailure, fileIn, type OpenFolder } from "./open-folder.ts";
@@ -149,6 +149,13 @@ function refuseFolder(names: ReadonlySet<string>, where: string): HeirloomError 
   );
 }
 
+function folderOfRuns(where: string, newest: string): HeirloomError {
+  return new HeirloomError("FILE_MISSING", "expected a run, an adapter, a checkpoint or a model, found a folder of runs", {
+    where,
+    hint: `name one of them; the newest is ${newest}`,
+  });
+}
+
 async function openHubPath(path: string, options: OpenPathOptions): Promise<OpenedPath> {
   const hub = options.hub ?? (await hubOptionsFrom(process.env));
   const address = parseHubAddress(path);
@@ -184,7 +191,11 @@ export async function openPath(path: string, options: OpenPathOptions = {}): Pro
       await folder.close();
       return run;
     }
-    return (await classify(folder, options.asBase)) ?? openBareFolder(folder, files);
+    const found = await classify(folder, options.asBase);
+    if (found !== null) return found;
+    const newest = await newestRun(path);
+    if (newest !== null) throw folderOfRuns(path, newest);
+    return openBareFolder(folder, files);
   });
 }
 

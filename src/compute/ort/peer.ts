@@ -5,7 +5,8 @@ export type Peer = Pick<typeof import("onnxruntime-node"), "InferenceSession" | 
 
 /** The first version with everything that the lowering relies on (opset 23 kernels, force_spinning_stop). */
 const MINIMUM = { major: 1, minor: 30 };
-const INSTALL = `npm install onnxruntime-node@^${MINIMUM.major}.${MINIMUM.minor}`;
+// Its install script only downloads GPU libraries, and fails where it may not; the CPU's library is in the package.
+const INSTALL = `npm install --ignore-scripts onnxruntime-node@^${MINIMUM.major}.${MINIMUM.minor}`;
 
 /**
  * Loads onnxruntime-node where the user has installed it.

@@ -69,7 +69,7 @@ describe("loadRuntime", () => {
       code: "PEER_MISSING",
       exitCode: 13,
       message: "this needs onnxruntime-node, which is not installed",
-      hint: "npm install onnxruntime-node@^1.30",
+      hint: "npm install --ignore-scripts onnxruntime-node@^1.30",
     });
   });
 

@@ -65,7 +65,8 @@ async function chooseOutputCopy(peer: Peer, device: Device, wanted: OutputCopy |
     "COMPUTE_FAILED",
     `onnxruntime-node ${version} did not write the right values into the output arrays that it was given`,
     {
-      hint: wanted === "avoided" ? "unset HEIRLOOM_OUTPUT_COPY, or set it to ordinary" : "npm install onnxruntime-node@1.30.0",
+      hint:
+        wanted === "avoided" ? "unset HEIRLOOM_OUTPUT_COPY, or set it to ordinary" : "npm install --ignore-scripts onnxruntime-node@1.30.0",
       details: { outputCopy: wanted, version, fault: String(fault) },
       cause: fault,
     },

@@ -16,6 +16,14 @@ export function writeError(error: unknown, path: string): HeirloomError {
       cause: error,
     });
   }
+  const isFolderMade = error instanceof Error && "syscall" in error && error.syscall === "mkdir";
+  if (code === "ENOTDIR" || (code === "EEXIST" && isFolderMade)) {
+    return new HeirloomError("WRITE_FAILED", "expected a folder to write to, found a file in its place", {
+      where: path,
+      hint: "name another output folder (--output), or move the file away",
+      cause: error,
+    });
+  }
   return new HeirloomError("WRITE_FAILED", `could not be written (${code || String(error)})`, { where: path, cause: error });
 }
 
