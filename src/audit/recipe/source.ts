@@ -4,7 +4,7 @@ import { openPath } from "../../folders/index.ts";
 import { dtypeBits, isSafetensorsDtype, type LoraPeftConfig } from "../../formats/index.ts";
 import { DEFAULT_GROUP } from "../../ledger/index.ts";
 import { type AdapterRecord, readAdapterRecord } from "../../runs/index.ts";
-import { type InspectResult, inspectPath } from "../inspect.ts";
+import { type InspectResult, inspectPath } from "../inspect/index.ts";
 import type { GuardedTensor, RecipeGroup, RecipeSource } from "./types.ts";
 
 /** The name that the guard makes of a live name; the same rule as its Python. */

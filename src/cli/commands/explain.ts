@@ -1,4 +1,4 @@
-import type { ExplainResult } from "../../audit/index.ts";
+import type { ExplainResult } from "../../audit/explain/index.ts";
 import { defineCommand } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
@@ -35,7 +35,7 @@ export const explain = defineCommand<Flags, string[], ExplainResult>({
     parameter: { brief: "What the trainer printed, or the numbers", placeholder: "banner", parse: (text: string) => text },
   },
   async run({ base, adapter, log }, words, { folder }) {
-    const { explainFiles } = await import("../../audit/index.ts");
+    const { explainFiles } = await import("../../audit/explain-files.ts");
     const text = words.length === 0 ? {} : { text: words.join(" ") };
     return explainFiles({
       ...text,

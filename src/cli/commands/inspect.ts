@@ -1,4 +1,4 @@
-import type { InspectResult } from "../../audit/index.ts";
+import type { InspectResult } from "../../audit/inspect/index.ts";
 import { defineCommand } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
@@ -43,7 +43,7 @@ export const inspect = defineCommand<Flags, [path: string], InspectResult>({
     ],
   },
   async run({ base }, [path], { folder }) {
-    const { inspectPath } = await import("../../audit/index.ts");
+    const { inspectPath } = await import("../../audit/inspect/index.ts");
     return inspectPath(pathFrom(folder, path), optionalPaths(folder, { base }));
   },
   async render(result, view, { tensors = false, tree = false, depth }) {

@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import type { PlanOptions, PlanResult } from "../../audit/index.ts";
+import type { PlanOptions, PlanResult } from "../../audit/plan/index.ts";
 import { isHeirloomError } from "../../core/index.ts";
 import { parseByteSize } from "../byte-size.ts";
 import { defineCommand } from "../command.ts";
@@ -46,7 +46,7 @@ export const plan = defineCommand<Flags, [], PlanResult>({
     const [{ resolveConfig }, { configSources }, { planRun }] = await Promise.all([
       import("../../config/index.ts"),
       import("../load-config.ts"),
-      import("../../audit/index.ts"),
+      import("../../audit/plan/index.ts"),
     ]);
     const { config } = resolveConfig(await configSources(flags, folder));
     const reason = "unknown: not measured (--no-calibrate)";

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { RecipeResult, RecipeTool } from "../../audit/index.ts";
+import type { RecipeResult, RecipeTool } from "../../audit/recipe/index.ts";
 import { HeirloomError } from "../../core/index.ts";
 import { writeTextAtomic } from "../../core/node/index.ts";
 import { defineCommand } from "../command.ts";
@@ -41,7 +41,7 @@ export const recipe = defineCommand<Flags, [adapter: string], RecipeResult>({
     if (!guard && tool === undefined) {
       throw new HeirloomError("USAGE", "expected --for or --guard, found neither", { hint: `--for ${TOOLS.join("|")}` });
     }
-    const { writeRecipe } = await import("../../audit/index.ts");
+    const { writeRecipe } = await import("../../audit/recipe/index.ts");
     const result = await writeRecipe({
       adapter: pathFrom(folder, adapter),
       tool: guard ? null : (tool ?? null),

@@ -1,4 +1,4 @@
-import type { VerifyResult } from "../../audit/index.ts";
+import type { VerifyResult } from "../../audit/verify/index.ts";
 import { ERROR_CODES, HeirloomError } from "../../core/index.ts";
 import { defineCommand } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
@@ -78,7 +78,7 @@ export const verify = defineCommand<Flags, [path: string], VerifyResult>({
     ],
   },
   async run({ base, against, log, banner, peft, values = false, strict = false, only, ignore, fix = false, output }, [path], { folder }) {
-    const { verifyPath } = await import("../../audit/index.ts");
+    const { verifyPath } = await import("../../audit/verify/index.ts");
     const target = fixFolder(fix, output);
     return verifyPath(pathFrom(folder, path), {
       ...optionalPaths(folder, { base, against, log, fix: target }),

@@ -1,4 +1,4 @@
-import type { ExplainResult, Hypothesis } from "../../audit/index.ts";
+import type { ExplainResult, Hypothesis } from "../../audit/explain/index.ts";
 import { formatBytes, formatCount } from "../../core/index.ts";
 import type { View } from "../command.ts";
 import { type Cell, escapeText, renderFacts, renderTable } from "../terminal/index.ts";

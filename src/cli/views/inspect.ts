@@ -1,4 +1,4 @@
-import type { InspectedTensor, InspectResult } from "../../audit/index.ts";
+import type { InspectedTensor, InspectResult } from "../../audit/inspect/index.ts";
 import { formatBytes, formatCount } from "../../core/index.ts";
 import { type LedgerBasis, ledgerTable } from "../../ledger/index.ts";
 import type { View } from "../command.ts";

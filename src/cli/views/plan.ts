@@ -1,4 +1,4 @@
-import type { MemoryPartName, PlanResult } from "../../audit/index.ts";
+import type { MemoryPartName, PlanResult } from "../../audit/plan/index.ts";
 import { formatBytes, formatCount, formatSeconds } from "../../core/index.ts";
 import { ledgerTable } from "../../ledger/index.ts";
 import type { View } from "../command.ts";

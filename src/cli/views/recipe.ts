@@ -1,4 +1,4 @@
-import type { RecipeResult } from "../../audit/index.ts";
+import type { RecipeResult } from "../../audit/recipe/index.ts";
 import { formatCount } from "../../core/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, renderFacts } from "../terminal/index.ts";

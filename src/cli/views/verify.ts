@@ -1,4 +1,4 @@
-import type { Finding, VerifyResult } from "../../audit/index.ts";
+import type { Finding, VerifyResult } from "../../audit/verify/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, type Paint } from "../terminal/index.ts";
 

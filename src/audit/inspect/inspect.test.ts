@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AdapterSpec, adapterSpec, adapterTensors, peftFromAdapter, resolveTargets } from "../adapter/index.ts";
-import { sparseSafetensors } from "../formats/fixtures/bytes.ts";
-import { encodeSafetensors, serializePeftConfig } from "../formats/index.ts";
-import { parseModelConfig } from "../model/index.ts";
+import { type AdapterSpec, adapterSpec, adapterTensors, peftFromAdapter, resolveTargets } from "../../adapter/index.ts";
+import { sparseSafetensors } from "../../formats/fixtures/bytes.ts";
+import { encodeSafetensors, serializePeftConfig } from "../../formats/index.ts";
+import { parseModelConfig } from "../../model/index.ts";
 import { inspectPath } from "./index.ts";
 
 const ADAPTER: AdapterSpec = adapterSpec({

@@ -1,4 +1,4 @@
-import type { LoraPeftConfig, PeftConfig } from "../formats/index.ts";
+import type { LoraPeftConfig, PeftConfig } from "../../formats/index.ts";
 
 /** What an adapter's configuration says of it; null where its PEFT type has no such thing. */
 export interface InspectedAdapter {

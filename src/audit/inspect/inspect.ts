@@ -1,7 +1,7 @@
-import { adapterFromPeft } from "../adapter/index.ts";
-import { type ErrorCode, isHeirloomError } from "../core/index.ts";
-import { type OpenedPath, OpenPaths, type PathKind, shardedState } from "../folders/index.ts";
-import { type PeftConfig, printable, type TensorFile } from "../formats/index.ts";
+import { adapterFromPeft } from "../../adapter/index.ts";
+import { type ErrorCode, isHeirloomError } from "../../core/index.ts";
+import { type OpenedPath, OpenPaths, type PathKind, shardedState } from "../../folders/index.ts";
+import { type PeftConfig, printable, type TensorFile } from "../../formats/index.ts";
 import {
   type Ledger,
   type LedgerBasis,
@@ -12,15 +12,15 @@ import {
   predictLedger,
   type Role,
   readLedger,
-} from "../ledger/index.ts";
-import { type ModelSpec, parseModelConfig } from "../model/index.ts";
-import { readAdapterRecord } from "../runs/index.ts";
+} from "../../ledger/index.ts";
+import { type ModelSpec, parseModelConfig } from "../../model/index.ts";
+import { readAdapterRecord } from "../../runs/index.ts";
 import { type InspectedAdapter, inspectedAdapter } from "./inspected-adapter.ts";
-import { modelLedger } from "./model-ledger.ts";
-import { recordedBase } from "./recorded-base.ts";
-import { type RecordedGroup, recordedGroups, recordNotes, withRecordedGroups } from "./recorded-groups.ts";
-import { readTrainerFiles } from "./trainer-checkpoint.ts";
-import { type CheckpointEvidence, checkpointEvidence, type InspectedCheckpoint } from "./trainer-checkpoint-ledger.ts";
+import { modelLedger } from "../model-ledger.ts";
+import { recordedBase } from "../recorded-base.ts";
+import { type RecordedGroup, recordedGroups, recordNotes, withRecordedGroups } from "../recorded-groups.ts";
+import { readTrainerFiles } from "../trainer-checkpoint.ts";
+import { type CheckpointEvidence, checkpointEvidence, type InspectedCheckpoint } from "../trainer-checkpoint-ledger.ts";
 import { unsloth } from "./unsloth-banner.ts";
 
 /** Where the thing came from, as its files tell. */
