@@ -82,6 +82,9 @@ describe("resolveTargets", () => {
 
   it("says so when a pattern or the exclusions leave no module", () => {
     expect(problemsOf(() => modulesOf({ targetModules: "q_proj" }))[0]?.message).toContain('the target pattern "q_proj" matches no module');
+    for (const typed of ["q_proj", "q_prj"])
+      expect(problemsOf(() => modulesOf({ targetModules: typed }))[0]?.hint).toContain("did you mean the list [q_proj]?");
+    expect(problemsOf(() => modulesOf({ targetModules: ".*nothing" }))[0]?.hint).toBeUndefined();
     expect(problemsOf(() => modulesOf({ excludeModules: ["q_proj", "v_proj"] }))[0]?.message).toContain("every target is excluded");
     expect(problemsOf(() => modulesOf({ targetModules: [] }))).toHaveLength(1);
   });

@@ -1,6 +1,6 @@
-import type { ProblemList } from "../core/index.ts";
+import { nearestName, type ProblemList } from "../core/index.ts";
 import { type ModelSpec, type ModuleSpec, OUTPUT_EMBEDDING } from "../model/index.ts";
-import { coversPath, missingName } from "./names.ts";
+import { coversPath, lastPart, missingName } from "./names.ts";
 import { type PythonPattern, translatePythonPattern } from "./python-pattern.ts";
 import { targetsAllLinear } from "./tied-targets.ts";
 import type { AdapterSpec } from "./types.ts";
@@ -66,8 +66,13 @@ export class TargetMatcher {
       missing(problems, `layer ${layer} does not exist: the model has layers 0 to ${spec.layerCount - 1}`, { layer });
     }
     if (typeof targetModules === "string") {
-      if (found === 0 && problems.problems.length === 0)
-        missing(problems, `the target pattern "${targetModules}" matches no module`, { target: targetModules });
+      if (found === 0 && problems.problems.length === 0) {
+        const hint = nameHint(targetModules, this.#modules);
+        problems.add("ADAPTER_TARGET_MISSING", `the target pattern "${targetModules}" matches no module`, {
+          ...(hint === null ? {} : { hint }),
+          details: { target: targetModules },
+        });
+      }
       return;
     }
     for (const name of new Set(targetModules)) {
@@ -90,6 +95,14 @@ function exclusionTest(excluded: AdapterSpec["excludeModules"]): (path: string) 
     return (path) => pattern.test(path);
   }
   return (path) => excluded.includes(path) || excluded.some((name) => path.endsWith(`.${name}`));
+}
+
+/** For a plain name in a pattern's place: a pattern has to match the whole path, a name in a list only its end. */
+function nameHint(pattern: string, modules: readonly ModuleSpec[]): string | null {
+  if (!/^[\w.]+$/.test(pattern)) return null;
+  const parts = [...new Set(modules.map(({ path }) => lastPart(path)))];
+  const near = nearestName(lastPart(pattern), parts);
+  return near === undefined ? null : `did you mean the list [${near}]? a single text is a pattern for whole module paths`;
 }
 
 function missing(problems: ProblemList, message: string, details: Record<string, unknown>): void {

@@ -71,7 +71,7 @@ function emptyGroup(group: GroupRule, names: readonly string[], assigned: Readon
     taken.length > 0
       ? "put the narrower group first"
       : near === undefined
-        ? "patterns are parts of tensor names, with * for any text"
+        ? "a group is of tensors that are trained: LoRA matrices of the targets, full copies of modulesToSave; name it so, or take the group away"
         : `did you mean "${near}"?`;
   return { code: "CONFIG_INVALID", message, hint, details: { group: group.name, match: group.match } };
 }
