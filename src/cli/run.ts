@@ -33,7 +33,7 @@ interface Complaints {
 /** The command that a line names, for messages: what it takes is in its own table. */
 function typedCommand([name = "", ...words]: readonly string[]): TypedCommand {
   const command = Object.entries(COMMANDS).find(([known]) => known === name)?.[1];
-  const aliases: object = command?.parameters.aliases ?? {};
+  const aliases: object = (command !== undefined && "parameters" in command ? command.parameters.aliases : undefined) ?? {};
   return { name, words, takesConfig: Object.hasOwn(aliases, "c") };
 }
 

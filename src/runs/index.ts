@@ -27,7 +27,7 @@ export { judgeRepetition, type Repetition } from "./repetition.ts";
 export { type RunResult, readRunResult, writeRunResult } from "./result.ts";
 export { type LockHolder, RunLock } from "./run-lock.ts";
 export { requireSameBase } from "./same-base.ts";
-export { findRun, INDEX_FILE, listRuns } from "./store.ts";
+export { findRun, INDEX_FILE, listRuns, summarizeRun } from "./store.ts";
 export { type LossChange, RUN_STATES, type RunState, type RunSummary } from "./summary.ts";
 export { type RunForest, type RunNode, runForest } from "./tree.ts";
 export { RECORD_SCHEMA_VERSION, upgradeRecord } from "./upgrade.ts";

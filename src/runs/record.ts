@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunConfig } from "../config/index.ts";
-import { type Folder, HeirloomError, readText } from "../core/index.ts";
-import { fileError, sha256, writeTextAtomic } from "../core/node/index.ts";
+import { type ByteSource, type Folder, HeirloomError, readText } from "../core/index.ts";
+import { openFile, sha256, writeTextAtomic } from "../core/node/index.ts";
 import type { LedgerCounts, LedgerEntry } from "../ledger/index.ts";
 import type { HashedFile, HashedFiles } from "./hashes.ts";
 import { RUN_FILES } from "./layout.ts";
@@ -139,6 +138,54 @@ const ADAPTER_FIELDS = ["run", "step", "trainable", "evaluations", ...CONFIG_FIE
 /** What every version has, so that it is asked of the file as it is. */
 const FIELDS: Readonly<Record<RecordKind, readonly string[]>> = { run: RUN_FIELDS, adapter: ADAPTER_FIELDS };
 
+/** Largest record that is read: the entries of 100,000 tensors take some 30 MB. */
+const MAX_RECORD_BYTES = 64 * 1024 * 1024;
+
+async function recordText(source: ByteSource): Promise<string> {
+  if (source.size <= MAX_RECORD_BYTES) return readText(source);
+  throw new HeirloomError("RECORD_INVALID", `expected a record of at most ${MAX_RECORD_BYTES} bytes, found ${source.size}`, {
+    where: source.name,
+  });
+}
+
+type Test = (value: unknown) => boolean;
+const isText: Test = (value) => typeof value === "string";
+const isObject: Test = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+/** A model that is trained in full has no adapter. */
+const isAdapter: Test = (value) => value === null || isObject(value);
+const isNamed: Test = (value) => isObject(value) && isText((value as { name?: unknown }).name);
+const listOf =
+  (test: Test): Test =>
+  (value) =>
+    Array.isArray(value) && value.every(test);
+const isGroup: Test = (value) => isNamed(value) && listOf(isText)((value as { match?: unknown }).match);
+
+/** What readers take for granted, and would break on. */
+const CONFIG_TYPES: readonly (readonly [path: string, test: Test])[] = [
+  ["config.adapter", isAdapter],
+  ["config.data", isObject],
+  ["config.engine", isObject],
+  ["config.training.groups", listOf(isGroup)],
+  ["base.path", isText],
+  ["base.fingerprint.value", isText],
+];
+const TYPES: Readonly<Record<RecordKind, typeof CONFIG_TYPES>> = {
+  run: [["id", isText], ["ledger.entries", listOf(isNamed)], ...CONFIG_TYPES],
+  adapter: [
+    ["run", isText],
+    ["step", (value) => typeof value === "number"],
+    ["trainable", listOf(isNamed)],
+    ["evaluations", listOf(isObject)],
+    ...CONFIG_TYPES,
+  ],
+};
+
+/** The first field of another type than it should be; null if all are as they should. */
+function wrongField(kind: RecordKind, record: unknown): string | null {
+  const at = (path: string): unknown => path.split(".").reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], record);
+  return TYPES[kind].find(([path, test]) => !test(at(path)))?.[0] ?? null;
+}
+
 function parseRecord(kind: RecordKind, text: string, path: string): unknown {
   let value: unknown;
   try {
@@ -148,7 +195,14 @@ function parseRecord(kind: RecordKind, text: string, path: string): unknown {
   }
   const record = upgradeRecord(kind, value, path);
   const missing = FIELDS[kind].filter((field) => !hasFields(value, [field]));
-  if (missing.length === 0) return record;
+  if (missing.length === 0) {
+    const wrong = wrongField(kind, record);
+    if (wrong === null) return record;
+    throw new HeirloomError("RECORD_INVALID", `expected a record of heirloom, found one whose ${wrong} is of another type`, {
+      where: path,
+      hint: "put the original file back; an adapter can also be continued without its record, if heirloom.json is removed",
+    });
+  }
   throw new HeirloomError("RECORD_INVALID", `expected a record of heirloom, found none: it lacks ${missing.join(", ")}`, {
     where: path,
     hint: "put the original file back; an adapter can also be continued without its record, if heirloom.json is removed",
@@ -158,10 +212,12 @@ function parseRecord(kind: RecordKind, text: string, path: string): unknown {
 /** Reads a run's record. @throws FILE_MISSING, RECORD_INVALID */
 export async function readRunRecord(run: string): Promise<RunRecord> {
   const path = join(run, RUN_FILES.record);
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw fileError(error, path);
-  });
-  return parseRecord("run", text, path) as RunRecord;
+  const source = await openFile(path);
+  try {
+    return parseRecord("run", await recordText(source), path) as RunRecord;
+  } finally {
+    await source.close();
+  }
 }
 
 /** Writes a run's record. */
@@ -173,5 +229,5 @@ export function writeRunRecord(run: string, record: RunRecord): Promise<void> {
 export async function readAdapterRecord(folder: Folder): Promise<AdapterRecord | null> {
   if (!(await folder.list()).includes(ADAPTER_RECORD)) return null;
   const source = await folder.open(ADAPTER_RECORD);
-  return parseRecord("adapter", await readText(source), source.name) as AdapterRecord;
+  return parseRecord("adapter", await recordText(source), source.name) as AdapterRecord;
 }

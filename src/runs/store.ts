@@ -1,5 +1,5 @@
 import { type BigIntStats, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { HeirloomError, isHeirloomError, nearestName } from "../core/index.ts";
 import { fileError, writeTextAtomic } from "../core/node/index.ts";
 import { RUN_FILES } from "./layout.ts";
@@ -82,6 +82,11 @@ async function upToDate(store: string): Promise<{ readonly entries: readonly Ind
   }
   if (read > 0 || entries.length !== index.size) await writeIndex(store, entries);
   return { entries, read };
+}
+
+/** The summary of one run. */
+export async function summarizeRun(path: string): Promise<RunSummary> {
+  return presentSummary(basename(path), path, await readSummary(path), true);
 }
 
 /**

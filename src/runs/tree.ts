@@ -35,7 +35,9 @@ export function runForest(runs: readonly RunSummary[]): RunForest {
     return { run, children: children.map(node) };
   };
   const roots = sorted.filter(({ parent }) => parent === null).map(node);
-  const outside = [...childrenOf].filter(([parent]) => !ids.has(parent)).map(([parent, children]) => ({ parent, children: children.map(node) }));
+  const outside = [...childrenOf]
+    .filter(([parent]) => !ids.has(parent))
+    .map(([parent, children]) => ({ parent, children: children.map(node) }));
   // Records that claim each other as parents: edited by hand.
   const rest = sorted.filter((run) => !told.has(run)).flatMap((run) => (told.has(run) ? [] : [node(run)]));
   return { roots: [...roots, ...rest], outside };

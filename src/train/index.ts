@@ -9,6 +9,7 @@ export { calibrate, type MachineRates } from "./calibrate.ts";
 export { runDemo } from "./demo.ts";
 export type * from "./events.ts";
 export { observeSession } from "./observe.ts";
+export { type RepeatedResult, type RepeatOptions, repeatRun } from "./repeat.ts";
 export { type SchedulePlan, scheduleFactor } from "./schedule.ts";
 export { type SessionPlan, TrainingSession, type UpdateOutcome } from "./session.ts";
 export { continueTraining, resume, train } from "./train.ts";

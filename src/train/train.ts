@@ -18,7 +18,7 @@ export interface DisturbedOptions extends TrainingOptions {
 }
 
 /** What a request for a new run holds besides its id, folder and times. */
-type NewRun = Unplaced<Exclude<RunRequest, { kind: "resume" }>>;
+export type NewRun = Unplaced<Exclude<RunRequest, { kind: "resume" }>>;
 type Unplaced<R> = R extends RunRequest ? Omit<R, "id" | "run" | "createdAt" | "startedAt"> & { readonly startedAt?: string } : never;
 
 /** Runs the job while this process holds the run's lock. */

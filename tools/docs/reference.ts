@@ -157,12 +157,25 @@ async function printed(inputs: readonly string[]): Promise<string> {
     .trim();
 }
 
+/** Names of the commands that a help text lists. */
+function namesIn(help: string): string[] {
+  const at = help.indexOf("\nCommands\n");
+  if (at < 0) return [];
+  return [...help.slice(at + "\nCommands\n".length).matchAll(/^ {2}(\w+) /gm)].map((match) => match[1] ?? "");
+}
+
+function section(words: readonly string[], help: string): string {
+  return `## heirloom ${words.join(" ")}\n\n\`\`\`text\n${help}\n\`\`\``;
+}
+
 async function commandsPage(): Promise<Page> {
   const overview = await printed(["--help"]);
-  const list = overview.slice(overview.indexOf("\nCommands\n") + "\nCommands\n".length);
-  const names = [...list.matchAll(/^ {2}(\w+) /gm)].map((match) => match[1] ?? "");
   const sections: string[] = [];
-  for (const name of names) sections.push(`## heirloom ${name}\n\n\`\`\`text\n${await printed([name, "--help"])}\n\`\`\``);
+  for (const name of namesIn(overview)) {
+    const help = await printed([name, "--help"]);
+    sections.push(section([name], help));
+    for (const inner of namesIn(help)) sections.push(section([name, inner], await printed([name, inner, "--help"])));
+  }
   const text = `# Commands
 
 ${generatedFrom("the help texts in src/cli/commands/")}

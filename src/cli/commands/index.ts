@@ -8,6 +8,7 @@ import { inspect } from "./inspect.ts";
 import { plan } from "./plan.ts";
 import { recipe } from "./recipe.ts";
 import { resume } from "./resume.ts";
+import { runs } from "./runs.ts";
 import { train } from "./train.ts";
 import { verify } from "./verify.ts";
 
@@ -25,4 +26,5 @@ export const COMMANDS = {
   recipe,
   eval: evalCommand,
   generate,
+  runs,
 };

@@ -1,0 +1,27 @@
+import type { RunForest } from "../../runs/index.ts";
+import { defineCommand } from "../command.ts";
+import { type StoreFlags, storeFlags, storeFolder } from "../store-flags.ts";
+
+/** What `runs tree` gives back. */
+export interface RunTree extends RunForest {
+  readonly dir: string;
+}
+
+export const runsTree = defineCommand<StoreFlags, [], RunTree>({
+  brief: "The runs of a folder by descent: which continued which",
+  examples: [
+    { line: "runs tree", what: "those in ./runs" },
+    { line: "runs tree --dir /data/runs --json", what: "for scripts" },
+  ],
+  flags: storeFlags,
+  positional: { kind: "tuple", parameters: [] },
+  async run({ dir }, _args, { folder }) {
+    const { listRuns, runForest } = await import("../../runs/index.ts");
+    const store = storeFolder(folder, dir);
+    return { dir: store, ...runForest(await listRuns(store)) };
+  },
+  async render(result, view) {
+    const { runsTreeView } = await import("../views/runs-tree.ts");
+    return runsTreeView(result, view);
+  },
+});

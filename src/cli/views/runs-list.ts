@@ -1,0 +1,35 @@
+import type { View } from "../command.ts";
+import type { RunList } from "../commands/runs-list.ts";
+import { escapeText, renderTable } from "../terminal/index.ts";
+import { evaluationText, lossText, stateCell, stepsText } from "./run-words.ts";
+
+/** What runs list prints: a table, and what of it could not be read. */
+export function runsListView({ dir, total, runs }: RunList, { paint }: View): string {
+  if (runs.length === 0) return `no such runs in ${escapeText(dir)}`;
+  const table = renderTable(
+    [
+      { title: "run" },
+      { title: "kind" },
+      { title: "state" },
+      { title: "updates", align: "right" },
+      { title: "loss", align: "right" },
+      { title: "held-out loss" },
+      { title: "adapter" },
+      { title: "continues" },
+    ],
+    runs.map((run) => [
+      run.name,
+      run.kind ?? "",
+      stateCell(run),
+      stepsText(run),
+      lossText(run.loss),
+      evaluationText(run.evaluations),
+      run.output ?? "",
+      run.parent ?? "",
+    ]),
+    paint,
+  );
+  const notes = runs.flatMap(({ name, notes: own }) => own.map((note) => `${paint.yellow("note")} ${escapeText(`${name}: ${note}`)}`));
+  const left = total > runs.length ? [paint.dim(`… and ${total - runs.length} more`)] : [];
+  return [table, ...left, ...notes].join("\n");
+}

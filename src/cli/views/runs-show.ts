@@ -1,0 +1,94 @@
+import { formatCount } from "../../core/index.ts";
+import type { DataRecord, LineageLink, LinkState, RunRecord } from "../../runs/index.ts";
+import type { View } from "../command.ts";
+import type { ShownRun } from "../commands/runs-show.ts";
+import { type Cell, escapeText, type Paint, renderFacts, renderTable } from "../terminal/index.ts";
+import { evaluationText, lossText, stepsText } from "./run-words.ts";
+
+/** Digits of a hash that tell things apart for people; --json has them all. */
+const HASH_DIGITS = 12;
+
+const short = (hash: string | null): string => (hash === null ? "not recorded" : hash.slice(0, HASH_DIGITS));
+
+function dataText({ files, examples, tokens, labelTokens, fingerprint }: DataRecord): string {
+  const paths = files.map(({ path }) => path).join(", ");
+  return `${paths}: ${formatCount(examples)} examples, ${formatCount(tokens)} tokens, ${formatCount(labelTokens)} to learn (${short(fingerprint)})`;
+}
+
+function parentText({ parent }: RunRecord): string {
+  if (parent === null) return "none";
+  const from = parent.run === null ? "" : ` of run ${parent.run}, step ${parent.step ?? "unknown"}`;
+  return `${parent.adapter}${from}`;
+}
+
+function factsText({ summary, record, result }: ShownRun, paint: Paint): string {
+  const { base, tokenizer, data, ledger } = record;
+  const failure = summary.failure === null ? "" : ` (${summary.failure})`;
+  return renderFacts(
+    [
+      ["run", summary.path],
+      ["state", `${summary.state}${failure}`],
+      ["kind", record.repeats === null ? record.kind : `${record.kind}, repeats ${record.repeats}`],
+      ["started", record.createdAt],
+      ["updates", `${stepsText(summary)}${summary.loss === null ? "" : `; last loss ${lossText(summary.loss)}`}`],
+      ["held-out loss", evaluationText(summary.evaluations) || "not measured"],
+      ["made", result === null ? (summary.output ?? "nothing yet") : result.output],
+      ["continues", parentText(record)],
+      ["trained", ledger.banner],
+      ["base", `${base.path}: ${base.architecture}, ${formatCount(base.parameters)} parameters (${short(base.fingerprint.value)})`],
+      ["tokenizer", `${short(tokenizer.sha256)}, chat template ${short(tokenizer.chatTemplate)}`],
+      ["training data", dataText(data.train)],
+      ...Object.entries(data.eval).map(([name, set]): [string, string] => [`held-out "${name}"`, dataText(set)]),
+      [
+        "environment",
+        Object.entries(record.environment)
+          .map(([key, value]) => `${key} ${value}`)
+          .join(", "),
+      ],
+    ],
+    paint,
+  );
+}
+
+function configTable({ config, provenance }: RunRecord, paint: Paint): string {
+  const at = (path: string): unknown =>
+    path
+      .split(".")
+      .reduce<unknown>((value, key) => (typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined), config);
+  const rows = Object.entries(provenance).map(([key, source]): Cell[] => [
+    key,
+    JSON.stringify(at(key)) ?? "",
+    source === "default" ? { text: source, effect: "dim" } : source,
+  ]);
+  return renderTable([{ title: "configuration" }, { title: "value" }, { title: "from" }], rows, paint);
+}
+
+const EFFECTS = {
+  ok: "green",
+  moved: "yellow",
+  missing: "red",
+  changed: "red",
+  unreadable: "red",
+  unrecorded: "dim",
+  unchecked: "dim",
+} as const satisfies Record<LinkState, keyof Paint>;
+
+function linkRow({ run, what, path, state, found }: LineageLink): Cell[] {
+  return [run, what, { text: state, effect: EFFECTS[state] }, found === null ? path : `${path}: ${found}`];
+}
+
+/** What runs show prints: the facts, the configuration, and the chain of hashes. */
+export function runsShowView(shown: ShownRun, { paint }: View): string {
+  const { record, summary, lineage } = shown;
+  const notes = [...record.assumptions, ...summary.notes].map((note) => `${paint.yellow("note")} ${escapeText(note)}`);
+  const links = renderTable(
+    [{ title: "run" }, { title: "lineage" }, { title: "state" }, { title: "where" }],
+    lineage.links.map(linkRow),
+    paint,
+  );
+  const broken = lineage.links.filter(({ state }) => EFFECTS[state] === "red" || state === "moved").length;
+  const verdict = lineage.ok ? paint.green("no link is broken") : paint.red(`${broken} ${broken === 1 ? "link is" : "links are"} broken`);
+  return [factsText(shown, paint), notes.join("\n"), configTable(record, paint), `${links}\n${verdict}`]
+    .filter((part) => part !== "")
+    .join("\n\n");
+}

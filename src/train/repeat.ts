@@ -1,0 +1,51 @@
+import { join } from "node:path";
+import { CHANGE_NAMES, type ChangeName } from "../config/index.ts";
+import { HeirloomError } from "../core/index.ts";
+import { judgeRepetition, type Repetition, RUN_FILES, type RunRecord, readRunRecord } from "../runs/index.ts";
+import type { TrainingResult } from "./api.ts";
+import { type DisturbedOptions, type NewRun, startRun } from "./train.ts";
+
+/** A run that repeats another, and how it came out beside it. */
+export interface RepeatedResult extends TrainingResult {
+  readonly repetition: Repetition;
+}
+
+/** Where the repetition goes. */
+export interface RepeatOptions extends DisturbedOptions {
+  /** Folder that its run folder is made in. @defaultValue that of the run's own configuration */
+  readonly output?: string;
+}
+
+function isChangeName(name: string): name is ChangeName {
+  return (CHANGE_NAMES as readonly string[]).includes(name);
+}
+
+/** The request that made a run, made again. */
+function sameRequest(record: RunRecord, path: string, output: string | undefined): NewRun {
+  const { id, kind, startedAt, provenance, assumptions, parent, changed } = record;
+  const config = output === undefined ? record.config : { ...record.config, output };
+  const common = { config, provenance, assumptions, startedAt, repeats: id };
+  if (kind === "train") return { kind: "train", ...common };
+  if (parent !== null) {
+    // Version 1 did not record them; whatever it was, it was allowed then.
+    return { kind: "continue", ...common, adapter: parent.adapter, changed: (changed ?? CHANGE_NAMES).filter(isChangeName) };
+  }
+  throw new HeirloomError("RECORD_INVALID", "expected the record of a continued run to name its parent, found none", {
+    where: join(path, RUN_FILES.record),
+    hint: "put the original file back",
+  });
+}
+
+/**
+ * Repeats a run from its record, into a new run: the same configuration, seed,
+ * data, parent and date. Then says whether it came out the same in every bit, or
+ * what differs: losses, results, and the inputs and parts of the environment that changed.
+ *
+ * @param path folder of a run
+ * @throws RECORD_INVALID, FILE_MISSING, and what `train` and `continueTraining` throw
+ */
+export async function repeatRun(path: string, options: RepeatOptions = {}): Promise<RepeatedResult> {
+  const { output, ...others } = options;
+  const result = await startRun(sameRequest(await readRunRecord(path), path, output), others);
+  return { ...result, repetition: await judgeRepetition(path, result.run) };
+}
