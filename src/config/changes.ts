@@ -64,8 +64,41 @@ const CHANGES = {
   groups: { expected: "no value: the groups come from the file", key: "training.groups", accepts: () => false },
 } as const satisfies Record<string, ChangeRule>;
 
+const rate = (key: string): ChangeRule => number("a number of at least 0", (value) => value >= 0, key);
+const count = (key: string): ChangeRule => number("a whole number above 0", (value) => Number.isInteger(value) && value > 0, key);
+
+/** What another trainer's checkpoint says of its run besides, and going on with it may change, if it is named. */
+const RUN_CHANGES = {
+  learningRate: rate("training.learningRate"),
+  weightDecay: rate("training.weightDecay"),
+  betas: {
+    expected: "two numbers from 0 to below 1",
+    key: "training.betas",
+    accepts: (value) =>
+      Array.isArray(value) && value.length === 2 && value.every((item) => typeof item === "number" && item >= 0 && item < 1),
+  },
+  epsilon: number("a number above 0", (value) => value > 0, "training.epsilon"),
+  maxGradNorm: {
+    expected: "a number above 0, or null for none",
+    key: "training.maxGradNorm",
+    accepts: (value) => value === null || (typeof value === "number" && value > 0),
+  },
+  schedule: choice(["linear", "cosine", "constant"], "training.schedule"),
+  warmupSteps: number("a whole number of at least 0", (value) => Number.isInteger(value) && value >= 0, "training.warmupSteps"),
+  steps: count("training.steps"),
+  batchSize: count("training.batchSize"),
+  accumulation: count("training.accumulation"),
+  lossNormalization: choice(["token", "micro"], "training.lossNormalization"),
+  seed: number("a whole number of at least 0", (value) => Number.isInteger(value) && value >= 0, "training.seed"),
+  packing: { expected: "true or false", key: "data.packing", accepts: (value) => typeof value === "boolean" },
+} as const satisfies Record<string, ChangeRule>;
+
+const ALL_CHANGES = { ...CHANGES, ...RUN_CHANGES } as const;
+
+/** The name of something of a run, beyond its adapter, that `resume --change` can name. */
+export type RunChangeName = keyof typeof RUN_CHANGES;
 /** The name of something that `--change` can name. */
-export type ChangeName = keyof typeof CHANGES;
+export type ChangeName = keyof typeof CHANGES | RunChangeName;
 
 /** Value types of the changes that can be given one. */
 interface ChangeValues {
@@ -83,6 +116,19 @@ interface ChangeValues {
   modulesToSave: string | string[];
   ensureWeightTying: boolean;
   fullCopyDtype: "fp32" | "bf16";
+  learningRate: number;
+  weightDecay: number;
+  betas: [number, number];
+  epsilon: number;
+  maxGradNorm: number | null;
+  schedule: "linear" | "cosine" | "constant";
+  warmupSteps: number;
+  steps: number;
+  batchSize: number;
+  accumulation: number;
+  lossNormalization: "token" | "micro";
+  seed: number;
+  packing: boolean;
 }
 
 /** The differences that a continuation was told to make. */
@@ -93,23 +139,26 @@ export interface Changes {
   readonly values: Readonly<Partial<ChangeValues>>;
 }
 
-/** The names that `--change` knows. */
+/** The names that `continue --change` knows: what makes an adapter what it is. */
 export const CHANGE_NAMES = Object.keys(CHANGES) as ChangeName[];
+/** Names that `resume --change` knows besides, for another trainer's checkpoint. */
+export const RUN_CHANGE_NAMES = Object.keys(RUN_CHANGES) as RunChangeName[];
 
 /** Dotted path in run.yaml of what a change names: `rank` → `adapter.rank`. */
 export function changeKey(name: ChangeName): string {
-  return CHANGES[name].key;
+  return ALL_CHANGES[name].key;
 }
 
-function isChangeName(name: string): name is ChangeName {
-  return Object.hasOwn(CHANGES, name);
+function isOneOf(name: string, known: readonly ChangeName[]): name is ChangeName {
+  return (known as readonly string[]).includes(name);
 }
 
 /**
  * Parses `--change rank=64` (a value given here) and `--change groups` (allowed to differ; the value is the file's).
+ * @param known what may be named
  * @throws USAGE for unknown names (with the nearest known one), wrong values and names given twice, all at once
  */
-export function parseChanges(texts: readonly string[]): Changes {
+export function parseChanges(texts: readonly string[], known: readonly ChangeName[] = CHANGE_NAMES): Changes {
   const problems = new ProblemList();
   const named = new Set<ChangeName>();
   const values: Record<string, unknown> = {};
@@ -117,11 +166,11 @@ export function parseChanges(texts: readonly string[]): Changes {
     const at = text.indexOf("=");
     const name = at < 0 ? text : text.slice(0, at);
     const where = `--change ${text}`;
-    if (!isChangeName(name)) {
-      const nearest = nearestName(name, CHANGE_NAMES);
+    if (!isOneOf(name, known)) {
+      const nearest = nearestName(name, known);
       problems.add("USAGE", `nothing that can be changed is called "${name}"`, {
         where,
-        hint: nearest === undefined ? `known: ${CHANGE_NAMES.join(", ")}` : `did you mean ${nearest}?`,
+        hint: nearest === undefined ? `known: ${known.join(", ")}` : `did you mean ${nearest}?`,
       });
       continue;
     }
@@ -130,8 +179,9 @@ export function parseChanges(texts: readonly string[]): Changes {
     if (at < 0) continue;
     try {
       const value = parseConfigFile(`value: ${text.slice(at + 1)}`, where).values["value"];
-      if (CHANGES[name].accepts(value)) values[name] = value;
-      else problems.add("USAGE", `expected ${CHANGES[name].expected}, found ${JSON.stringify(value)}`, { where });
+      const rule: ChangeRule = ALL_CHANGES[name];
+      if (rule.accepts(value)) values[name] = value;
+      else problems.add("USAGE", `expected ${rule.expected}, found ${JSON.stringify(value)}`, { where });
     } catch (error) {
       problems.absorb(error);
     }

@@ -61,7 +61,9 @@ export const ERROR_CODES = {
   RECIPE_UNSUPPORTED: { exit: 12, summary: "A tool cannot go on with this adapter as what it is." },
   RECIPE_INCOMPLETE: { exit: 12, summary: "The adapter's files do not say enough to write a recipe." },
   LEDGER_MISMATCH: { exit: 12, summary: "The trainable tensors are not those that the ledger states." },
-  RESUME_CHANGED: { exit: 12, summary: "A resumed run's configuration or data differs from its record." },
+  HANDOVER_UNSUPPORTED: { exit: 12, summary: "Another trainer's checkpoint cannot be gone on with as what it is." },
+  HANDOVER_INCOMPLETE: { exit: 12, summary: "Another trainer's checkpoint does not say enough, and the configuration neither." },
+  RESUME_CHANGED: { exit: 12, summary: "A resumed run's configuration or data differs from its record or its checkpoint." },
   // others
   PEER_MISSING: { exit: 13, summary: "An optional peer dependency is needed and not installed." },
   NETWORK: { exit: 14, summary: "A remote file could not be had." },
