@@ -3,7 +3,7 @@
 //   npm run build && npm run bench -- plan-memory [--model FOLDER] [--main dist/cli/main.js] [--rounds 3] [--name plan-memory]
 //
 // --model adds cases on a larger base (SmolLM2-135M's shape, by tools/base/random-model.ts) to those of the bundled one.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -65,12 +65,10 @@ interface Shape {
 
 /** The model's files, with the bundled tokenizer where it has none: random weights read any ids. */
 function withTokenizer(model: string, folder: string): string {
-  if (existsSync(join(model, "tokenizer.json"))) return model;
-  const base = join(folder, "base");
-  mkdirSync(base);
-  for (const file of readdirSync(model)) symlinkSync(resolve(model, file), join(base, file));
-  for (const file of ["tokenizer.json", "tokenizer_config.json"]) cpSync(join("assets/base", file), join(base, file));
-  return base;
+  if (existsSync(join(model, "tokenizer.json"))) return resolve(model);
+  for (const file of readdirSync(model)) cpSync(join(model, file), join(folder, file));
+  for (const file of ["tokenizer.json", "tokenizer_config.json"]) cpSync(join("assets/base", file), join(folder, file));
+  return folder;
 }
 
 const mib = (bytes: number): number => Number((bytes / MIB).toFixed(1));
@@ -84,7 +82,7 @@ async function measureCase(main: string, { name, base, batch, length }: Shape, g
     `training.steps=${UPDATES}`,
     ...given.settings,
   ].flatMap((setting) => ["--set", setting]);
-  const request = ["--base", withTokenizer(base, folder), "-o", join(folder, "runs"), "--json", ...settings];
+  const request = ["--base", base, "-o", join(folder, "runs"), "--json", ...settings];
   try {
     const planned = await measurePeak([main, "plan", "--no-calibrate", ...request]);
     const { memory } = JSON.parse(planned.output) as { memory: { totalBytes: number; parts: { part: string; bytes: number }[] } };
@@ -139,8 +137,10 @@ export async function planMemoryBench(args: string[]): Promise<void> {
       name: { type: "string" },
     },
   });
+  const copied = mkdtempSync(join(tmpdir(), "heirloom-plan-base-"));
+  process.once("exit", () => rmSync(copied, { recursive: true, force: true }));
   const shapes: Shape[] = [{ name: "bundled base, 4 × 512", base: resolve("assets/base"), batch: 4, length: 512 }];
-  if (values.model !== undefined) shapes.push({ name: "135M, 2 × 512", base: resolve(values.model), batch: 2, length: 512 });
+  if (values.model !== undefined) shapes.push({ name: "135M, 2 × 512", base: withTokenizer(values.model, copied), batch: 2, length: 512 });
   const main = resolve(values.main);
   const rounds = Number(values.rounds);
   const processMib = spread(await processPeaks(dirname(dirname(main)), rounds));

@@ -46,7 +46,7 @@ def same_adapter(before, after):
     return [name for name in old if bool((old[name].float() == new[name].float()).all())]
 
 
-def prove(tool, heirloom, adapter, base, folder):
+def prove(tool, heirloom, adapter, base, folder, nf4):
     recipe = lambda source, out: call([*heirloom, "recipe", str(source), "--for", tool, "--base", str(base), "-o", str(out)], ROOT)
     script = f"continue_with_{tool}.py"
 
@@ -68,6 +68,10 @@ def prove(tool, heirloom, adapter, base, folder):
     link_data(again)
     resumed = (again / script).read_text()
     assert "CHECKPOINT = ADAPTER" in resumed, resumed[:800]
+    if nf4:
+        # No file of a Trainer checkpoint tells that the base was in 4 bits: the recipe says so, and people fill it in.
+        assert resumed.count("QUANTIZED = False  # the base in 4 bits (NF4): no file says, so check it") == 1, resumed[:800]
+        (again / script).write_text(resumed.replace("QUANTIZED = False", "QUANTIZED = True"))
     call([sys.executable, script], again)
     ours, theirs = (load_file(f / "continued" / "adapter_model.safetensors") for f in (again, whole))
     identical = all(bool((ours[name] == theirs[name]).all()) for name in theirs)
@@ -130,7 +134,7 @@ def main():
         for script in (folder / "syntax").rglob("*.py"):
             py_compile.compile(str(script), doraise=True)
 
-        results = [prove(tool, heirloom, adapter, base, folder / tool) for tool in flags.tools]
+        results = [prove(tool, heirloom, adapter, base, folder / tool, flags.nf4) for tool in flags.tools]
     versions = {name: importlib.metadata.version(name) for name in ["torch", "transformers", "peft", "trl", "accelerate"] + ["bitsandbytes"] * flags.nf4}
     report = {"schemaVersion": 1, "base": "NF4, double quantization" if flags.nf4 else "unquantized", "banner": trained["banner"], "versions": versions, "results": results}
     print(json.dumps(report, indent=2))

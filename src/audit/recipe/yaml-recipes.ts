@@ -50,7 +50,6 @@ export function axolotlFiles(source: RecipeSource): RecipeFile[] {
   const { config, base, folder, quantized, doubleQuant, tensors, record, resume } = source;
   const copies = tensors.some(({ role }) => role === "full_copy");
   // With embedding_lr Axolotl groups the optimizer otherwise than the checkpoint that is resumed.
-  const layers = config.layersToTransform === null ? undefined : [config.layersToTransform].flat();
   const text = `# Goes on with an adapter as exactly what it is. Written by heirloom recipe against the schema of Axolotl 0.19.0; not run.
 # lora_model_dir (not resume) is what makes Axolotl load the adapter instead of making a new one; the adapter's own
 # configuration then decides, and the selection below repeats it.
@@ -71,7 +70,7 @@ ${lines([
   ["lora_dropout", config.loraDropout],
   ["lora_target_modules", config.targetModules ?? undefined],
   ["lora_modules_to_save", config.modulesToSave ?? undefined],
-  ["peft_layers_to_transform", layers],
+  ["peft_layers_to_transform", config.layersToTransform === null ? undefined : [config.layersToTransform].flat()],
   ["peft_layers_pattern", config.layersPattern === null ? undefined : [config.layersPattern].flat()],
   ["peft_use_rslora", config.useRslora ? true : undefined],
   ["peft_use_dora", config.useDora ? true : undefined],
