@@ -68,7 +68,7 @@ async function refuseHubName(path: string): Promise<void> {
   const missing = async (folder: string): Promise<boolean> =>
     stat(folder).then(
       () => false,
-      (error: NodeJS.ErrnoException) => error.code === "ENOENT",
+      (error: unknown) => error instanceof Error && "code" in error && error.code === "ENOENT",
     );
   if (!(await missing(path)) || !(await missing(dirname(path)))) return;
   const name = parts.join("/");
