@@ -1,7 +1,26 @@
 // config: run.yaml, its schema, defaults and presets, and where each value came
 // from. Knows keys and values only: no tensors, no files (texts are handed in).
-export { CHANGE_NAMES, type ChangeName, type Changes, changeFlags, changeKey, parseChanges } from "./changes.ts";
+export {
+  CHANGE_NAMES,
+  type ChangeName,
+  type Changes,
+  changeFlags,
+  changeKey,
+  parseChanges,
+  RUN_CHANGE_NAMES,
+  type RunChangeName,
+} from "./changes.ts";
 export { DEQUANTIZED_CACHE_SHARE } from "./dequantized-cache.ts";
+export {
+  evaluationSettings,
+  type GateFault,
+  gateFaults,
+  gateSets,
+  isAnswerMetric,
+  type MeasuredSets,
+  PARENT_PREFIX,
+  parseGate,
+} from "./gates.ts";
 export type { Source } from "./layers.ts";
 export { absolutePaths } from "./paths.ts";
 export {
@@ -19,8 +38,10 @@ export {
   type AdapterConfig,
   type CheckpointConfig,
   type DataConfig,
+  type EarlyStoppingConfig,
   type EngineConfig,
   type EvaluationConfig,
+  type GateConfig,
   type QuantizationConfig,
   type RunConfig,
   type RunConfigInput,

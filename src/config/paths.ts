@@ -1,7 +1,7 @@
 import type { RunConfig } from "./schema.ts";
 
 /** Keys whose text values are paths: resolved against the folder of the file that they stand in. */
-const PATH_KEYS: readonly string[] = ["base", "output", "data.train", "data.eval", "data.template"];
+const PATH_KEYS: readonly string[] = ["base", "output", "data.train", "data.eval", "data.template", "evaluation.answers"];
 
 const ABSOLUTE = /^(?:[\\/]|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]*:\/\/)/;
 

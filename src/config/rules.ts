@@ -1,4 +1,5 @@
 import type { ProblemList } from "../core/index.ts";
+import { gateFaults, PARENT_PREFIX } from "./gates.ts";
 import { type Layer, layerOf } from "./layers.ts";
 import type { RunConfig } from "./schema.ts";
 
@@ -89,6 +90,32 @@ function checkTogether(config: RunConfig, report: Report): void {
   }
 }
 
+/** Gates on sets of a parent, and on all of them, are checked again when it is known which there are. */
+function checkGates({ evaluation, data }: RunConfig, report: Report): void {
+  const parents = evaluation.gates.flatMap(({ dataset }) => dataset ?? []).filter((name) => name.startsWith(PARENT_PREFIX));
+  const losses = [...Object.keys(data.eval), ...parents];
+  const answers = Object.keys(evaluation.answers);
+  for (const { index, isOpen, message, hint } of gateFaults(evaluation.gates, { losses, answers })) {
+    if (!isOpen) report(["evaluation", "gates", index], message, hint);
+  }
+}
+
+function checkEarlyStopping({ evaluation, data }: RunConfig, report: Report): void {
+  const { earlyStopping, everySteps } = evaluation;
+  if (earlyStopping === null) return;
+  const path = ["evaluation", "earlyStopping"];
+  const names = Object.keys(data.eval);
+  if (everySteps === null) report(path, "early stopping needs evaluations on the way", "add evaluation.everySteps");
+  if (names.length === 0) report(path, "early stopping needs held-out data", "add data.eval");
+  const { dataset } = earlyStopping;
+  if (dataset !== null && names.length > 0 && !names.includes(dataset))
+    report(
+      [...path, "dataset"],
+      `evaluation.earlyStopping watches "${dataset}", and no held-out set is called that`,
+      `known: ${names.join(", ")}`,
+    );
+}
+
 /** What the schema cannot say: keys that exclude or need each other. */
 export function checkRules(config: RunConfig, layers: readonly Layer[], problems: ProblemList): void {
   const report: Report = (path, message, hint) => {
@@ -100,4 +127,6 @@ export function checkRules(config: RunConfig, layers: readonly Layer[], problems
   checkRates(config, report);
   checkGroups(config, report);
   checkTogether(config, report);
+  checkGates(config, report);
+  checkEarlyStopping(config, report);
 }

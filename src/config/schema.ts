@@ -123,6 +123,40 @@ const training = z.strictObject({
   groups: z.array(group).prefault([]).describe("learning-rate groups, matched on tensor names"),
 });
 
+/** `true`: in any measure at all. */
+const share = z.union([z.literal(true), z.number().nonnegative()]).transform((value) => (value === true ? 0 : value));
+const setNames = z
+  .union([text, z.array(text).min(1)])
+  .transform((value) => (typeof value === "string" ? [value] : value))
+  .nullable()
+  .default(null);
+
+/** A condition on evaluations. Also what `heirloom eval --gate` takes. */
+export const gateSchema = z.strictObject({
+  dataset: setNames.describe("held-out set or sets, or sets of answers, that it is about; null: all that have the metric"),
+  metric: z.enum(["loss", "perplexity", "exactMatch", "f1"]).default("loss").describe("what is compared"),
+  mustFall: share.nullable().default(null).describe("by at least this share of the value before: 0.1 is 10 %; true: at all"),
+  mustRise: share.nullable().default(null).describe("the same upwards"),
+  mustNotRise: share.nullable().default(null).describe("by more than this share of the value before: 0.02 is 2 %; true: not at all"),
+  mustNotFall: share.nullable().default(null).describe("the same downwards"),
+  atMost: z.number().nullable().default(null).describe("largest value after the run"),
+  atLeast: z.number().nullable().default(null).describe("smallest value after the run"),
+});
+
+const earlyStopping = z.strictObject({
+  dataset: text.nullable().default(null).describe("held-out set that is watched; null: the first"),
+  patience: positiveCount.describe("evaluations in a row that may pass without a better loss"),
+  minDelta: z.number().nonnegative().default(0).describe("a loss counts as better if it is lower by more than this"),
+  // As transformers asks for load_best_model_at_end where training is stopped early.
+  restoreBest: z.boolean().default(true).describe("the final adapter is that of the lowest loss measured, not of the last update"),
+});
+
+const answerSets = z.union([text, z.array(text), z.record(text, filledTextList)]).transform((value): Record<string, string[]> => {
+  if (typeof value === "string") return { answers: [value] };
+  if (!Array.isArray(value)) return value;
+  return value.length === 0 ? {} : { answers: value };
+});
+
 const evaluation = z.strictObject({
   everySteps: positiveCount
     .nullable()
@@ -131,6 +165,21 @@ const evaluation = z.strictObject({
   batchSize: positiveCount.nullable().default(null).describe("sequences in an evaluation batch; null: training.batchSize"),
   samplePrompts: z.array(text).default([]).describe("prompts that are completed before and after"),
   sampleTokens: positiveCount.default(48).describe("the longest completion of a sample prompt, in tokens"),
+  answers: answerSets
+    .prefault({})
+    .describe(
+      "file or files of prompts with answers, or a table of named ones: exact match and F1 of greedy completions, before and after",
+    ),
+  answerTokens: positiveCount.default(32).describe("the longest completion of a prompt with an answer, in tokens"),
+  gates: z
+    .array(gateSchema)
+    .prefault([])
+    .describe("conditions between the first evaluation and the last; if one fails, the run ends with exit 21"),
+  earlyStopping: earlyStopping.nullable().default(null).describe("stop when the held-out loss no longer falls; needs everySteps"),
+  parentSets: z
+    .boolean()
+    .default(true)
+    .describe("a continuation is evaluated on its parent's held-out sets too, at the start and the end, as parent/NAME"),
 });
 
 const checkpoints = z.strictObject({
@@ -180,6 +229,10 @@ export type DataConfig = RunConfig["data"];
 export type TrainingConfig = RunConfig["training"];
 /** The `evaluation` table. */
 export type EvaluationConfig = RunConfig["evaluation"];
+/** A condition on evaluations. */
+export type GateConfig = EvaluationConfig["gates"][number];
+/** When a run stops before its last update. */
+export type EarlyStoppingConfig = NonNullable<EvaluationConfig["earlyStopping"]>;
 /** The `checkpoints` table. */
 export type CheckpointConfig = RunConfig["checkpoints"];
 /** The `engine` table. */

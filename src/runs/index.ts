@@ -7,6 +7,7 @@ export { differingFiles, type HashedFile, type HashedFiles, hashFile, hashWeight
 export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES, setAsideLater } from "./layout.ts";
 export { type Lineage, type LineageLink, type LineageOptions, type LinkState, verifyLineage } from "./lineage.ts";
 export { machineEnvironment } from "./machine.ts";
+export type { AnswerRecord, EarlyStop, EvaluationConditions, GateRecord, HeldOutRecord, RunMeasures, SamplePair } from "./measures.ts";
 export { newestRun } from "./newest-run.ts";
 export { parentRecord } from "./parent.ts";
 export { type RunEvent, type RunEvents, readEvents, type TailedEvent, type TailOptions, tailEvents } from "./read-events.ts";

@@ -9,6 +9,8 @@ export const RUN_FILES = {
   result: "result.json",
   lock: "run.lock",
   adapter: "adapter",
+  /** Weights that a gate did not let through, in place of the adapter. */
+  rejected: "rejected",
   model: "model",
 } as const;
 

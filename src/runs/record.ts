@@ -5,6 +5,7 @@ import { openFile, sha256, writeTextAtomic } from "../core/node/index.ts";
 import type { LedgerCounts, LedgerEntry } from "../ledger/index.ts";
 import type { HashedFile, HashedFiles } from "./hashes.ts";
 import { RUN_FILES } from "./layout.ts";
+import type { EvaluationConditions, HeldOutRecord } from "./measures.ts";
 import { type RecordKind, upgradeRecord } from "./upgrade.ts";
 
 /** Name of the record that an adapter folder carries with it. PEFT ignores it. */
@@ -34,6 +35,8 @@ export interface EvaluationRecord {
   readonly step: number;
   readonly loss: number;
   readonly labelTokens: number;
+  /** Missing in records of earlier versions. */
+  readonly conditions?: EvaluationConditions | undefined;
 }
 
 /** What an adapter needs to say about itself to be continued as what it was. */
@@ -60,6 +63,8 @@ export interface ParentRecord {
   readonly files: HashedFiles | null;
   /** SHA-256 of the run.json of the run that made it; null if there is none beside it. */
   readonly record: string | null;
+  /** Its held-out sets, where the new run evaluates on them too, to show what is forgotten; by name. */
+  readonly heldOut?: Readonly<Record<string, HeldOutRecord>>;
 }
 
 /** run.json: everything that a run was made from. */

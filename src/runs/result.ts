@@ -4,6 +4,7 @@ import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import { fileError, openFolder, sha256, writeTextAtomic } from "../core/node/index.ts";
 import { type HashedFiles, hashWeights } from "./hashes.ts";
 import { RUN_FILES } from "./layout.ts";
+import type { RunMeasures } from "./measures.ts";
 import { RECORD_SCHEMA_VERSION } from "./upgrade.ts";
 
 /**
@@ -24,6 +25,8 @@ export interface RunResult {
   readonly output: string;
   /** SHA-256 of its files. */
   readonly files: HashedFiles;
+  /** How the run was judged; missing in results of earlier versions. */
+  readonly measures?: RunMeasures;
 }
 
 /** Hashes the weights and configuration in a folder on disk. @throws FILE_MISSING */
@@ -51,7 +54,13 @@ export async function recordHash(run: string): Promise<string | null> {
 /** Writes result.json, with the hashes of what the run made. */
 export async function writeRunResult(
   run: string,
-  result: { readonly id: string; readonly output: string; readonly steps: number; readonly loss: number | null },
+  result: {
+    readonly id: string;
+    readonly output: string;
+    readonly steps: number;
+    readonly loss: number | null;
+    readonly measures?: RunMeasures;
+  },
 ): Promise<void> {
   const content: RunResult = {
     schemaVersion: RECORD_SCHEMA_VERSION,
@@ -62,6 +71,7 @@ export async function writeRunResult(
     loss: result.loss,
     output: basename(result.output),
     files: await hashWeightsAt(result.output),
+    ...(result.measures === undefined ? {} : { measures: result.measures }),
   };
   await writeTextAtomic(join(run, RUN_FILES.result), `${JSON.stringify(content, null, 2)}\n`);
 }

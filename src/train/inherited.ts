@@ -73,6 +73,8 @@ function recordedValues(opened: AdapterFolder, { config }: AdapterRecord): Value
       groups,
     },
     data: { maxLength, packing, template, onTooLong },
+    // With another number of rows in a batch, the losses before and after loading would differ in their last bits.
+    evaluation: { batchSize: config.evaluation.batchSize },
     engine: config.engine,
   };
 }
