@@ -62,7 +62,7 @@ const SPEC_KEYS = {
 } as const satisfies Record<(typeof WORDED)[number], keyof AdapterSpec>;
 
 /** The settings that choose tensors and say something else, not the same in other words, each looked at by itself. */
-function changedSelections(spec: ModelSpec, before: AdapterSpec, after: AdapterSpec): readonly ChangeName[] {
+export function changedSelections(spec: ModelSpec, before: AdapterSpec, after: AdapterSpec): readonly ChangeName[] {
   if (selectsSame(spec, before, after)) return [];
   const inOtherWords = (name: (typeof WORDED)[number]): boolean => {
     const key = SPEC_KEYS[name];
@@ -81,7 +81,7 @@ function changedSelections(spec: ModelSpec, before: AdapterSpec, after: AdapterS
 }
 
 /** Everything in which the resolved configuration differs from what is inherited, without being named. */
-function unnamedChanges(
+export function unnamedChanges(
   inherited: Values,
   config: RunConfig,
   named: ReadonlySet<ChangeName>,

@@ -35,19 +35,28 @@ function storedCopyDtype(opened: AdapterFolder): "fp32" | "bf16" {
   return dtypes.length === 1 && dtypes[0] === "BF16" ? "bf16" : "fp32";
 }
 
-/** What no file of an adapter made elsewhere says, and what is taken for granted instead. */
-function assumptionsOf(opened: AdapterFolder): string[] {
+/** The adapter section that an adapter's own files make, and what of them is kept in another form from now on. */
+export function storedAdapterValues(opened: AdapterFolder): { values: Values; notes: string[] } {
   const { spec } = opened;
   const [lora, copies] = [storedDtypes(opened, true), storedDtypes(opened, false)];
   const widened = lora.filter((dtype) => dtype !== "F32");
+  const notes = [
+    ...(widened.length === 0 ? [] : [`LoRA matrices: stored as ${widened.join(", ")}, trained and saved as F32 from now on`]),
+    ...(copies.length === 0 ? [] : [`full copies: stored as ${copies.join(", ")}, trained from ${storedCopyDtype(opened)} masters`]),
+    ...(spec.initLoraWeights === false ? ["init_lora_weights: false; the matrices are read from the file, so it has no effect"] : []),
+  ];
+  return { values: adapterValues(spec, storedCopyDtype(opened)), notes };
+}
+
+/** What no file of an adapter made elsewhere says, and what is taken for granted instead. */
+function assumptionsOf(opened: AdapterFolder): string[] {
+  const { spec } = opened;
   return [
     "the adapter has no record of its training, so the following was assumed",
     `base model: the one given; it cannot be checked (the adapter names ${JSON.stringify(spec.baseModel)})`,
     "quantization of the base, learning rates, schedule, weight decay and data settings: as configured here, not as it was trained",
     "learning-rate groups: none but those configured here",
-    ...(widened.length === 0 ? [] : [`LoRA matrices: stored as ${widened.join(", ")}, trained and saved as F32 from now on`]),
-    ...(copies.length === 0 ? [] : [`full copies: stored as ${copies.join(", ")}, trained from ${storedCopyDtype(opened)} masters`]),
-    ...(spec.initLoraWeights === false ? ["init_lora_weights: false; the matrices are read from the file, so it has no effect"] : []),
+    ...storedAdapterValues(opened).notes,
   ];
 }
 

@@ -1,4 +1,4 @@
-import type { BatchSource, MicroBatch } from "../data/index.ts";
+import type { BatchPosition, BatchSource, MicroBatch } from "../data/index.ts";
 
 /** The micro-batches of the next update: as many as are accumulated, but never across the end of an epoch. */
 export function takeUpdate(source: BatchSource, accumulation: number): MicroBatch[] {
@@ -25,4 +25,14 @@ export function countUpdates(
   const part = (epochs ?? 1) - whole;
   // The subtraction leaves 1.1 a part of 0.10000000000000009, which must not round up to one update more.
   return part === 0 ? total : total + Math.ceil(part * updatesInEpoch(source, whole, accumulation) * (1 - 1e-9));
+}
+
+/** Where the data stand after a number of updates from the start. */
+export function positionAfter(source: BatchSource, updates: number, accumulation: number): BatchPosition {
+  let left = updates;
+  for (let epoch = 0; ; epoch++) {
+    const inEpoch = updatesInEpoch(source, epoch, accumulation);
+    if (left < inEpoch) return { epoch, index: left * accumulation };
+    left -= inEpoch;
+  }
 }
