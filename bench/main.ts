@@ -1,5 +1,7 @@
 // npm run bench -- NAME [options]: runs one benchmark of this folder.
 import { InternalError } from "../src/core/index.ts";
+import { auditBench } from "./audit/audit.ts";
+import { hostileBench } from "./hostile/hostile.ts";
 import { diffBench } from "./kernels/diff.ts";
 import { gemmBench } from "./kernels/gemm.ts";
 import { nf4Bench } from "./kernels/nf4.ts";
@@ -8,9 +10,11 @@ import { planMemoryBench } from "./memory/plan-memory.ts";
 import { step135m } from "./steps/step-135m.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  audit: auditBench,
   "step-135m": step135m,
   diff: diffBench,
   gemm: gemmBench,
+  hostile: hostileBench,
   nf4: nf4Bench,
   "plan-memory": planMemoryBench,
   tokenize: tokenizeBench,

@@ -98,3 +98,33 @@ describe("printable", () => {
     expect(printable("ü 漢 😀")).toBe("ü 漢 😀");
   });
 });
+
+describe("a large file", () => {
+  const entries = Array.from({ length: 6000 }, (_, i) => `"tensor.${i} \\" : {": {"a": [${i}, -1.5e3, null, true, "x"]}`);
+  const text = `{${entries.join(",\n")}}`;
+
+  it("is read to the same value as by JSON.parse", () => {
+    expect(text.length).toBeGreaterThan(65_536);
+    expect(parseJson(text, "large.json", { duplicateKeys: "refuse" })).toEqual(JSON.parse(text));
+  });
+
+  it.each([
+    ["a key twice", `{${[...entries, entries[5999]].join(",\n")}}`, /each key once/],
+    ["a key twice, deep inside", text.replace('{"a": [0,', '{"a": 1, "a": [0,'), /each key once/],
+    ["what is no JSON at its end", `${text}]`, /line 6000, column \d+: expected the end of the file/],
+    ["too many values", text, /fewer values/, 100],
+    ["too deep a nesting", `${text.slice(0, -1)},"deep":${"[".repeat(200)}${"]".repeat(200)}}`, /at most 100 levels/],
+  ])("is refused for %s, with the place", (_what, damaged, message, maxValues?: number) => {
+    expect(() => parseJson(damaged, "large.json", { duplicateKeys: "refuse", ...(maxValues === undefined ? {} : { maxValues }) })).toThrow(
+      message,
+    );
+  });
+
+  it("may hold NaN, and keys twice where the last counts", () => {
+    const odd = `${text.slice(0, -1)},"loss":NaN,"k":1,"k":2,"__proto__":3}`;
+    const value = parseJson(odd, "large.json") as Record<string, unknown>;
+    expect(value["loss"]).toBeNaN();
+    expect(value["k"]).toBe(2);
+    expect(Object.keys(value)).toContain("__proto__");
+  });
+});

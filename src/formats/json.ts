@@ -1,4 +1,5 @@
 import { type ByteSource, HeirloomError } from "../core/index.ts";
+import { parseNatively } from "./json-native.ts";
 import { refuseLfsPointer } from "./lfs-pointer.ts";
 import { printable } from "./printable.ts";
 
@@ -8,8 +9,8 @@ import { printable } from "./printable.ts";
  */
 const MAX_DEPTH = 100;
 
-/** Largest JSON file read whole; the largest real ones are tokenizers of 35 MB and long Trainer logs. */
-const MAX_JSON_BYTES = 128 * 1024 * 1024;
+/** Largest JSON file read whole, within 300 MB of memory; the largest real ones are tokenizers of 35 MB and long Trainer logs. */
+const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
 /** What is accepted beyond the letter of JSON, and how much of it. */
 export interface ParseJsonOptions {
@@ -17,12 +18,19 @@ export interface ParseJsonOptions {
   readonly duplicateKeys?: "last" | "refuse";
   /** Whether bare `NaN`, `Infinity` and `-Infinity` are numbers, as Python writes them. @defaultValue true */
   readonly nonFinite?: boolean;
-  /** Most values read, so that a hostile file cannot fill the memory. @defaultValue 8,000,000 */
+  /** Most values read, so that a hostile file cannot fill the memory. @defaultValue 4,000,000 */
   readonly maxValues?: number;
+  /** Most keys of one object. @defaultValue 1,000,000 */
+  readonly maxKeys?: number;
 }
 
 /** Default of `maxValues`; the largest tokenizers hold about 2 million. */
-const MAX_VALUES = 8_000_000;
+const MAX_VALUES = 4_000_000;
+/** Most keys of one object; the largest vocabularies have 260,000, and an index of shards 500,000. */
+const MAX_KEYS = 1_000_000;
+
+/** From here on the engine's own parser is tried first. */
+const LARGE = 65_536;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -50,6 +58,7 @@ class JsonReader {
   readonly #where: string;
   readonly #refuseDuplicates: boolean;
   readonly #nonFinite: boolean;
+  readonly #maxKeys: number;
   #valuesLeft: number;
   #at = 0;
   #depth = 0;
@@ -59,6 +68,7 @@ class JsonReader {
     this.#where = where;
     this.#refuseDuplicates = options.duplicateKeys === "refuse";
     this.#nonFinite = options.nonFinite ?? true;
+    this.#maxKeys = options.maxKeys ?? MAX_KEYS;
     this.#valuesLeft = options.maxValues ?? MAX_VALUES;
   }
 
@@ -135,11 +145,13 @@ class JsonReader {
 
   #object(): Record<string, unknown> {
     const object: Record<string, unknown> = {};
+    let keysLeft = this.#maxKeys;
     this.#at++;
     this.#skipSpace();
     if (this.#take(0x7d)) return object;
     for (;;) {
       const keyAt = this.#at;
+      if (keysLeft-- === 0) this.#fail(`at most ${this.#maxKeys} keys in one object`);
       if (this.#text.charCodeAt(keyAt) !== QUOTE) this.#fail("a key in double quotes");
       const key = this.#string();
       if (this.#refuseDuplicates && Object.hasOwn(object, key)) this.#fail("each key once", keyAt);
@@ -227,6 +239,11 @@ export function parseJson(text: string, where: string, options: ParseJsonOptions
       hint: "the download failed: fetch the file again; a private or gated repository needs a login",
       details: { line: 1, column: 1 },
     });
+  }
+  if (text.length >= LARGE) {
+    const limits = { maxDepth: MAX_DEPTH, maxValues: options.maxValues ?? MAX_VALUES, maxKeys: MAX_KEYS };
+    const parsed = parseNatively(text, { ...limits, refusesDuplicates: options.duplicateKeys === "refuse" });
+    if (parsed !== null) return parsed.value;
   }
   return new JsonReader(text, where, options).document();
 }

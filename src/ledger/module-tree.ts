@@ -1,5 +1,8 @@
 import type { LedgerEntry } from "./types.ts";
 
+/** A tensor of a ledger, or one that `inspect` shows. */
+type Tensor = Omit<LedgerEntry, "state">;
+
 /** A module of a ledger with everything below it, or several numbered ones that are alike. */
 export interface ModuleNode {
   /** Last part of its path; `0 … 31` for numbered modules that are alike. */
@@ -12,18 +15,18 @@ export interface ModuleNode {
   readonly trainable: number;
   readonly bytes: number;
   /** The module's own tensors; of modules that are alike, those of the first. */
-  readonly entries: readonly LedgerEntry[];
+  readonly entries: readonly Tensor[];
   readonly children: readonly ModuleNode[];
 }
 
 interface Branch {
-  readonly entries: LedgerEntry[];
+  readonly entries: Tensor[];
   readonly children: Map<string, Branch>;
 }
 
 const newBranch = (): Branch => ({ entries: [], children: new Map() });
 
-function branchesOf(entries: readonly LedgerEntry[]): Branch {
+function branchesOf(entries: readonly Tensor[]): Branch {
   const root = newBranch();
   for (const entry of entries) {
     let at = root;
@@ -77,7 +80,7 @@ function inOrder(children: readonly (readonly [string, Branch])[]): readonly (re
 
 function nodeOf(name: string, { entries, children }: Branch): ModuleNode {
   const below = inOrder([...children]).map(([child, branch]) => nodeOf(child, branch));
-  const sum = (own: (entry: LedgerEntry) => number, of: (node: ModuleNode) => number): number =>
+  const sum = (own: (entry: Tensor) => number, of: (node: ModuleNode) => number): number =>
     entries.reduce((total, entry) => total + own(entry), 0) + below.reduce((total, node) => total + of(node), 0);
   return {
     name,
@@ -107,6 +110,6 @@ function nodeOf(name: string, { entries, children }: Branch): ModuleNode {
  * The modules of a ledger as a tree, from the names of its tensors alone, so of
  * any architecture. The root stands for the whole and has no name.
  */
-export function moduleTree(entries: readonly LedgerEntry[]): ModuleNode {
+export function moduleTree(entries: readonly Tensor[]): ModuleNode {
   return nodeOf("", branchesOf(entries));
 }

@@ -126,9 +126,8 @@ export type TensorsShown = "kinds" | "tensors" | { readonly treeDepth: number };
 function tensorsView({ counts, tensors }: InspectResult, view: View, shown: TensorsShown): string {
   if (tensors.length === 0) return "";
   if (shown === "tensors") return tensorTable(tensors, counts.basis, view);
-  const entries = tensors.map((tensor) => ({ ...tensor, state: "present" as const }));
-  if (shown === "kinds") return renderLedgerRows(ledgerTable({ basis: counts.basis, entries }), counts.basis, view.paint);
-  return moduleTreeView(entries, view, shown.treeDepth, bytesTitle(counts.basis));
+  if (shown === "kinds") return renderLedgerRows(ledgerTable({ entries: tensors }), counts.basis, view.paint);
+  return moduleTreeView(tensors, view, shown.treeDepth, bytesTitle(counts.basis));
 }
 
 /** What inspect prints: facts, the tensors as asked, banners, notes. */

@@ -1,10 +1,10 @@
 import { formatBytes, formatCount } from "../../core/index.ts";
-import { type LedgerEntry, type ModuleNode, moduleTree } from "../../ledger/index.ts";
+import { type ModuleNode, moduleTree } from "../../ledger/index.ts";
 import type { View } from "../command.ts";
 import { type Cell, renderTable } from "../terminal/index.ts";
 
 /** A module's own tensors in short: `base 4096 × 4096 NF4, lora_A 32 × 4096 F32`. */
-function tensorsText(entries: readonly LedgerEntry[]): string {
+function tensorsText(entries: ModuleNode["entries"]): string {
   return entries.map(({ role, shape, dtype }) => `${role} ${shape.join(" × ")} ${dtype}`).join(", ");
 }
 
@@ -31,7 +31,7 @@ function* rowsOf(node: ModuleNode, level: number, depth: number): Generator<Cell
  * The modules as a tree, down to `depth` levels; numbered modules that are alike are one row, with their sums.
  * @param bytesTitle what the bytes are
  */
-export function moduleTreeView(entries: readonly LedgerEntry[], { paint }: View, depth: number, bytesTitle: string): string {
+export function moduleTreeView(entries: ModuleNode["entries"], { paint }: View, depth: number, bytesTitle: string): string {
   const root = moduleTree(entries);
   const rows = root.children.flatMap((child) => [...rowsOf(child, 1, depth)]);
   return renderTable(
