@@ -100,7 +100,7 @@ export function planView(result: PlanResult, view: View, listTensors: boolean): 
     .map(({ message, hint }) => `${paint.yellow("warning")} ${escapeText(message)}\n        ${escapeText(hint)}`);
   return [
     renderFacts(facts(result), paint),
-    renderLedgerRows(ledgerTable({ basis: "predicted", entries }), "predicted", paint),
+    renderLedgerRows(ledgerTable({ entries }), "predicted", paint),
     tensors,
     result.groups.length < 2 ? "" : groupTable(result.groups, view),
     fileTable(result, view),
