@@ -1,23 +1,36 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { RunConfig } from "../config/index.ts";
 import { type ByteSource, type Folder, type HeirloomError, memorySource } from "../core/index.ts";
 import { openFolder } from "../core/node/index.ts";
+import { versionOne } from "./fixtures/store.ts";
 import {
+  type AdapterRecord,
   checkpointFolder,
   checkpointStep,
   configHash,
   fingerprintModel,
   listCheckpoints,
   newRunId,
+  RECORD_SCHEMA_VERSION,
   readAdapterRecord,
   readRunRecord,
+  upgradeRecord,
 } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "heirloom-runs-"));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+async function readAdapter(path: string): Promise<AdapterRecord | null> {
+  const opened = await openFolder(path);
+  try {
+    return await readAdapterRecord(opened);
+  } finally {
+    await opened.close();
+  }
+}
 
 describe("a run's layout", () => {
   test("gives ids that sort by time", () => {
@@ -71,7 +84,7 @@ describe("a record", () => {
     ["with a version that is no number", '{"schemaVersion": "1"}'],
   ])("that is %s is RECORD_INVALID, with its path", async (name, text) => {
     const path = write(name, text);
-    for (const read of [readRunRecord, async (at: string) => readAdapterRecord(await openFolder(at))]) {
+    for (const read of [readRunRecord, readAdapter]) {
       const error = await read(path).then(
         () => null,
         (thrown: unknown) => thrown as HeirloomError,
@@ -83,8 +96,53 @@ describe("a record", () => {
 
   test("may be absent from an adapter, not from a run", async () => {
     mkdirSync(join(folder, "bare"));
-    expect(await readAdapterRecord(await openFolder(join(folder, "bare")))).toBeNull();
+    expect(await readAdapter(join(folder, "bare"))).toBeNull();
     await expect(readRunRecord(join(folder, "bare"))).rejects.toMatchObject({ code: "FILE_MISSING" });
+  });
+});
+
+describe("a record of version 1", () => {
+  const old = (file: string): Record<string, unknown> => JSON.parse(versionOne(file)) as Record<string, unknown>;
+
+  test("of a run is read as one of this version: what was not recorded then is null, everything else is kept", async () => {
+    const run = join(folder, "version-1");
+    mkdirSync(run);
+    writeFileSync(join(run, "run.json"), versionOne("run.json"));
+    const { schemaVersion, data, tokenizer, parent, startedAt, changed, repeats, ...same } = await readRunRecord(run);
+    const before = old("run.json");
+    expect(before["schemaVersion"]).toBe(1);
+    expect({ schemaVersion, startedAt, changed, repeats }).toEqual({
+      schemaVersion: RECORD_SCHEMA_VERSION,
+      startedAt: before["createdAt"],
+      changed: null,
+      repeats: null,
+    });
+    expect(data.train.files).toEqual([{ path: "/data/tiny/train.jsonl", bytes: null, sha256: null }]);
+    expect(data.eval["held"]?.files).toEqual([{ path: "/data/tiny/eval.jsonl", bytes: null, sha256: null }]);
+    expect(tokenizer).toEqual({ ...(before["tokenizer"] as object), chatTemplate: null });
+    expect(parent).toEqual({ ...(before["parent"] as object), files: null, record: null });
+    for (const [key, value] of Object.entries(same)) expect(value, key).toEqual(before[key]);
+  });
+
+  test("of an adapter is read as one of this version, and the file stays as it is", async () => {
+    const adapter = join(folder, "adapter-version-1");
+    mkdirSync(adapter);
+    writeFileSync(join(adapter, "heirloom.json"), versionOne("heirloom.json"));
+    expect(await readAdapter(adapter)).toEqual({
+      ...old("heirloom.json"),
+      schemaVersion: RECORD_SCHEMA_VERSION,
+      startedAt: null,
+    });
+    expect(readFileSync(join(adapter, "heirloom.json"), "utf8")).toBe(versionOne("heirloom.json"));
+  });
+
+  test("has a later one refused by name", () => {
+    const later = { ...old("run.json"), schemaVersion: RECORD_SCHEMA_VERSION + 1 };
+    expect(() => upgradeRecord("run", later, "/x/run.json")).toThrow(
+      `/x/run.json: expected schemaVersion up to ${RECORD_SCHEMA_VERSION}, found ${RECORD_SCHEMA_VERSION + 1}`,
+    );
+    for (const version of [0, -1, 1.5, "1", null, Number.NaN])
+      expect(() => upgradeRecord("run", { ...later, schemaVersion: version }, "/x/run.json")).toThrow("lacks schemaVersion");
   });
 });
 

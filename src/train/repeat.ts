@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { CHANGE_NAMES, type ChangeName } from "../config/index.ts";
+import { CHANGE_NAMES, type ChangeName, type RunConfig, resolveConfig } from "../config/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { judgeRepetition, type Repetition, RUN_FILES, type RunRecord, readRunRecord } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
@@ -20,10 +20,16 @@ function isChangeName(name: string): name is ChangeName {
   return (CHANGE_NAMES as readonly string[]).includes(name);
 }
 
+/** The configuration of a record; keys that this version added have their defaults. */
+function sameConfig({ config }: RunRecord, path: string, output: string | undefined): RunConfig {
+  const values = { ...config, quantization: config.quantization ?? "none", adapter: config.adapter ?? "none" };
+  return resolveConfig({ inherited: { name: path, values: output === undefined ? values : { ...values, output } } }).config;
+}
+
 /** The request that made a run, made again. */
 function sameRequest(record: RunRecord, path: string, output: string | undefined): NewRun {
   const { id, kind, startedAt, provenance, assumptions, parent, changed } = record;
-  const config = output === undefined ? record.config : { ...record.config, output };
+  const config = sameConfig(record, path, output);
   const common = { config, provenance, assumptions, startedAt, repeats: id };
   if (kind === "train") return { kind: "train", ...common };
   if (parent !== null) {
