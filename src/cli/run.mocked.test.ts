@@ -115,6 +115,14 @@ describe("usage errors", () => {
     [["train", "--config"], "--config needs a value", "heirloom train --help says"],
     [["train", "-c"], "--config needs a value", "heirloom train --help says"],
     [["train", "--config", "--steps", "2"], "--config needs a value", "heirloom train --help says"],
+    [
+      ["train", "--from", "a", "--seed", "1"],
+      "--from repeats a run as it was; expected no other flag but --output, found --seed",
+      "train -c",
+    ],
+    [["runs", "shw"], 'heirloom runs has no command "shw"', "did you mean heirloom runs show?"],
+    [["runs", "zzzzz"], 'heirloom runs has no command "zzzzz"', "heirloom runs --help lists"],
+    [["runs", "show", "a", "b"], 'expected one argument of heirloom runs show, found also "b"', "heirloom runs show --help says"],
     [["merge", "a"], "heirloom merge is announced, but this release does not have it yet", "heirloom --help lists"],
   ])("%j say what the command takes, and where to read on", async (inputs, message, hint) => {
     const terminal = fakeTerminal();

@@ -33,15 +33,20 @@ interface Complaints {
 /** The command that a line names, for messages: what it takes is in its own table. */
 function typedCommand([name = "", ...words]: readonly string[]): TypedCommand {
   const command = Object.entries(COMMANDS).find(([known]) => known === name)?.[1];
-  const aliases: object = (command !== undefined && "parameters" in command ? command.parameters.aliases : undefined) ?? {};
-  return { name, words, takesConfig: Object.hasOwn(aliases, "c") };
+  if (command !== undefined && !("parameters" in command)) {
+    // A command of commands, as `runs show`.
+    const [inner = "", ...rest] = words;
+    const isKnown = command.getRoutingTargetForInput(inner) !== undefined;
+    const commands = command.getAllEntries().map((entry) => entry.name.original);
+    return { name: isKnown ? `${name} ${inner}` : name, commands, words: rest, takesConfig: false };
+  }
+  return { name, commands: [], words, takesConfig: Object.hasOwn(command?.parameters.aliases ?? {}, "c") };
 }
 
 /** `heirloom --help train` and `heirloom help train` ask for the help of train. */
 function helpInPlace(inputs: readonly string[]): readonly string[] {
-  const [first = "", second, ...rest] = inputs;
-  if (!["--help", "-h", "help"].includes(first)) return inputs;
-  return second === undefined ? ["--help"] : [second, "--help", ...rest];
+  const [first = "", ...rest] = inputs;
+  return ["--help", "-h", "help"].includes(first) ? [...rest, "--help"] : inputs;
 }
 
 function application(complaints: Complaints, command: TypedCommand, colour: boolean): Application<CliContext> {

@@ -31,6 +31,8 @@ export interface TypedCommand {
   readonly name: string;
   /** Whether it takes a run file. */
   readonly takesConfig: boolean;
+  /** Those that it is made of, as `runs` is. */
+  readonly commands: readonly string[];
   /** The words after the command's name. */
   readonly words: readonly string[];
 }
@@ -76,11 +78,14 @@ function argumentProblems(thrown: unknown, command: TypedCommand): readonly Prob
   return usage(thrown instanceof ArgumentScannerError ? formatMessageForArgumentScannerError(thrown, {}) : String(thrown), help);
 }
 
-function unknownCommand(input: string, commandNames: readonly string[]): readonly Problem[] {
+function unknownCommand(input: string, commandNames: readonly string[], { name }: TypedCommand): readonly Problem[] {
   if (ANNOUNCED.includes(input))
     return usage(`heirloom ${input} is announced, but this release does not have it yet`, "heirloom --help lists the commands that it has");
   const nearest = nearestName(input, commandNames);
-  return usage(`unknown command "${input}"`, nearestHint(nearest === undefined ? undefined : `heirloom ${nearest}`), nearest);
+  if (input === name)
+    return usage(`unknown command "${input}"`, nearestHint(nearest === undefined ? undefined : `heirloom ${nearest}`), nearest);
+  const hint = nearestHint(nearest === undefined ? undefined : `heirloom ${name} ${nearest}`, `heirloom ${name} --help lists what it has`);
+  return usage(`heirloom ${name} has no command "${input}"`, hint, nearest);
 }
 
 /** Stricli's texts, but every complaint is also handed on as a typed problem. */
@@ -104,7 +109,7 @@ export function usageTexts(
       argumentEscapeSequence: "Everything after it is an argument, not a flag",
     },
     noCommandRegisteredForInput({ input }) {
-      report(unknownCommand(input, commandNames));
+      report(unknownCommand(input, command.name === input ? commandNames : command.commands, command));
       return "";
     },
     exceptionWhileParsingArguments(thrown) {

@@ -13,7 +13,8 @@ type Result = TrainingResult & Partial<Pick<RepeatedResult, "repetition">>;
 
 /** Repeats a run; a changed configuration would be another run, so only the place may differ. */
 async function repeat(from: string, { output, ...others }: ConfigFlags, { folder, signal, progress }: Session): Promise<Result> {
-  const [other] = Object.keys(others);
+  // The parser lists flags that were not given, too.
+  const [other] = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (other !== undefined) {
     throw new HeirloomError("USAGE", `--from repeats a run as it was; expected no other flag but --output, found --${other}`, {
       hint: "to train with changes, give the run file: heirloom train -c run.yaml",
