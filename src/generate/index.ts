@@ -4,6 +4,7 @@ import { runJob } from "../core/node/index.ts";
 import type { GenerationOptions, GenerationRequest, GenerationResult } from "./api.ts";
 import { generateJob } from "./generate-worker.ts";
 
+export { type AnswerScores, type AnswerSet, loadAnswers, scoreAnswers } from "./answers.ts";
 export type * from "./api.ts";
 export { completeText } from "./greedy.ts";
 export { type LoadedModel, loadModel } from "./load-model.ts";

@@ -1,0 +1,35 @@
+import { HeirloomError, readText } from "../core/index.ts";
+import { openFile } from "../core/node/index.ts";
+import { type ChatMessage, compileChatTemplate, type Tokenizer } from "../data/index.ts";
+
+async function templateText(path: string): Promise<string> {
+  const file = await openFile(path);
+  try {
+    return await readText(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * The ids of messages in a chat template, up to where the assistant's turn begins.
+ *
+ * @throws CHAT_TEMPLATE_INVALID also if there is no template
+ */
+export async function chatIds(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  { template: path = null, now }: { readonly template?: string | null; readonly now?: Date } = {},
+): Promise<number[]> {
+  const source = path === null ? tokenizer.chatTemplate : await templateText(path);
+  if (source === null) {
+    throw new HeirloomError("CHAT_TEMPLATE_INVALID", "the tokenizer has no chat template", {
+      where: tokenizer.name,
+      hint: "leave out --chat to complete the prompt as it is; rows need {prompt, answer} instead of {messages}",
+    });
+  }
+  const options = { name: path ?? tokenizer.name, namedTokens: tokenizer.namedTokens };
+  const template = compileChatTemplate(source, now === undefined ? options : { ...options, now });
+  const { text } = template.render(messages, { addGenerationPrompt: true });
+  return tokenizer.encode(text, { addSpecialTokens: false });
+}
