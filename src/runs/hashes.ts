@@ -40,8 +40,16 @@ const WEIGHTS = /^(?:adapter_config\.json|config\.json|(?:adapter_model|model)(?
 
 /** SHA-256 of each file with weights, and of their configuration, in an adapter's or model's folder. */
 export async function hashWeights(folder: Folder): Promise<HashedFiles> {
+  return hashNamed(
+    folder,
+    (await folder.list()).filter((file) => WEIGHTS.test(file)),
+  );
+}
+
+/** SHA-256 of the files named. */
+export async function hashNamed(folder: Folder, names: readonly string[]): Promise<HashedFiles> {
   const found: Record<string, string> = {};
-  for (const name of (await folder.list()).filter((file) => WEIGHTS.test(file))) found[name] = await hashSource(await folder.open(name));
+  for (const name of names) found[name] = await hashSource(await folder.open(name));
   return found;
 }
 

@@ -167,6 +167,7 @@ class Walk {
       const there = comparedFiles(parent.files, await hashWeightsAt(elsewhere));
       return there.state === "ok" ? { state: "moved", found: `the same bytes in ${elsewhere}` } : here;
     });
+    await this.#state(id, parent);
     if (parent.run === null) return null;
     const candidates = [dirname(parent.adapter), ...(elsewhere === null ? [] : [dirname(elsewhere)])];
     for (const candidate of candidates) {
@@ -185,6 +186,14 @@ class Walk {
         found: `no run.json of ${parent.run}`,
       });
     return null;
+  }
+
+  /** The state of another trainer's checkpoint, if it was taken up with the adapter. */
+  async #state(id: string, { adapter, state }: ParentRecord): Promise<void> {
+    for (const [name, recorded] of Object.entries(state ?? {})) {
+      const path = join(adapter, name);
+      await this.#check(id, "parent state", path, async () => comparedHash(recorded, (await hashFile(path)).sha256));
+    }
   }
 
   /** One run; returns the folder of the run above it. */

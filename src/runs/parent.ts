@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import { type Folder, isHeirloomError } from "../core/index.ts";
-import { hashWeights } from "./hashes.ts";
+import { hashNamed, hashWeights } from "./hashes.ts";
 import { type AdapterRecord, type ParentRecord, readRunRecord } from "./record.ts";
 import { recordHash } from "./result.ts";
 
@@ -20,13 +20,15 @@ async function recordAbove(path: string, run: string): Promise<string | null> {
  *
  * @param folder of the adapter, open; its name is its path
  * @param record what the adapter says of itself, if it does
+ * @param state names of files beside it that the run was taken up from as well
  */
-export async function parentRecord(folder: Folder, record: AdapterRecord | null): Promise<ParentRecord> {
+export async function parentRecord(folder: Folder, record: AdapterRecord | null, state: readonly string[] = []): Promise<ParentRecord> {
   return {
     adapter: folder.name,
     run: record?.run ?? null,
     step: record?.step ?? null,
     files: await hashWeights(folder),
     record: record === null ? null : await recordAbove(folder.name, record.run),
+    ...(state.length === 0 ? {} : { state: await hashNamed(folder, state) }),
   };
 }

@@ -63,6 +63,8 @@ export interface ParentRecord {
   readonly files: HashedFiles | null;
   /** SHA-256 of the run.json of the run that made it; null if there is none beside it. */
   readonly record: string | null;
+  /** SHA-256 of the state files of another trainer's checkpoint, if its run was gone on with and not only its adapter. */
+  readonly state?: HashedFiles;
   /** Its held-out sets, where the new run evaluates on them too, to show what is forgotten; by name. */
   readonly heldOut?: Readonly<Record<string, HeldOutRecord>>;
 }

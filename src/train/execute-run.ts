@@ -24,6 +24,7 @@ import {
 import type { TrainingResult } from "./api.ts";
 import { type CheckpointState, checkFiles, readLog, readOptimizerState, readState } from "./checkpoint/index.ts";
 import type { TrainingEvent } from "./events.ts";
+import { epochNotes, takeUpOptimizer } from "./foreign/index.ts";
 import { Keeper } from "./keeper.ts";
 import { Liveness } from "./liveness.ts";
 import { type LiveRun, type LoopContext, type LoopOutcome, runLoop } from "./loop.ts";
@@ -34,7 +35,7 @@ import { requireSameRun, requireSameTensors, runEnvironment, runRecord } from ".
 import type { RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
 import { TrainingSession } from "./session.ts";
-import { countUpdates } from "./updates.ts";
+import { countUpdates, positionAfter } from "./updates.ts";
 
 /** What the job's body is given besides the request. */
 export interface RunContext {
@@ -93,7 +94,7 @@ async function startingAdapter(request: RunRequest): Promise<StartingAdapter> {
   const { spec, tensors, record, folder } = opened;
   const close = (): Promise<void> => folder.close();
   try {
-    const parent = request.kind === "continue" ? await parentRecord(folder, record) : null;
+    const parent = request.kind === "continue" ? await parentRecord(folder, record, request.handover?.files) : null;
     return { saved: { spec, tensors }, record, parent, close };
   } catch (error) {
     await close();
@@ -126,6 +127,8 @@ async function observe(session: TrainingSession, source: BatchSource): Promise<L
 interface Assembled {
   readonly run: LiveRun;
   readonly observed: Ledger;
+  /** What came to light while the state was taken over. */
+  readonly notes: readonly string[];
 }
 
 /** Where a checkpoint left a run. */
@@ -151,6 +154,16 @@ async function takeUp({ checkpoint, state }: Before, record: RunRecord, prepared
   session.optimizer.step = state.optimizer.step;
 }
 
+/** Puts the optimizer where another trainer left it, and the data behind as many updates; says where the epochs part. */
+async function takeOver(request: RunRequest, prepared: Prepared, session: TrainingSession, source: BatchSource): Promise<string[]> {
+  if (request.kind !== "continue" || request.handover === undefined) return [];
+  const { step, epoch } = request.handover;
+  await takeUpOptimizer(request.adapter, request.handover, session);
+  source.position = positionAfter(source, step, prepared.config.training.accumulation);
+  const own = source.position.epoch + source.position.index / source.batchCount(source.position.epoch);
+  return epochNotes(step, epoch, own);
+}
+
 /** Model, optimizer and data of the run, at the position where it starts. */
 async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtime, before: Before | null): Promise<Assembled> {
   const source = batchSource(prepared);
@@ -161,6 +174,7 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
   const observed = await observe(session, source);
   if (before !== null) await takeUp(before, await readRunRecord(request.run), prepared, session);
   if (before !== null) source.position = before.state.data;
+  const notes = await takeOver(request, prepared, session, source);
   const seenTokens = new Set<number>();
   const liveness = new Liveness({
     expected: new Set(prepared.ledger.entries.filter((entry) => entry.trainable).map(({ name }) => name)),
@@ -175,6 +189,7 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
     session,
     observed,
   );
+  const handover = request.kind === "continue" ? request.handover : undefined;
   const run = {
     prepared,
     session,
@@ -183,20 +198,20 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
     liveness,
     seenTokens,
     steps,
-    fromStep: before?.state.step ?? 0,
+    fromStep: before?.state.step ?? handover?.step ?? 0,
     before: before?.state ?? null,
-    logBefore: before?.log ?? [],
+    logBefore: before?.log ?? handover?.log ?? [],
   };
-  return { run, observed };
+  return { run, observed, notes };
 }
 
 /** What a run says of itself before anything is checked or written. */
-function openingEvents(request: RunRequest, { run, observed }: Assembled): TrainingEvent[] {
+function openingEvents(request: RunRequest, { run, observed, notes }: Assembled): TrainingEvent[] {
   const counts = ledgerCounts(observed);
   return [
     { type: "started", kind: request.kind, run: request.run, base: request.config.base, steps: run.steps, fromStep: run.fromStep },
     { type: "ledger", banner: peftBanner(counts), counts, rows: ledgerTable(observed) },
-    ...request.assumptions.map((message) => ({ type: "note" as const, message })),
+    ...[...request.assumptions, ...notes].map((message) => ({ type: "note" as const, message })),
     ...inputNotes(run.prepared).map((message) => ({ type: "note" as const, message })),
   ];
 }

@@ -8,11 +8,20 @@ export type * from "./api.ts";
 export { calibrate, type MachineRates } from "./calibrate.ts";
 export { runDemo } from "./demo.ts";
 export type * from "./events.ts";
+export {
+  HANDOVER_CHANGES,
+  type Handover,
+  type HandoverRequest,
+  locateTrainerCheckpoint,
+  type ResolvedHandover,
+  resolveHandover,
+  takeUpOptimizer,
+} from "./foreign/index.ts";
 export { observeSession } from "./observe.ts";
 export { type RepeatedResult, type RepeatOptions, repeatRun } from "./repeat.ts";
 export { type SchedulePlan, scheduleFactor } from "./schedule.ts";
 export { type SessionPlan, TrainingSession, type UpdateOutcome } from "./session.ts";
-export { continueTraining, resume, train } from "./train.ts";
+export { continueTraining, resume, resumeTrainer, train } from "./train.ts";
 
 /**
  * Loss and perplexity on held-out data, in a worker thread.

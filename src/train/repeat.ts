@@ -3,6 +3,7 @@ import { CHANGE_NAMES, type ChangeName, type RunConfig, resolveConfig } from "..
 import { HeirloomError } from "../core/index.ts";
 import { judgeRepetition, type Repetition, RUN_FILES, type RunRecord, readRunRecord } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
+import { HANDOVER_CHANGES, recordedHandover } from "./foreign/index.ts";
 import { type DisturbedOptions, type NewRun, startRun } from "./train.ts";
 
 /** A run that repeats another, and how it came out beside it. */
@@ -17,7 +18,7 @@ export interface RepeatOptions extends DisturbedOptions {
 }
 
 function isChangeName(name: string): name is ChangeName {
-  return (CHANGE_NAMES as readonly string[]).includes(name);
+  return (HANDOVER_CHANGES as readonly string[]).includes(name);
 }
 
 /** The configuration of a record; keys that this version added have their defaults. */
@@ -27,14 +28,20 @@ function sameConfig({ config }: RunRecord, path: string, output: string | undefi
 }
 
 /** The request that made a run, made again. */
-function sameRequest(record: RunRecord, path: string, output: string | undefined): NewRun {
+async function sameRequest(record: RunRecord, path: string, output: string | undefined): Promise<NewRun> {
   const { id, kind, startedAt, provenance, assumptions, parent, changed } = record;
   const config = sameConfig(record, path, output);
   const common = { config, provenance, assumptions, startedAt, repeats: id };
   if (kind === "train") return { kind: "train", ...common };
   if (parent !== null) {
     // Version 1 did not record them; whatever it was, it was allowed then.
-    return { kind: "continue", ...common, adapter: parent.adapter, changed: (changed ?? CHANGE_NAMES).filter(isChangeName) };
+    const continued = {
+      kind: "continue" as const,
+      ...common,
+      adapter: parent.adapter,
+      changed: (changed ?? CHANGE_NAMES).filter(isChangeName),
+    };
+    return parent.state === undefined ? continued : { ...continued, handover: await recordedHandover(parent.adapter, config.base) };
   }
   throw new HeirloomError("RECORD_INVALID", "expected the record of a continued run to name its parent, found none", {
     where: join(path, RUN_FILES.record),
@@ -52,6 +59,6 @@ function sameRequest(record: RunRecord, path: string, output: string | undefined
  */
 export async function repeatRun(path: string, options: RepeatOptions = {}): Promise<RepeatedResult> {
   const { output, ...others } = options;
-  const result = await startRun(sameRequest(await readRunRecord(path), path, output), others);
+  const result = await startRun(await sameRequest(await readRunRecord(path), path, output), others);
   return { ...result, repetition: await judgeRepetition(path, result.run) };
 }

@@ -1,4 +1,5 @@
 import type { ChangeName, RunConfig } from "../config/index.ts";
+import type { Handover } from "./foreign/index.ts";
 
 /**
  * A disturbance of the live trainable set, to show what the checks are for: what
@@ -35,5 +36,7 @@ export type RunRequest =
       readonly kind: "continue" /** Adapter folder. */;
       readonly adapter: string /** What was allowed to differ from it. */;
       readonly changed: readonly ChangeName[];
+      /** Set if the adapter lies in another trainer's checkpoint whose run is gone on with, not only its weights. */
+      readonly handover?: Handover;
     })
   | (CommonRequest & { readonly kind: "resume" /** Checkpoint folder. */; readonly checkpoint: string });

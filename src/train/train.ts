@@ -6,6 +6,7 @@ import { runJob } from "../core/node/index.ts";
 import { checkpointStep, listCheckpoints, newestRun, RunLock, readRunRecord } from "../runs/index.ts";
 import type { ContinueRequest, TrainingOptions, TrainingResult } from "./api.ts";
 import { resolveContinuation } from "./continue.ts";
+import { type HandoverRequest, resolveHandover } from "./foreign/index.ts";
 import type { Faults, RunRequest } from "./run-request.ts";
 import { trainJob } from "./train-worker.ts";
 import { VERSION } from "./version.ts";
@@ -64,6 +65,19 @@ export async function continueTraining(request: ContinueRequest, options: Distur
   const { config: given, provenance, adapter, assumptions } = await resolveContinuation(request);
   const config = absolutePaths(given, process.cwd());
   return await startRun({ kind: "continue", config, provenance, assumptions, adapter, changed: [...request.changes.named] }, options);
+}
+
+/**
+ * Goes on with a run of the Hugging Face Trainer, or of a tool built on it, as a new run whose first update
+ * is the one after the checkpoint's last: its adapter, moments and counts by name, its groups, rates and schedule.
+ *
+ * @throws HANDOVER_UNSUPPORTED, HANDOVER_INCOMPLETE, RESUME_CHANGED, CONTINUE_CHANGED, CONTINUE_CHANGE_INVALID, and what {@link train} throws
+ */
+export async function resumeTrainer(request: HandoverRequest, options: DisturbedOptions = {}): Promise<TrainingResult> {
+  const { config: given, provenance, checkpoint, handover, assumptions } = await resolveHandover(request);
+  const config = absolutePaths(given, process.cwd());
+  const changed = [...request.changes.named];
+  return await startRun({ kind: "continue", config, provenance, assumptions, adapter: checkpoint, changed, handover }, options);
 }
 
 /** The run and checkpoint that a path names: a checkpoint, or a run's last one. */
