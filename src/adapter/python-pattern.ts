@@ -9,8 +9,15 @@ export interface PythonPattern {
   test(text: string): boolean;
 }
 
-// Ten times what the largest program needs on a name of 100 characters without atomic groups.
-const MAX_STEPS = 20_000_000;
+// Of all names that one pattern is tried on, together: a real pattern takes some thousand steps on a name, and the model with
+// the most modules has 70,000 of them, in short names. As many steps take about half a second.
+const MAX_STEPS = 100_000_000;
+// The longest real ones are some hundred characters long.
+const MAX_PATTERN_CHARS = 100_000;
+// Twenty times what the largest program needs on a name of 100 characters.
+const MAX_SLOTS = 40_000_000;
+/** Making so many places ready takes about as long as a step. */
+const SLOTS_PER_STEP = 8;
 
 /**
  * Gives a pattern the meaning that Python's `re.fullmatch` or `re.match` gives it.
@@ -23,12 +30,14 @@ const MAX_STEPS = 20_000_000;
  *   (backreferences, conditional groups), also from `test` if the work gets out of hand
  */
 export function translatePythonPattern(pattern: string, mode: "fullmatch" | "match"): PythonPattern {
+  if (pattern.length > MAX_PATTERN_CHARS) throw patternError(`${pattern.slice(0, 60)}…`, `it has ${pattern.length} characters`);
   const program = new ProgramBuilder(pattern).build(new PatternParser(pattern).parse());
+  const budget = { steps: MAX_STEPS };
   return {
     source: pattern,
     test(text) {
       const chars = Array.from(text);
-      return run({ chars, pattern, steps: MAX_STEPS }, program, 0, mode === "fullmatch" ? chars.length : null) >= 0;
+      return run({ chars, pattern, budget }, program, 0, mode === "fullmatch" ? chars.length : null) >= 0;
     },
   };
 }
@@ -36,14 +45,19 @@ export function translatePythonPattern(pattern: string, mode: "fullmatch" | "mat
 interface Run {
   readonly chars: readonly string[];
   readonly pattern: string;
-  steps: number;
+  /** Shared by all names. */
+  readonly budget: { steps: number };
 }
 
 /** Where the first match (by Python's order of preference) from `start` ends, or -1. `end` demands the end. */
 function run(state: Run, program: Program, start: number, end: number | null): number {
   const { chars } = state;
   const width = chars.length + 1;
-  const seen = new Uint8Array(program.length * width);
+  const slots = program.length * width;
+  // Groups inside are matched again and again: what they take to begin counts, too.
+  state.budget.steps -= slots / SLOTS_PER_STEP;
+  if (slots > MAX_SLOTS || state.budget.steps < 0) throw patternError(state.pattern, "matching it takes too much work");
+  const seen = new Uint8Array(slots);
   const pending: [number, number][] = [[0, start]];
   for (let thread = pending.pop(); thread !== undefined; thread = pending.pop()) {
     let [pc, at] = thread;
@@ -51,7 +65,7 @@ function run(state: Run, program: Program, start: number, end: number | null): n
       const slot = pc * width + at;
       if (seen[slot] === 1) break;
       seen[slot] = 1;
-      if (--state.steps < 0) throw patternError(state.pattern, "matching it takes too much work");
+      if (--state.budget.steps < 0) throw patternError(state.pattern, "matching it takes too much work");
       const instruction = program[pc] as Instruction; // every target is inside the program
       if (instruction.op === "match") {
         if (end === null || at === end) return at;

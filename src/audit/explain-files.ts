@@ -1,8 +1,8 @@
-import { formatBytes, HeirloomError, readText } from "../core/index.ts";
-import { openFile } from "../core/node/index.ts";
+import { HeirloomError } from "../core/index.ts";
 import { OpenPaths, readModelSpec } from "../folders/index.ts";
 import type { StoredEntry } from "../ledger/index.ts";
 import { type AdapterFacts, type ExplainResult, explain } from "./explain/index.ts";
+import { readLog } from "./read-log.ts";
 
 /** What to explain: a text or a log file, and what is known beside it. */
 export interface ExplainRequest {
@@ -16,28 +16,6 @@ export interface ExplainRequest {
   readonly adapter?: string;
   /** How the commands in the advice name base and adapter. @defaultValue their paths */
   readonly names?: { readonly base: string; readonly adapter?: string };
-}
-
-/** Longest log that is read; a day of training prints a few megabytes. */
-const MAX_LOG_BYTES = 64 * 1024 * 1024;
-
-async function readLog(path: string): Promise<string> {
-  const source = await openFile(path);
-  try {
-    if (source.size > MAX_LOG_BYTES) {
-      throw new HeirloomError(
-        "USAGE",
-        `the log holds ${formatBytes(source.size)}, of which at most ${formatBytes(MAX_LOG_BYTES)} are read`,
-        {
-          where: path,
-          hint: `grep -i 'trainable param' it, and give those lines`,
-        },
-      );
-    }
-    return await readText(source);
-  } finally {
-    await source.close();
-  }
 }
 
 /** Configuration and headers of an adapter. */

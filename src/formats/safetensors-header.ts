@@ -10,8 +10,8 @@ import { describeValue, printable } from "./printable.ts";
  *
  * Limits, and why:
  */
-/** As in the safetensors library (`MAX_HEADER_SIZE`). */
-const MAX_HEADER_BYTES = 100_000_000;
+/** MAX_TENSORS entries of 160 bytes. (The safetensors library allows 100 MB, which no real file comes near, and which take 400 MB to read.) */
+const MAX_HEADER_BYTES = 40_000_000;
 /** Largest real model known: 384 experts x 60 layers x 3 matrices x 2 tensors = 138,240, over all its shards. */
 const MAX_TENSORS = 250_000;
 /** An entry of a four-dimensional tensor has 11 JSON values; 12 for each of MAX_TENSORS. */
@@ -100,10 +100,12 @@ function parseHeaderJson(json: Uint8Array, source: ByteSource): Record<string, u
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(json);
     // The text begins with "{", so the value is an object.
-    return parseJson(text, `${source.name} (header)`, { duplicateKeys: "refuse", nonFinite: false, maxValues: MAX_JSON_VALUES }) as Record<
-      string,
-      unknown
-    >;
+    return parseJson(text, `${source.name} (header)`, {
+      duplicateKeys: "refuse",
+      nonFinite: false,
+      maxValues: MAX_JSON_VALUES,
+      maxKeys: MAX_TENSORS + 1,
+    }) as Record<string, unknown>;
   } catch (cause) {
     if (isHeirloomError(cause))
       throw HeirloomError.of([

@@ -49,6 +49,19 @@ describe("a safetensors file under attack", () => {
     );
   });
 
+  it("gives only typed errors for pieces moved and bytes cut out of its middle", async () => {
+    const at = fc.nat(sample.byteLength);
+    await fc.assert(
+      fc.asyncProperty(at, at, at, async (to, from, until) => {
+        const bytes = sample.slice();
+        bytes.copyWithin(to, from, until);
+        await survives(bytes);
+        await survives(new Uint8Array([...sample.slice(0, Math.min(from, until)), ...sample.slice(Math.max(from, until))]));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   it("gives only typed errors for any JSON as header, and any bytes", async () => {
     const entry = fc.record({
       dtype: fc.oneof(fc.constantFrom(...SAFETENSORS_DTYPES), fc.jsonValue()),

@@ -106,13 +106,13 @@ describe("readSafetensorsHeader", () => {
     await expect(readSafetensorsHeader(memorySource(new Uint8Array(0)))).rejects.toMatchObject({ code: "SAFETENSORS_TRUNCATED" });
   });
 
-  it.each([2n ** 64n - 1n, 2n ** 63n, 2n ** 53n, 100_000_001n])("allocates nothing for a claimed header of %s bytes", async (length) => {
+  it.each([2n ** 64n - 1n, 2n ** 63n, 2n ** 53n, 40_000_001n])("allocates nothing for a claimed header of %s bytes", async (length) => {
     const head = safetensorsBytes("{", new Uint8Array(0), length);
     await expect(readSafetensorsHeader(hugeSource(head, Number.MAX_SAFE_INTEGER))).rejects.toMatchObject({ code: "SAFETENSORS_INVALID" });
   });
 
   it("says TRUNCATED for a claimed header within the limit but beyond the file", async () => {
-    await expect(readSafetensorsHeader(memorySource(safetensorsBytes("{", undefined, 99_999_999n)))).rejects.toMatchObject({
+    await expect(readSafetensorsHeader(memorySource(safetensorsBytes("{", undefined, 39_999_999n)))).rejects.toMatchObject({
       code: "SAFETENSORS_TRUNCATED",
     });
   });

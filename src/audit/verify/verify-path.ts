@@ -1,10 +1,10 @@
 import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { HeirloomError, isHeirloomError, nearestName, ProblemList, readText } from "../../core/index.ts";
-import { openFile } from "../../core/node/index.ts";
+import { HeirloomError, isHeirloomError, nearestName, ProblemList } from "../../core/index.ts";
 import { type PeftRelease, peftRelease, printable } from "../../formats/index.ts";
 import { checkpointStep, listCheckpoints, RUN_FILES } from "../../runs/index.ts";
 import { parseBanners } from "../explain/index.ts";
+import { readLog } from "../read-log.ts";
 import { type Finding, isRuleId, type RuleReport, type RuleSelection, runRules, type SkippedRule } from "./engine.ts";
 import { type FixReport, fixAdapter } from "./fix.ts";
 import { RULES, type RuleId } from "./rules/index.ts";
@@ -75,14 +75,12 @@ function selectionOf({ only, ignore = [] }: VerifyOptions): RuleSelection {
 async function bannersIn({ log, banner }: VerifyOptions): Promise<readonly PrintedBanner[] | undefined> {
   if (banner !== undefined) return parseBanners(banner);
   if (log === undefined) return undefined;
-  const source = await openFile(log);
+  const text = await readLog(log);
   try {
-    return parseBanners(await readText(source));
+    return parseBanners(text);
   } catch (error) {
     if (!isHeirloomError(error) || error.code !== "USAGE") throw error;
     throw new HeirloomError("USAGE", error.problems[0].message, { where: log, ...(error.hint === undefined ? {} : { hint: error.hint }) });
-  } finally {
-    await source.close();
   }
 }
 
