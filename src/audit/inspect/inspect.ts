@@ -1,6 +1,7 @@
 import { adapterFromPeft } from "../../adapter/index.ts";
+import { isFloatDtype } from "../../codecs/index.ts";
 import { type ErrorCode, isHeirloomError } from "../../core/index.ts";
-import { type OpenedPath, OpenPaths, type PathKind, shardedState } from "../../folders/index.ts";
+import { type OpenedPath, OpenPaths, type PathKind, shardedState, weightsFile } from "../../folders/index.ts";
 import { type PeftConfig, printable, type TensorFile } from "../../formats/index.ts";
 import {
   type Ledger,
@@ -15,12 +16,12 @@ import {
 } from "../../ledger/index.ts";
 import { type ModelSpec, parseModelConfig } from "../../model/index.ts";
 import { readAdapterRecord } from "../../runs/index.ts";
-import { type InspectedAdapter, inspectedAdapter } from "./inspected-adapter.ts";
 import { modelLedger } from "../model-ledger.ts";
 import { recordedBase } from "../recorded-base.ts";
 import { type RecordedGroup, recordedGroups, recordNotes, withRecordedGroups } from "../recorded-groups.ts";
 import { readTrainerFiles } from "../trainer-checkpoint.ts";
 import { type CheckpointEvidence, checkpointEvidence, type InspectedCheckpoint } from "../trainer-checkpoint-ledger.ts";
+import { type InspectedAdapter, inspectedAdapter } from "./inspected-adapter.ts";
 import { unsloth } from "./unsloth-banner.ts";
 
 /** Where the thing came from, as its files tell. */
@@ -74,11 +75,16 @@ interface Base {
   readonly architecture: string | null;
   /** Null if the architecture is not one that is known here. */
   readonly spec: ModelSpec | null;
-  /** Why there is none. */
+  /** Why it is not known. */
   readonly reason: string | null;
 }
 
-const NO_BASE: Base = { path: null, architecture: null, spec: null, reason: "without --base the number of all parameters is not known" };
+const NO_BASE: Base = {
+  path: null,
+  architecture: null,
+  spec: null,
+  reason: "without --base the number of all parameters is not known",
+};
 const NO_WEIGHTS = "no weights were given: the tensors are those that the configuration asks for";
 const UNSUPPORTED: ReadonlySet<ErrorCode> = new Set(["ARCHITECTURE_UNSUPPORTED", "QUANTIZATION_UNSUPPORTED"]);
 const PACKED: Readonly<Record<string, string>> = { QUANTIZATION_UNSUPPORTED: " (packed weights are counted as they are stored)" };
@@ -104,6 +110,13 @@ async function readBase(path: string, opened: OpenedPath): Promise<Base> {
     if (!isHeirloomError(error) || !UNSUPPORTED.has(error.code)) throw error;
     return { path, architecture: architectureOf(json), spec: null, reason: `${error.problems[0].message}${PACKED[error.code] ?? ""}` };
   }
+}
+
+/** Tensors of a base of unknown architecture by its headers; empty if it is known, has no weights there, or packs them in a way that is not read. */
+async function storedBase({ spec }: Base, opened: OpenedPath): Promise<readonly LedgerEntry[]> {
+  if (spec !== null || opened.kind === "file" || weightsFile(opened.files, "model") === null) return [];
+  const { entries } = modelLedger(await opened.requireWeights(), null);
+  return entries.every(({ dtype, role }) => role === "quantized_base" || isFloatDtype(dtype)) ? entries : [];
 }
 
 function byRole(ledger: Ledger): Partial<Record<Role, number>> {
@@ -163,18 +176,20 @@ function adapterLedger(weights: TensorFile | null, config: PeftConfig | null, sp
   return readLedger(spec === null ? { tensors, config } : { tensors, config, spec, baseDtype: baseDtype(spec) });
 }
 
-async function inspectAdapter(path: string, opened: OpenedPath, base: Base): Promise<InspectResult> {
+async function inspectAdapter(path: string, opened: OpenedPath, base: Base, stored: readonly LedgerEntry[]): Promise<InspectResult> {
   const config = await opened.adapterConfig();
   const weights = await opened.weights();
   const { spec } = base;
   const record = await readAdapterRecord(opened.folder);
-  const recorded = withRecordedGroups(adapterLedger(weights, config, spec), record);
+  const own = withRecordedGroups(adapterLedger(weights, config, spec), record);
+  const recorded = { ...own, entries: [...stored, ...own.entries] };
   const evidence = await evidenceIn(opened, recorded, spec !== null);
   const ledger = evidence?.ledger ?? recorded;
   const recordGroups = await recordedGroups(recorded, record);
   // What PEFT prints follows from the configuration, whatever a trainer froze afterwards.
   const counts = ledgerCounts(recorded);
-  const bannerReason = config === null ? "without adapter_config.json it is not known what is trained" : base.reason;
+  const unknownBase = stored.length === 0 ? base.reason : null;
+  const bannerReason = config === null ? "without adapter_config.json it is not known what is trained" : unknownBase;
   return {
     kind: opened.kind,
     path,
@@ -197,6 +212,7 @@ async function inspectAdapter(path: string, opened: OpenedPath, base: Base): Pro
     notes: [
       ...(weights === null ? [noWeightsNote(recorded, config, spec)] : strayNotes(recorded, config)),
       ...(weights === null ? [] : recordNotes(recorded, record)),
+      ...(stored.length === 0 ? [] : [`${base.reason}: the base's parameters are counted from its files`]),
       ...(evidence?.notes ?? []),
       ...shardedNotes(opened),
     ],
@@ -265,8 +281,10 @@ export async function inspectPath(path: string, options: InspectOptions = {}): P
     const opened = await paths.open(path);
     if (opened.holds !== "adapter") return await inspectModel(path, opened);
     const basePath = options.base ?? (await recordedBase(opened));
-    const base = basePath === null ? NO_BASE : await readBase(basePath, await paths.open(basePath, { asBase: true }));
-    return await inspectAdapter(path, opened, base);
+    if (basePath === null) return await inspectAdapter(path, opened, NO_BASE, []);
+    const openedBase = await paths.open(basePath, { asBase: true });
+    const base = await readBase(basePath, openedBase);
+    return await inspectAdapter(path, opened, base, await storedBase(base, openedBase));
   } finally {
     await paths.close();
   }
