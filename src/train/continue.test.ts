@@ -140,6 +140,9 @@ describe("a continuation", () => {
     const kept = await resolveContinuation({ adapter, sources: { file, preset }, changes: parseChanges([]) });
     expect(kept.config).toMatchObject({ adapter: { rank: 4, alpha: 8 }, engine: { activations: "recompute" }, training: { batchSize: 1 } });
     expect(kept.assumptions).toEqual([expect.stringMatching(/adapter\.rank 2, adapter\.targetModules \["q_proj"\] not used/)]);
+    const worded = { ...preset, text: "adapter: {rank: 2, targetModules: all-linear}\n" };
+    const same = await resolveContinuation({ adapter, sources: { file, preset: worded }, changes: parseChanges([]) });
+    expect(same.assumptions).toEqual([expect.stringMatching(/own: adapter\.rank 2 not used/)]);
     const changed = await resolveContinuation({ adapter, sources: { file, preset }, changes: parseChanges(["targetModules"]) });
     expect(changed.config.adapter).toMatchObject({ rank: 4, targetModules: ["q_proj"] });
   });

@@ -61,19 +61,23 @@ const SPEC_KEYS = {
   modulesToSave: "modulesToSave",
 } as const satisfies Record<(typeof WORDED)[number], keyof AdapterSpec>;
 
+/** Whether one setting, with all else as it is, means the same tensors in other words. */
+function inOtherWords(spec: ModelSpec, before: AdapterSpec, name: ChangeName, value: unknown): boolean {
+  const worded = WORDED.find((candidate) => candidate === name);
+  if (worded === undefined) return false;
+  try {
+    return selectsSame(spec, before, { ...before, [SPEC_KEYS[worded]]: value });
+  } catch (error) {
+    if (isHeirloomError(error)) return false; // it goes with other changes only
+    throw error;
+  }
+}
+
 /** The settings that choose tensors and say something else, not the same in other words, each looked at by itself. */
 export function changedSelections(spec: ModelSpec, before: AdapterSpec, after: AdapterSpec): readonly ChangeName[] {
   if (selectsSame(spec, before, after)) return [];
-  const inOtherWords = (name: (typeof WORDED)[number]): boolean => {
-    const key = SPEC_KEYS[name];
-    try {
-      return selectsSame(spec, before, { ...before, [key]: after[key] });
-    } catch (error) {
-      if (isHeirloomError(error)) return false; // it goes with the other changes only
-      throw error;
-    }
-  };
-  const changed = SELECTIONS.filter((name) => !WORDED.some((worded) => worded === name && inOtherWords(worded)));
+  const same = WORDED.filter((name) => inOtherWords(spec, before, name, after[SPEC_KEYS[name]]));
+  const changed = SELECTIONS.filter((name) => !same.some((worded) => worded === name));
   // Where each means the same by itself, they differ together.
   return changed.some((name) => name !== "ensureWeightTying") || before.ensureWeightTying !== after.ensureWeightTying
     ? changed
@@ -129,8 +133,11 @@ function followingAlpha({ config, provenance }: ResolvedConfig, spec: AdapterSpe
 }
 
 /** What a preset would have made of the adapter, and was not asked to. */
-function displacedNotes({ displaced }: ResolvedConfig): string[] {
-  const settings = Object.entries(displaced).map(([key, value]) => `${key} ${JSON.stringify(value)}`);
+function displacedNotes(spec: ModelSpec, before: AdapterSpec, { displaced }: ResolvedConfig): string[] {
+  const settings = Object.entries(displaced).flatMap(([key, value]) => {
+    const name = CHANGE_NAMES.find((candidate) => changeKey(candidate) === key);
+    return name !== undefined && inOtherWords(spec, before, name, value) ? [] : [`${key} ${JSON.stringify(value)}`];
+  });
   if (settings.length === 0) return [];
   return [
     `the preset's settings of the adapter give way to the adapter's own: ${settings.join(", ")} not used; --change NAME takes a preset's value`,
@@ -182,7 +189,7 @@ export async function resolveContinuation(request: ContinueRequest): Promise<Res
     };
     unnamedChanges(values, config, named, changed).throwIfAny();
     requireKeptScaling(model.spec, opened.spec, wanted, request.changes.named);
-    return { ...resolved, adapter: located.path, assumptions: [...assumptions, ...displacedNotes(resolved)] };
+    return { ...resolved, adapter: located.path, assumptions: [...assumptions, ...displacedNotes(model.spec, opened.spec, resolved)] };
   } finally {
     await opened.folder.close();
   }
