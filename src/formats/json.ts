@@ -241,7 +241,7 @@ export function parseJson(text: string, where: string, options: ParseJsonOptions
     });
   }
   if (text.length >= LARGE) {
-    const limits = { maxDepth: MAX_DEPTH, maxValues: options.maxValues ?? MAX_VALUES, maxKeys: MAX_KEYS };
+    const limits = { maxDepth: MAX_DEPTH, maxValues: options.maxValues ?? MAX_VALUES, maxKeys: options.maxKeys ?? MAX_KEYS };
     const parsed = parseNatively(text, { ...limits, refusesDuplicates: options.duplicateKeys === "refuse" });
     if (parsed !== null) return parsed.value;
   }
