@@ -33,20 +33,27 @@ export function usedGroups(live: LiveModel, groups: readonly LearningRateGroup[]
   return groups.filter(({ match }) => live.parameters.some(({ name }) => match.some((pattern) => matchesTensor(pattern, name))));
 }
 
+/** What a caller does between updates. */
+export interface ReplayHooks {
+  begin?(session: TrainingSession): Promise<void>;
+  afterStep?(session: TrainingSession, step: number): Promise<void>;
+}
+
 /**
  * Makes the recorded updates and compares each.
  *
  * @param updates the micro-batches of each update
- * @param afterStep called after each update with its number
+ * @param hooks `begin`: before the first update; `afterStep`: after each, with its number
  */
 export async function replay(
   live: LiveModel,
   plan: SessionPlan,
   records: readonly StepRecord[],
   updates: readonly (readonly MicroBatch[])[],
-  afterStep: (session: TrainingSession, step: number) => Promise<void> = () => Promise.resolve(),
+  hooks: ReplayHooks = {},
 ): Promise<{ session: TrainingSession; measures: Measure[] }> {
   const session = new TrainingSession(live.model, plan);
+  await hooks.begin?.(session);
   const errors = { losses: [], microLosses: [], norms: [], rates: [] } as Record<string, [string, number][]>;
   for (const [i, record] of records.entries()) {
     const batches = updates[i] ?? [];
@@ -62,7 +69,7 @@ export async function replay(
       const got = outcome.learningRates.get(group) ?? rateOf(plan, group, record.step);
       if (got !== null) errors["rates"]?.push([`${where}, ${group}`, Math.abs(want - got)]);
     }
-    await afterStep(session, record.step);
+    await hooks.afterStep?.(session, record.step);
   }
   const { losses = [], microLosses = [], norms = [], rates = [] } = errors;
   return {

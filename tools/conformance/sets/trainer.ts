@@ -1,9 +1,11 @@
 // hf-trainer-checkpoint: a run of transformers' Trainer with PEFT, repeated from its batches, and its
 // checkpoints.
 import { join } from "node:path";
+import { learningRateGroups, parseChanges } from "../../../src/config/index.ts";
+import type { MicroBatch } from "../../../src/data/index.ts";
 import { DEFAULT_GROUP, trainerParameterIndex } from "../../../src/ledger/index.ts";
-import type { SessionPlan } from "../../../src/train/index.ts";
-import { type Check, type Finding, type Measure, unsupportedCheck } from "../check.ts";
+import { resolveHandover, type SessionPlan, type TrainingSession, takeUpOptimizer } from "../../../src/train/index.ts";
+import type { Check, Finding, Measure } from "../check.ts";
 import { near, sameList } from "../compare.ts";
 import { foldersIn, has, namesLike, once, readBatches, readJsonFile, readTensors } from "../files.ts";
 import { adapterLedger, baseLedger, observedLedger, predicted } from "../ledgers.ts";
@@ -67,8 +69,7 @@ export function trainerChecks(folder: string): Promise<Check[]> {
     : [];
   for (const name of saved) {
     checks.push({ case: name, kind: "ledger", run: () => checkpointLedger(folder, name) });
-    if (has(folder, "run", name, "optimizer.pt"))
-      checks.push(unsupportedCheck(name, "training", "going on from a Trainer's checkpoint (optimizer.pt, scheduler.pt) is not built yet"));
+    if (has(folder, "run", name, "optimizer.pt")) checks.push({ case: name, kind: "training", run: () => goOn(folder, name, base) });
   }
   return Promise.resolve(checks);
 }
@@ -112,6 +113,52 @@ function planOf(args: Args, schedule: SessionPlan["schedule"]["name"], noDecay: 
   };
 }
 
+/** The micro-batches of each update. */
+async function updatesOf(folder: string, sizes: readonly number[]): Promise<MicroBatch[][]> {
+  const batches = await readBatches(await readTensors(folder, "batches.safetensors"));
+  const ends = sizes.map((_, i) => sizes.slice(0, i + 1).reduce((sum, size) => sum + size, 0));
+  return sizes.map((size, i) => batches.slice((ends[i] as number) - size, ends[i]));
+}
+
+function recordsOf(log: Steps["log"]): StepRecord[] {
+  return log.map(({ step, loss, grad_norm: gradNorm, learning_rate: rate }) => ({
+    step,
+    loss,
+    gradNorm,
+    rates: { [DEFAULT_GROUP]: rate },
+  }));
+}
+
+/** Goes on from a checkpoint as `heirloom resume` does, over the batches that the Trainer went on with. */
+async function goOn(folder: string, name: string, base: () => ReturnType<typeof loadBase>): Promise<Finding> {
+  const { log, micro_batches_per_step: sizes } = await readJsonFile<Steps>(folder, "steps.json");
+  const checkpoint = join(folder, "run", name);
+  const values = { base: join(folder, "base"), quantization: "none", data: { train: [join(folder, "batches.safetensors")] } };
+  const file = { path: "run.json", text: JSON.stringify(values) };
+  const { config, handover } = await resolveHandover({ checkpoint, sources: { file }, changes: parseChanges([]) });
+  const { training } = config;
+  const plan: SessionPlan = {
+    groups: learningRateGroups(training),
+    learningRate: training.learningRate,
+    schedule: { name: training.schedule, steps: training.steps ?? 0, warmupSteps: training.warmupSteps ?? 0 },
+    training,
+  };
+  const { step: done } = handover;
+  const records = recordsOf(log).filter(({ step }) => step > done);
+  const saved: Measure[] = [];
+  return withModel(await base(), await loadAdapter(checkpoint), async (live) => {
+    const { measures } = await replay(live, plan, records, (await updatesOf(folder, sizes)).slice(done), {
+      begin: (session) => takeUpOptimizer(checkpoint, handover, session),
+      afterStep: async (_, step) => {
+        if (!has(folder, "run", `checkpoint-${step}`, "adapter_model.safetensors")) return;
+        const after = await readTensors(folder, "run", `checkpoint-${step}`, "adapter_model.safetensors");
+        saved.push(...(await adapterMeasures(`checkpoint-${step}`, live, after)));
+      },
+    });
+    return [...measures, ...saved];
+  });
+}
+
 async function repeatRun(folder: string, base: () => ReturnType<typeof loadBase>): Promise<Finding> {
   const { log, args, micro_batches_per_step: sizes } = await readJsonFile<Steps>(folder, "steps.json");
   const strange = Object.keys(args).filter((key) => !KNOWN_ARGS.test(key));
@@ -121,19 +168,15 @@ async function repeatRun(folder: string, base: () => ReturnType<typeof loadBase>
   const adapter = await loadAdapter(join(folder, "adapter-initial"));
   const obstacle = notRepeatable(adapter);
   if (obstacle !== null) return { unsupported: obstacle };
-  const batches = await readBatches(await readTensors(folder, "batches.safetensors"));
-  const ends = sizes.map((_, i) => sizes.slice(0, i + 1).reduce((sum, size) => sum + size, 0));
-  const updates = sizes.map((size, i) => batches.slice((ends[i] as number) - size, ends[i]));
-  const records = log.map(
-    ({ step, loss, grad_norm: gradNorm, learning_rate: rate }): StepRecord => ({ step, loss, gradNorm, rates: { [DEFAULT_GROUP]: rate } }),
-  );
+  const updates = await updatesOf(folder, sizes);
+  const records = recordsOf(log);
   const checkpoints = namesLike(join(folder, "run"), /^checkpoint-(\d+)$/);
   const { spec } = await base();
   const { noDecay } = trainerParameterIndex(predicted(spec, adapter, null));
   return withModel(await base(), adapter, async (live) => {
     const plan = planOf(args, schedule, noDecay);
     const saved: Measure[] = [];
-    const { measures } = await replay(live, { ...plan, groups: usedGroups(live, plan.groups) }, records, updates, async (session, step) => {
+    const afterStep = async (session: TrainingSession, step: number): Promise<void> => {
       if (!checkpoints.includes(`${step}`)) return;
       const file = await readTensors(folder, "run", `checkpoint-${step}`, "adapter_model.safetensors");
       saved.push(...(await adapterMeasures(`checkpoint-${step}`, live, file)));
@@ -148,7 +191,8 @@ async function repeatRun(folder: string, base: () => ReturnType<typeof loadBase>
       const next = session.learningRates(step + 1).get(DEFAULT_GROUP);
       if (group !== undefined && next !== undefined)
         saved.push(near(`optimizer-${step}: next learning rate`, group.lr, next, TOLERANCES.learningRate));
-    });
+    };
+    const { measures } = await replay(live, { ...plan, groups: usedGroups(live, plan.groups) }, records, updates, { afterStep });
     return [...measures, ...saved];
   });
 }
