@@ -8,6 +8,7 @@ import { nf4Bench } from "./kernels/nf4.ts";
 import { tokenizeBench } from "./kernels/tokenize.ts";
 import { planMemoryBench } from "./memory/plan-memory.ts";
 import { step135m } from "./steps/step-135m.ts";
+import { storeBench } from "./store/store.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   audit: auditBench,
@@ -17,6 +18,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = 
   hostile: hostileBench,
   nf4: nf4Bench,
   "plan-memory": planMemoryBench,
+  store: storeBench,
   tokenize: tokenizeBench,
 };
 

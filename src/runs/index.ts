@@ -4,7 +4,7 @@ export { type ConfigDifference, compareRuns, type FactDifference, type LossRow, 
 export { EventLog } from "./event-log.ts";
 export { fingerprintModel } from "./fingerprint.ts";
 export { differingFiles, type HashedFile, type HashedFiles, hashFile, hashWeights } from "./hashes.ts";
-export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES, setAsideLater } from "./layout.ts";
+export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES, setAsideLater, sweepRun } from "./layout.ts";
 export { type Lineage, type LineageLink, type LineageOptions, type LinkState, verifyLineage } from "./lineage.ts";
 export { machineEnvironment } from "./machine.ts";
 export type { AnswerRecord, EarlyStop, EvaluationConditions, GateRecord, HeldOutRecord, RunMeasures, SamplePair } from "./measures.ts";

@@ -1,6 +1,6 @@
 import { readdir, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { fileError } from "../core/node/index.ts";
+import { fileError, sweepTemporaries } from "../core/node/index.ts";
 
 /** File and folder names inside a run, as Trainer and PEFT name them where they do. */
 export const RUN_FILES = {
@@ -66,4 +66,15 @@ export async function setAsideLater(run: string, step: number): Promise<string[]
     moved.push(target);
   }
   return moved;
+}
+
+/**
+ * Clears what a crash left in a run's folder, and puts a checkpoint back that was
+ * set aside for one that never came. Only for the holder of the run's lock.
+ *
+ * @throws WRITE_FAILED
+ */
+export async function sweepRun(run: string): Promise<void> {
+  // Another process may be about to ask for the lock: what it writes for that is its own.
+  await sweepTemporaries(run, (name) => name.startsWith(`.${RUN_FILES.lock}.`));
 }

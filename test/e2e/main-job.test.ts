@@ -59,7 +59,7 @@ describe.skipIf(!isBuilt)("the main job on a tiny model", () => {
     expect(record).toMatchObject({ schemaVersion: 2, kind: "train", parent: null, ledger: { banner: trained.banner } });
     const events = readFileSync(`${trained.run}/events.jsonl`, "utf8").trimEnd().split("\n");
     const types = new Set(events.map((line) => (JSON.parse(line) as { type: string }).type));
-    expect([...types].sort()).toEqual(["checkpoint", "evaluation", "finished", "ledger", "liveness", "started", "step"]);
+    expect([...types].sort()).toEqual(["checkpoint", "evaluation", "finished", "ledger", "liveness", "log", "started", "step"]);
     for (const file of [
       "adapter_model.safetensors",
       "adapter_config.json",

@@ -12,7 +12,7 @@ export interface Page {
 
 /** The part of JSON Schema that run.yaml's schema uses. */
 interface Schema {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly description?: string;
   readonly default?: unknown;
   readonly const?: unknown;
@@ -57,6 +57,7 @@ function typeText(schema: Schema): string {
   if (schema.const !== undefined) return code(schema.const);
   if (schema.enum !== undefined) return schema.enum.map(code).join(", ");
   if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(typeText))].join(" or ");
+  if (typeof schema.type === "object") return schema.type.map((type) => typeText({ ...schema, type })).join(" or ");
   if (schema.prefixItems !== undefined) return `${schema.prefixItems.length} numbers`;
   if (schema.type === "array") return schema.items?.properties === undefined ? `list of ${typeText(schema.items ?? {})}` : "list of tables";
   if (schema.type === "object") return "table";
