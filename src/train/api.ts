@@ -1,5 +1,6 @@
 import type { Changes, ConfigSources, Source } from "../config/index.ts";
 import type { LedgerCounts } from "../ledger/index.ts";
+import type { RunMeasures } from "../runs/index.ts";
 import type { TrainingEvent } from "./events.ts";
 
 /** What a caller may hand to anything that trains or evaluates. */
@@ -19,20 +20,20 @@ export interface EvaluationPair {
   readonly after: number;
 }
 
-/** What a run that came to its end did. */
-export interface TrainingResult {
+/** What a run that came to its end did, and how it was judged. */
+export interface TrainingResult extends RunMeasures {
   /** Path of the run folder. */
   readonly run: string;
   /** Folder of the final adapter; null for full-parameter training. */
   readonly adapter: string | null;
   readonly banner: string;
   readonly counts: LedgerCounts;
+  /** Updates made; fewer than planned where early stopping ended them. */
   readonly steps: number;
   readonly tokens: number;
   readonly seconds: number;
   /** Loss of the last update; null if there was none left to make. */
   readonly loss: number | null;
-  readonly evaluations: readonly EvaluationPair[];
 }
 
 /** What to continue, on what, and what may differ. */

@@ -55,7 +55,7 @@ export const evaluateJob = defineJob<EvaluationRequest, TrainingEvent, Evaluatio
           emit({ type: "note", message: `the rows of "${dataset}" are not those that the run was evaluated on` });
         }
         if (stopRequested()) throw new HeirloomError("INTERRUPTED", `stopped before the data set "${dataset}"`);
-        const { loss, perplexity, labelTokens } = await evaluateDataset(model, held, batches);
+        const { loss, perplexity, labelTokens } = await evaluateDataset(model, held, batches, `held-out set "${dataset}"`);
         evaluations.push({ dataset, loss, perplexity, tokens: labelTokens });
         emit({ type: "evaluation", step: record?.step ?? 0, dataset, loss, perplexity, tokens: labelTokens });
       }

@@ -1,3 +1,4 @@
+import { HeirloomError } from "../core/index.ts";
 import type { Dataset, MicroBatch } from "../data/index.ts";
 import { evalBatches } from "../data/index.ts";
 import type { CausalModel } from "../engine/index.ts";
@@ -19,7 +20,7 @@ export interface EvaluationOutcome {
 }
 
 /** The mean over all label tokens of `batches`, dropout off. */
-async function evaluateBatches(model: CausalModel, batches: readonly MicroBatch[]): Promise<EvaluationOutcome> {
+async function evaluateBatches(model: CausalModel, batches: readonly MicroBatch[], where: string): Promise<EvaluationOutcome> {
   let lossSum = 0;
   let labelTokens = 0;
   for (const batch of batches) {
@@ -28,10 +29,27 @@ async function evaluateBatches(model: CausalModel, batches: readonly MicroBatch[
     labelTokens += outcome.labelTokens;
   }
   const loss = lossSum / labelTokens;
+  if (!Number.isFinite(loss)) {
+    throw new HeirloomError("LOSS_NOT_FINITE", `expected a held-out loss that is a number, found ${loss}`, {
+      where,
+      hint: "the weights overflow: go on from an earlier checkpoint with a lower training.learningRate: heirloom continue RUN/checkpoint-N",
+      details: { loss: String(loss) },
+    });
+  }
   return { loss, perplexity: Math.exp(loss), labelTokens };
 }
 
-/** Evaluates one data set in the order of its files. */
-export function evaluateDataset(model: CausalModel, dataset: Dataset, options: EvaluationBatches): Promise<EvaluationOutcome> {
-  return evaluateBatches(model, evalBatches(dataset.examples, options));
+/**
+ * Evaluates one data set in the order of its files.
+ *
+ * @param where what is evaluated, and when, for messages
+ * @throws LOSS_NOT_FINITE
+ */
+export function evaluateDataset(
+  model: CausalModel,
+  dataset: Dataset,
+  options: EvaluationBatches,
+  where: string,
+): Promise<EvaluationOutcome> {
+  return evaluateBatches(model, evalBatches(dataset.examples, options), where);
 }

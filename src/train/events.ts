@@ -55,6 +55,45 @@ export interface EvaluationEvent {
   readonly tokens: number;
 }
 
+/** Prompts with answers were completed and scored. */
+export interface AnswersEvent {
+  readonly type: "answers";
+  /** Updates made before it. */
+  readonly step: number;
+  readonly dataset: string;
+  /** Share of answers that are right to the word, and mean overlap of words; after SQuAD's normalization. */
+  readonly exactMatch: number;
+  readonly f1: number;
+  readonly rows: number;
+}
+
+/** A condition on evaluations was judged. */
+export interface GateEvent {
+  readonly type: "gate";
+  /** Updates made before it. */
+  readonly step: number;
+  readonly ok: boolean;
+  readonly dataset: string;
+  /** `loss`, `perplexity`, `exactMatch` or `f1`. */
+  readonly metric: string;
+  /** In words: `must not rise by more than 2 %`. */
+  readonly condition: string;
+  /** Null where there was nothing to compare with. */
+  readonly before: number | null;
+  readonly after: number;
+}
+
+/** Early stopping ended the updates. */
+export interface StoppedEvent {
+  readonly type: "stopped";
+  readonly step: number;
+  readonly steps: number;
+  /** The evaluation with the lowest loss. */
+  readonly best: { readonly step: number; readonly value: number } | null;
+  /** Why, in words. */
+  readonly reason: string;
+}
+
 /** A whole checkpoint is on disk. */
 export interface CheckpointEvent {
   readonly type: "checkpoint";
@@ -102,6 +141,9 @@ export type TrainingEvent =
   | LedgerEvent
   | StepEvent
   | EvaluationEvent
+  | AnswersEvent
+  | GateEvent
+  | StoppedEvent
   | CheckpointEvent
   | LivenessEvent
   | NoteEvent

@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { loadRuntime, type Runtime } from "../compute/index.ts";
-import type { ChangeName } from "../config/index.ts";
-import { isHeirloomError } from "../core/index.ts";
-import { sweepTemporaries } from "../core/node/index.ts";
+import { type ChangeName, evaluationSettings } from "../config/index.ts";
+import { type Folder, isHeirloomError } from "../core/index.ts";
 import { BatchSource } from "../data/index.ts";
 import { CausalModel, EMBEDDING_KEY, loraPlans } from "../engine/index.ts";
 import { openAdapterFolder } from "../folders/index.ts";
@@ -19,20 +18,22 @@ import {
   requireSameBase,
   setAsideLater,
   writeRunRecord,
-  writeRunResult,
 } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
 import { type CheckpointState, checkFiles, readLog, readOptimizerState, readState } from "./checkpoint/index.ts";
 import type { TrainingEvent } from "./events.ts";
 import { epochNotes, takeUpOptimizer } from "./foreign/index.ts";
+import { finishRun } from "./finish.ts";
+import { continuationOwes, type Owed } from "./gates/index.ts";
 import { Keeper } from "./keeper.ts";
 import { Liveness } from "./liveness.ts";
-import { type LiveRun, type LoopContext, type LoopOutcome, runLoop } from "./loop.ts";
+import { type LiveRun, type LoopContext, runLoop } from "./loop.ts";
 import { inputNotes } from "./notes.ts";
 import { frozenTensors, observeSession } from "./observe.ts";
+import { heldOutOf } from "./parent-sets.ts";
 import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
 import { requireSameRun, requireSameTensors, runEnvironment, runRecord } from "./record.ts";
-import type { RunRequest } from "./run-request.ts";
+import type { Faults, RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
 import { TrainingSession } from "./session.ts";
 import { countUpdates, positionAfter } from "./updates.ts";
@@ -86,15 +87,23 @@ interface StartingAdapter {
   readonly close: () => Promise<void>;
 }
 
+/** The link to the adapter that is continued, with the held-out sets that show what is forgotten of it. */
+async function linkTo(request: RunRequest & { kind: "continue" }, folder: Folder, record: AdapterRecord | null): Promise<ParentRecord> {
+  const link = await parentRecord(folder, record, request.handover?.files);
+  const isAsked = evaluationSettings(request.config.evaluation).parentSets;
+  return record === null || !isAsked ? link : { ...link, heldOut: heldOutOf(record) };
+}
+
 /** The adapter that a run starts from: that of the parent, or of the checkpoint. */
 async function startingAdapter(request: RunRequest): Promise<StartingAdapter> {
   const path = request.kind === "continue" ? request.adapter : request.kind === "resume" ? request.checkpoint : null;
   if (path === null || request.config.adapter === null) return { saved: null, record: null, parent: null, close: () => Promise.resolve() };
+  const resumed = request.kind === "resume" ? (await readRunRecord(request.run)).parent : null;
   const opened = await openAdapterFolder(path);
   const { spec, tensors, record, folder } = opened;
   const close = (): Promise<void> => folder.close();
   try {
-    const parent = request.kind === "continue" ? await parentRecord(folder, record, request.handover?.files) : null;
+    const parent = request.kind === "continue" ? await linkTo(request, folder, record) : resumed;
     return { saved: { spec, tensors }, record, parent, close };
   } catch (error) {
     await close();
@@ -108,6 +117,7 @@ async function prepareFrom(request: RunRequest, start: StartingAdapter): Promise
       saved: start.saved,
       checkpoint: request.kind === "resume" ? request.checkpoint : null,
       startedAt: new Date(request.startedAt),
+      heldOut: start.parent?.heldOut ?? {},
       requireBase: (base) => {
         if (request.kind === "continue" && !request.changed.includes("base")) requireSameBase(start.record, base);
       },
@@ -127,6 +137,7 @@ async function observe(session: TrainingSession, source: BatchSource): Promise<L
 interface Assembled {
   readonly run: LiveRun;
   readonly observed: Ledger;
+  readonly parent: ParentRecord | null;
   /** What came to light while the state was taken over. */
   readonly notes: readonly string[];
 }
@@ -164,12 +175,32 @@ async function takeOver(request: RunRequest, prepared: Prepared, session: Traini
   return epochNotes(step, epoch, own);
 }
 
+/** A wrong load, for tests of what must notice it. */
+function disturb({ parameters }: Prepared, faults: Faults | undefined): void {
+  for (const { name, factor } of faults?.scale ?? []) {
+    const { values } = parameters.find((parameter) => parameter.name === name) ?? { values: new Float32Array() };
+    for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) * factor;
+  }
+}
+
+/** What the run's first evaluation owes to that of the adapter that it continues. */
+function owedBy(request: RunRequest, { base, config }: Prepared, record: AdapterRecord | null): Owed | null {
+  if (request.kind !== "continue") return null;
+  return continuationOwes(record, { config, baseFingerprint: base.fingerprint.value }, request.changed);
+}
+
 /** Model, optimizer and data of the run, at the position where it starts. */
-async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtime, before: Before | null): Promise<Assembled> {
+async function assemble(
+  request: RunRequest,
+  prepared: Prepared,
+  runtime: Runtime,
+  { before, start }: { readonly before: Before | null; readonly start: StartingAdapter },
+): Promise<Assembled> {
   const source = batchSource(prepared);
   const steps = countUpdates(source, prepared.config.training);
   const model = buildModel(prepared, runtime);
   model.weights.freeze(request.faults?.freeze ?? []);
+  disturb(prepared, request.faults);
   const session = buildSession(prepared, model, steps);
   const observed = await observe(session, source);
   if (before !== null) await takeUp(before, await readRunRecord(request.run), prepared, session);
@@ -183,8 +214,9 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
     // The padding token's row has no gradient even where the token is read as text.
     seenRows: (parameter) => (parameter.keys.includes(EMBEDDING_KEY) ? [...seenTokens].filter((id) => id !== model.spec.padTokenId) : null),
   });
+  const environment = runEnvironment(prepared.config, runtime);
   const keeper = new Keeper(
-    { id: request.id, folder: request.run, startedAt: request.startedAt, environment: runEnvironment(prepared.config, runtime) },
+    { id: request.id, folder: request.run, startedAt: request.startedAt, environment },
     prepared,
     session,
     observed,
@@ -201,8 +233,10 @@ async function assemble(request: RunRequest, prepared: Prepared, runtime: Runtim
     fromStep: before?.state.step ?? handover?.step ?? 0,
     before: before?.state ?? null,
     logBefore: before?.log ?? handover?.log ?? [],
+    owed: owedBy(request, prepared, start.record),
+    environment,
   };
-  return { run, observed, notes };
+  return { run, observed, parent: start.parent, notes: [...notes, ...prepared.notes] };
 }
 
 /** What a run says of itself before anything is checked or written. */
@@ -214,33 +248,6 @@ function openingEvents(request: RunRequest, { run, observed, notes }: Assembled)
     ...[...request.assumptions, ...notes].map((message) => ({ type: "note" as const, message })),
     ...inputNotes(run.prepared).map((message) => ({ type: "note" as const, message })),
   ];
-}
-
-function resultOf(
-  request: RunRequest,
-  { run, observed }: Assembled,
-  outcome: LoopOutcome,
-  folder: string,
-  seconds: number,
-): TrainingResult {
-  const evaluations = outcome.last.map((last, i) => ({
-    dataset: last.dataset,
-    before: outcome.first[i]?.loss ?? last.loss,
-    after: last.loss,
-  }));
-  const counts = ledgerCounts(observed);
-  const adapter = run.prepared.adapter === null ? null : folder;
-  return {
-    run: request.run,
-    adapter,
-    banner: peftBanner(counts),
-    counts,
-    steps: run.steps,
-    tokens: outcome.tokens,
-    seconds,
-    loss: outcome.loss,
-    evaluations,
-  };
 }
 
 /** Changes that leave an adapter's tensors and their groups what they were. */
@@ -262,7 +269,7 @@ export async function executeRun(request: RunRequest, { emit, stopRequested }: R
   const before = await stateBefore(request);
   const start = await startingAdapter(request);
   const prepared = await prepareFrom(request, start);
-  const assembled = await assemble(request, prepared, runtime, before);
+  const assembled = await assemble(request, prepared, runtime, { before, start });
   const opening = openingEvents(request, assembled);
   try {
     for (const event of opening) emit(event);
@@ -276,9 +283,8 @@ export async function executeRun(request: RunRequest, { emit, stopRequested }: R
   }
 }
 
-/** Clears what a crash left in a run's folder, and sets checkpoints aside that lie beyond the one resumed from. */
+/** Sets checkpoints aside that lie beyond the one resumed from. */
 async function takeUpBranch(run: string, fromStep: number): Promise<TrainingEvent[]> {
-  await sweepTemporaries(run);
   const moved = await setAsideLater(run, fromStep);
   return moved.map((path) => ({ type: "note", message: `a later checkpoint belongs to a branch that is left; it is kept as ${path}` }));
 }
@@ -298,25 +304,13 @@ async function makeUpdates(
       await log.append(event, new Date());
       if (event.type === "checkpoint") await log.flush();
     },
+    flush: () => log.flush(),
   };
   try {
     if (request.kind === "resume") await log.append({ type: "resumed", fromStep: assembled.run.fromStep }, new Date());
     for (const event of opening) await log.append(event, new Date());
     const outcome = await runLoop(assembled.run, context);
-    const folder = await assembled.run.keeper.final(assembled.run.steps, outcome.last);
-    const { steps } = assembled.run;
-    await writeRunResult(request.run, { id: request.id, output: folder, steps, loss: outcome.loss });
-    const result = resultOf(request, assembled, outcome, folder, (performance.now() - began) / 1000);
-    await context.report({
-      type: "finished",
-      step: result.steps,
-      steps: result.steps,
-      seconds: result.seconds,
-      tokens: result.tokens,
-      run: result.run,
-      adapter: result.adapter,
-    });
-    return result;
+    return await finishRun({ id: request.id, folder: request.run, ...assembled }, outcome, began, context);
   } catch (error) {
     const { code, message } = isHeirloomError(error) ? error : { code: "INTERNAL", message: String(error) };
     await log.append({ type: "failed", code, message }, new Date()).catch(() => undefined); // the error itself is what is told

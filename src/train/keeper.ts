@@ -1,12 +1,20 @@
 import { join } from "node:path";
 import { bf16ToF32, encodeFromF32, f32ToBf16 } from "../codecs/index.ts";
+import { evaluationSettings } from "../config/index.ts";
 import { writeFolderAtomic } from "../core/node/index.ts";
 import type { BatchPosition } from "../data/index.ts";
 import { openModelFolder } from "../folders/index.ts";
 import type { LogEntry } from "../formats/index.ts";
 import type { Ledger } from "../ledger/index.ts";
 import { ADAPTER_RECORD, type AdapterRecord, configHash, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";
-import { indexedGroups, type PlannedCheckpoint, type PlannedFile, trainerFiles, writePlannedFile } from "./checkpoint/index.ts";
+import {
+  type CheckpointState,
+  indexedGroups,
+  type PlannedCheckpoint,
+  type PlannedFile,
+  trainerFiles,
+  writePlannedFile,
+} from "./checkpoint/index.ts";
 import type { Prepared } from "./prepare.ts";
 import { adapterFiles, assertSavedLedger, assertSavedModel } from "./saved-adapter.ts";
 import type { TrainingSession } from "./session.ts";
@@ -34,7 +42,12 @@ export interface Progress {
   /** Held-out losses before the first update of the run, and the latest. */
   readonly first: readonly EvaluationRecord[];
   readonly last: readonly EvaluationRecord[];
+  /** The same of answers, and the sample prompts as they were completed before. */
+  readonly answers: CheckpointState["answers"];
+  readonly samples: CheckpointState["samples"];
   readonly best: { readonly step: number; readonly value: number } | null;
+  /** What early stopping remembers; null without it. */
+  readonly stopping: CheckpointState["stopping"];
 }
 
 /** The run whose states are kept. */
@@ -58,6 +71,11 @@ export class Keeper {
     this.#prepared = prepared;
     this.#session = session;
     this.#observed = observed;
+  }
+
+  /** Path of the run's folder. */
+  get run(): string {
+    return this.#run.folder;
   }
 
   #record(step: number, evaluations: readonly EvaluationRecord[]): PlannedFile {
@@ -126,7 +144,7 @@ export class Keeper {
   async checkpoint(progress: Progress): Promise<PlannedCheckpoint> {
     const { config } = this.#prepared;
     const { optimizer } = this.#session;
-    const { step, steps, position, tokens, livenessDone, first, last, best } = progress;
+    const { step, steps, position, tokens, livenessDone, first, last, answers, samples, best, stopping } = progress;
     // Only what was measured on the weights as they are saved.
     const measured = last.filter((record) => record.step === step);
     const trainer = trainerFiles(this.#session, {
@@ -148,20 +166,34 @@ export class Keeper {
         tokens,
         livenessDone,
         evaluations: { first, last },
+        answers,
+        samples,
         best,
+        stopping,
         configHash: configHash(config),
         config,
         environment: this.#run.environment,
       },
       files: [...(await this.#weights(step, measured, "F32")), ...trainer],
       verify: (folder) => this.#verify(folder),
-      retention: { keepLast: config.checkpoints.keepLast, best: config.checkpoints.keepBest ? (best?.step ?? null) : null },
+      retention: { keepLast: config.checkpoints.keepLast, best: this.#keepsBest ? (best?.step ?? null) : null },
     };
   }
 
-  /** Writes the final adapter (or model) of the run; returns its path. */
-  async final(step: number, evaluations: readonly EvaluationRecord[]): Promise<string> {
-    const folder = join(this.#run.folder, this.#prepared.adapter === null ? RUN_FILES.model : RUN_FILES.adapter);
+  /** Also where the best weights are what the run is to end with. */
+  get #keepsBest(): boolean {
+    const { checkpoints, evaluation } = this.#prepared.config;
+    return checkpoints.keepBest || evaluationSettings(evaluation).earlyStopping?.restoreBest === true;
+  }
+
+  /**
+   * Writes the final adapter (or model) of the run; returns its path.
+   *
+   * @param isRejected true: under another name, under which nothing picks it up by itself
+   */
+  async final(step: number, evaluations: readonly EvaluationRecord[], isRejected = false): Promise<string> {
+    const name = this.#prepared.adapter === null ? RUN_FILES.model : RUN_FILES.adapter;
+    const folder = join(this.#run.folder, isRejected ? RUN_FILES.rejected : name);
     const files = await this.#weights(step, evaluations, this.roundsAtEnd ? "BF16" : "F32");
     await writeFolderAtomic(folder, async (temporary) => {
       for (const file of files) await writePlannedFile(temporary, file);

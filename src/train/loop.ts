@@ -1,15 +1,16 @@
+import { type EvaluationConfig, evaluationSettings } from "../config/index.ts";
 import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import type { BatchSource, MicroBatch } from "../data/index.ts";
 import type { Parameter } from "../engine/index.ts";
 import type { LogEntry } from "../formats/index.ts";
-import { completeText } from "../generate/index.ts";
-import { checkpointFolder, type EvaluationRecord } from "../runs/index.ts";
+import { type AnswerRecord, checkpointFolder, type EarlyStop, type EvaluationRecord, type SamplePair } from "../runs/index.ts";
 import { CheckpointSaver, type CheckpointState } from "./checkpoint/index.ts";
-import { evaluateDataset } from "./evaluate.ts";
 import type { TrainingEvent } from "./events.ts";
+import { EarlyStopping, type Owed, resumptionOwes, sameLosses, samenessError } from "./gates/index.ts";
 import type { Keeper, Progress } from "./keeper.ts";
 import { type Liveness, livenessError } from "./liveness.ts";
-import type { Prepared } from "./prepare.ts";
+import { Measuring, type Sample } from "./measuring.ts";
+import { type Prepared, restoreWeights } from "./prepare.ts";
 import type { TrainingSession, UpdateOutcome } from "./session.ts";
 import { takeUpdate } from "./updates.ts";
 
@@ -29,12 +30,24 @@ export interface LiveRun {
   readonly before: CheckpointState | null;
   /** Its log, to be gone on with. */
   readonly logBefore: readonly LogEntry[];
+  /** What the first evaluation of a run that starts owes to that of its parent. */
+  readonly owed: Owed | null;
+  /** What the bits of a result may depend on. */
+  readonly environment: Readonly<Record<string, string | number>>;
 }
 
 /** How the loop talks to the outside. */
 export interface LoopContext {
   report(event: TrainingEvent): Promise<void>;
+  /** What was reported so far is on the disk when this resolves. */
+  flush(): Promise<void>;
   stopRequested(): boolean;
+}
+
+/** What was measured at one time. */
+export interface MeasuredAt {
+  readonly evaluations: readonly EvaluationRecord[];
+  readonly answers: readonly AnswerRecord[];
 }
 
 /** What the loop came to. */
@@ -42,9 +55,17 @@ export interface LoopOutcome {
   /** Of the last update; null if there was none left to make. */
   readonly loss: number | null;
   readonly tokens: number;
-  readonly first: readonly EvaluationRecord[];
-  readonly last: readonly EvaluationRecord[];
+  readonly first: MeasuredAt;
+  readonly last: MeasuredAt;
+  readonly samples: readonly SamplePair[];
+  /** Updates made, and the one that the weights are of. */
+  readonly made: number;
+  readonly kept: number;
+  /** Null: it went to the last update. */
+  readonly stopped: EarlyStop | null;
 }
+
+const NOTHING: MeasuredAt = { evaluations: [], answers: [] };
 
 function allFinite(values: Float32Array): boolean {
   return values.every((value) => value - value === 0);
@@ -61,10 +82,16 @@ class Loop {
   readonly began = performance.now();
   readonly saver: CheckpointSaver;
   readonly log: LogEntry[];
-  /** Held-out losses before the run's first update, and the latest. */
-  first: readonly EvaluationRecord[];
-  last: readonly EvaluationRecord[];
+  readonly measuring: Measuring;
+  readonly stopping: EarlyStopping | null;
+  /** What was measured before the run's first update, and the latest. */
+  first: MeasuredAt = NOTHING;
+  last: MeasuredAt = NOTHING;
+  samples: readonly Sample[];
+  /** The lowest loss of the watched set after an update. */
   best: Progress["best"];
+  /** The last update whose checkpoint is kept. */
+  kept: number | null = null;
   tokens: number;
   loss: number | null = null;
 
@@ -72,12 +99,18 @@ class Loop {
     const { before } = run;
     this.run = run;
     this.context = context;
-    this.saver = new CheckpointSaver(({ step, path }) => context.report({ type: "checkpoint", step, path }));
+    this.saver = new CheckpointSaver(context);
     this.log = [...run.logBefore];
-    this.first = before?.evaluations.first ?? [];
-    this.last = before?.evaluations.last ?? [];
+    if (before !== null) {
+      this.first = { evaluations: before.evaluations.first, answers: before.answers.first };
+      this.last = { evaluations: before.evaluations.last, answers: before.answers.last };
+    }
+    this.samples = before?.samples ?? [];
     this.best = before?.best ?? null;
     this.tokens = before?.tokens ?? 0;
+    this.measuring = new Measuring({ prepared: run.prepared, model: run.session.model, environment: run.environment }, context);
+    const { earlyStopping } = this.settings;
+    this.stopping = earlyStopping === null ? null : new EarlyStopping(earlyStopping, before?.stopping ?? undefined);
   }
 
   /** Where the data stand, as a number of epochs. */
@@ -86,47 +119,64 @@ class Loop {
     return source.position.epoch + source.position.index / source.batchCount(source.position.epoch);
   }
 
+  get settings(): EvaluationConfig {
+    return evaluationSettings(this.run.prepared.config.evaluation);
+  }
+
   progress(step: number): Progress {
     const { source, steps, liveness } = this.run;
-    const { tokens, log, first, last, best, epoch } = this;
-    return { step, steps, tokens, position: source.position, epoch, livenessDone: liveness.done, log, first, last, best };
+    const { tokens, log, first, last, samples, best, epoch } = this;
+    const answers = { first: first.answers, last: last.answers };
+    const losses = { first: first.evaluations, last: last.evaluations };
+    const stopping = this.stopping?.state ?? null;
+    return {
+      step,
+      steps,
+      tokens,
+      position: source.position,
+      epoch,
+      livenessDone: liveness.done,
+      log,
+      ...losses,
+      answers,
+      samples,
+      best,
+      stopping,
+    };
   }
 
-  /** Evaluates, and remembers what came of it. */
+  /** The loss that early stopping and the best checkpoint go by. */
+  get watched(): EvaluationRecord | undefined {
+    const dataset = this.settings.earlyStopping?.dataset ?? null;
+    return this.last.evaluations.find((record) => dataset === null || record.dataset === dataset);
+  }
+
+  get isStopped(): boolean {
+    return this.stopping?.isDone === true;
+  }
+
+  /** Evaluates the run's own sets, and remembers what came of it. */
   async measure(step: number): Promise<void> {
-    this.last = await this.evaluate(step);
+    const evaluations = await this.measuring.own(step);
+    this.last = { evaluations, answers: [] };
     // The Trainer's names: `eval_loss` of one set, `eval_<name>_loss` of several.
-    const name = (dataset: string): string => (this.last.length === 1 ? "eval_loss" : `eval_${dataset}_loss`);
-    for (const { dataset, loss } of this.last) this.log.push({ step, epoch: this.epoch, [name(dataset)]: loss });
-    if (step === 0) this.first = this.last;
-    const [watched] = this.last;
-    if (watched !== undefined && (this.best === null || watched.loss < this.best.value)) this.best = { step, value: watched.loss };
+    const name = (dataset: string): string => (evaluations.length === 1 ? "eval_loss" : `eval_${dataset}_loss`);
+    for (const { dataset, loss } of evaluations) this.log.push({ step, epoch: this.epoch, [name(dataset)]: loss });
   }
 
-  async evaluate(step: number): Promise<EvaluationRecord[]> {
-    const { prepared, session } = this.run;
-    const { evaluation, training, data } = prepared.config;
-    const records: EvaluationRecord[] = [];
-    for (const [dataset, held] of prepared.evaluation) {
-      const batches = {
-        batchSize: evaluation.batchSize ?? training.batchSize,
-        maxLength: data.maxLength,
-        packing: data.packing,
-        padId: prepared.tokenizer.padId ?? 0,
-      };
-      const { loss, perplexity, labelTokens } = await evaluateDataset(session.model, held, batches);
-      records.push({ dataset, fingerprint: held.fingerprint, step, loss, labelTokens });
-      await this.context.report({ type: "evaluation", step, dataset, loss, perplexity, tokens: labelTokens });
-    }
-    return records;
+  /** After an update: the lowest loss, and whether to stop. What precedes the first update is no result of this run. */
+  async measureProgress(step: number): Promise<void> {
+    await this.measure(step);
+    const loss = this.watched?.loss;
+    if (loss === undefined) return;
+    this.stopping?.note(loss);
+    if (this.best === null || loss < this.best.value) this.best = { step, value: loss };
   }
 
-  async sample(): Promise<void> {
-    const { prepared, session } = this.run;
-    for (const prompt of prepared.config.evaluation.samplePrompts) {
-      const text = await completeText(session.model, prepared.tokenizer, prompt, prepared.config.evaluation.sampleTokens);
-      await this.context.report({ type: "sample", prompt, text });
-    }
+  /** What is measured only before and after: the parent's sets, answers. */
+  async complete(step: number): Promise<void> {
+    const evaluations = [...this.last.evaluations, ...(await this.measuring.parents(step))];
+    this.last = { evaluations, answers: await this.measuring.answers(step) };
   }
 
   noteSeen(batches: readonly MicroBatch[]): void {
@@ -200,30 +250,95 @@ class Loop {
 
   /** Before the first update. A run that is resumed has been measured there: this time it only shows that it is still what it was. */
   async open(): Promise<void> {
-    if (this.run.before === null) await this.measure(0);
-    else await this.evaluate(this.run.fromStep);
-    await this.sample();
+    const { before, fromStep } = this.run;
+    if (before !== null) {
+      await this.requireSame(resumptionOwes(fromStep, before.evaluations.last), await this.measuring.own(fromStep));
+      return;
+    }
+    await this.measure(fromStep);
+    await this.complete(fromStep);
+    this.first = this.last;
+    if (this.run.owed !== null) await this.requireSame(this.run.owed, this.first.evaluations);
+    this.samples = await this.measuring.samples();
+  }
+
+  /** The losses after loading are those before saving. @throws GATE_FAILED */
+  async requireSame(owed: Owed, found: readonly EvaluationRecord[]): Promise<void> {
+    if (owed.note !== null) await this.context.report({ type: "note", message: owed.note });
+    const losses = sameLosses(owed, found);
+    if (owed.records.length > 0 && losses.length === 0 && owed.to === "parent")
+      await this.context.report({
+        type: "note",
+        message: "no held-out set has the rows of the parent's: its load is not proved by an equal loss",
+      });
+    for (const { dataset, expected, found: after, exactly, ok } of losses) {
+      const condition = `must be the ${owed.to}'s last ${exactly ? "to the bit" : "within 1e-5"}`;
+      await this.context.report({ type: "gate", step: this.run.fromStep, ok, dataset, metric: "loss", condition, before: expected, after });
+    }
+    const error = samenessError(owed, losses);
+    if (error !== null) throw error;
+  }
+
+  /** The update whose weights the run ends with: the best one's, where that is asked for. */
+  chosen(step: number): number {
+    const { best } = this;
+    return this.settings.earlyStopping?.restoreBest === true && best !== null ? best.step : step;
+  }
+
+  /** Puts the best checkpoint's weights back, and proves that they are those that were measured. */
+  async restore({ step, value }: NonNullable<Progress["best"]>): Promise<void> {
+    await restoreWeights(this.run.prepared, checkpointFolder(this.run.keeper.run, step));
+    await this.context.report({
+      type: "note",
+      message: `the weights of update ${step} are restored: their loss of ${value.toFixed(4)} was the lowest`,
+    });
+    this.last = { evaluations: await this.measuring.own(step), answers: [] };
+    const found = this.watched;
+    if (found !== undefined)
+      await this.requireSame({ to: "best checkpoint", records: [{ ...found, loss: value }], exactly: true, note: null }, [found]);
   }
 
   /** After the last: its checkpoint has the masters, its evaluation is that of the weights as they are saved. */
-  async close(): Promise<void> {
-    const { keeper, steps, fromStep } = this.run;
-    const isNew = steps > fromStep;
-    if (keeper.roundsAtEnd) {
-      if (isNew) await this.keep(steps);
-      await this.saver.settle();
-      keeper.roundToSaved();
-      await this.measure(steps);
-    } else if (isNew) {
-      await this.measure(steps);
-      await this.keep(steps);
-    }
+  async close(step: number): Promise<LoopOutcome> {
+    const { keeper, fromStep, steps } = this.run;
+    const isNew = step > fromStep;
+    const isMeasured = this.last.evaluations.some((record) => record.step === step);
+    if (isNew && !isMeasured && (this.stopping !== null || !keeper.roundsAtEnd)) await this.measureProgress(step);
+    const chosen = this.chosen(step);
+    const isAsSaved = chosen === step && !keeper.roundsAtEnd;
+    if (isNew && isAsSaved) await this.complete(step);
+    if (isNew) await this.keep(step);
     await this.saver.settle();
-    await this.sample();
+    if (chosen !== step && this.best !== null) await this.restore(this.best);
+    if (keeper.roundsAtEnd) {
+      keeper.roundToSaved();
+      await this.measure(chosen);
+    }
+    if (!isAsSaved) await this.complete(chosen);
+    const after = await this.measuring.samples();
+    const samples = after.map(({ prompt, text }, i) => ({ prompt, before: this.samples[i]?.text ?? null, after: text }));
+    const { loss, tokens, first, last, best } = this;
+    const stopped = step < steps ? { step, steps, best } : null;
+    return { loss, tokens, first, last, samples, made: step, kept: chosen, stopped };
   }
 
-  /** Starts keeping a checkpoint; the event tells when it is on disk. Returns its path. */
+  /** Tells that the updates end early. */
+  reportStop(step: number): Promise<void> {
+    const { best } = this;
+    const patience = this.settings.earlyStopping?.patience ?? 0;
+    const reason = `the held-out loss has not fallen for ${patience === 1 ? "an evaluation" : `${patience} evaluations`}`;
+    return this.context.report({ type: "stopped", step, steps: this.run.steps, best, reason });
+  }
+
+  /** Whether the best weights so far have to be on disk. */
+  mustKeepBest(step: number): boolean {
+    return this.best?.step === step && this.settings.earlyStopping?.restoreBest === true;
+  }
+
+  /** Starts keeping a checkpoint, once; the event tells when it is on disk. Returns its path. */
   async keep(step: number): Promise<string> {
+    if (this.kept === step) return checkpointFolder(this.run.keeper.run, step);
+    this.kept = step;
     const planned = await this.run.keeper.checkpoint(this.progress(step));
     await this.saver.save(planned, this.run.keeper.checkpointBytes);
     return checkpointFolder(planned.run, step);
@@ -239,24 +354,24 @@ function interrupted(step: number, steps: number, path: string): HeirloomError {
   });
 }
 
-/**
- * Makes the updates of a run: evaluate, then update, prove, report, evaluate and
- * keep as the configuration says, and evaluate at the end.
- *
- * @throws INTERRUPTED after a checkpoint, LOSS_NOT_FINITE, LIVENESS_FAILED
- */
-export async function runLoop(run: LiveRun, context: LoopContext): Promise<LoopOutcome> {
+async function makeUpdates(loop: Loop): Promise<LoopOutcome> {
+  const { run, context } = loop;
   const { evaluation, checkpoints } = run.prepared.config;
-  const loop = new Loop(run, context);
   await loop.open();
-  for (let step = run.fromStep + 1; step <= run.steps; step++) {
+  let step = run.fromStep;
+  while (step < run.steps && !loop.isStopped) {
+    step++;
     const started = performance.now();
     const outcome = await loop.update(step);
     await loop.proveLiveness(step, outcome.learningRates);
     await loop.reportStep(step, outcome, (performance.now() - started) / 1000);
     loop.saver.check();
     if (step === run.steps) break;
-    if (isDue(step, evaluation.everySteps)) await loop.measure(step);
+    if (isDue(step, evaluation.everySteps)) {
+      await loop.measureProgress(step);
+      if (loop.mustKeepBest(step)) await loop.keep(step);
+      if (loop.isStopped) break;
+    }
     const stopping = context.stopRequested();
     if (isDue(step, checkpoints.everySteps) || stopping) {
       const path = await loop.keep(step);
@@ -265,7 +380,21 @@ export async function runLoop(run: LiveRun, context: LoopContext): Promise<LoopO
       throw interrupted(step, run.steps, path);
     }
   }
-  await loop.close();
-  const { loss, tokens, first, last } = loop;
-  return { loss, tokens, first, last };
+  if (step < run.steps) await loop.reportStop(step);
+  return loop.close(step);
+}
+
+/**
+ * Makes the updates of a run: evaluate, then update, prove, report, evaluate and
+ * keep as the configuration says, and evaluate at the end.
+ *
+ * @throws INTERRUPTED after a checkpoint, LOSS_NOT_FINITE, LIVENESS_FAILED
+ */
+export async function runLoop(run: LiveRun, context: LoopContext): Promise<LoopOutcome> {
+  const loop = new Loop(run, context);
+  try {
+    return await makeUpdates(loop);
+  } finally {
+    await loop.saver.close();
+  }
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type AdapterSpec, type ResolvedAdapter, resolveForEngine, storedAdapter } from "../adapter/index.ts";
-import { type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
+import { evaluationSettings, type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
 import { openFile, sha256 } from "../core/node/index.ts";
 import { type Dataset, loadDataset, loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
 import {
@@ -12,11 +12,14 @@ import {
   readAdapterParameters,
   takeOverValues,
 } from "../engine/index.ts";
-import { type ModelFolder, openModelFolder } from "../folders/index.ts";
+import { type ModelFolder, openAdapterFolder, openModelFolder } from "../folders/index.ts";
 import type { TensorFile } from "../formats/index.ts";
+import { type AnswerSet, loadAnswers } from "../generate/index.ts";
 import { adapterFromConfig, type Ledger, predictRun } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
-import { type Fingerprint, fingerprintModel } from "../runs/index.ts";
+import { type Fingerprint, fingerprintModel, type HeldOutRecord } from "../runs/index.ts";
+import { requireKnownSets } from "./gates/index.ts";
+import { type HeldOutSet, loadParentSets } from "./parent-sets.ts";
 
 /** An adapter on its base, with its tensors in memory. */
 export interface LiveAdapter {
@@ -37,6 +40,8 @@ export interface StartingPoint {
   readonly saved: SavedAdapter | null;
   /** Checkpoint folder of a run that is resumed; null otherwise. */
   readonly checkpoint: string | null;
+  /** Held-out sets of the adapter that is continued, to be evaluated too. @defaultValue none */
+  readonly heldOut?: Readonly<Record<string, HeldOutRecord>>;
   /** When the run was first started: the date that a chat template may print. */
   readonly startedAt: Date;
   /** Called as soon as the base is known, before its tensors are asked for; throws if it is the wrong one. */
@@ -51,6 +56,12 @@ export interface Prepared {
   readonly tokenizerHash: string;
   readonly train: Dataset;
   readonly evaluation: ReadonlyMap<string, Dataset>;
+  /** Held-out sets of the adapter that is continued. */
+  readonly parentSets: ReadonlyMap<string, HeldOutSet>;
+  /** Prompts with answers. */
+  readonly answers: ReadonlyMap<string, AnswerSet>;
+  /** What of the parent's sets could not be read. */
+  readonly notes: readonly string[];
   /** Null for full-parameter training. */
   readonly adapter: LiveAdapter | null;
   readonly parameters: readonly Parameter[];
@@ -95,12 +106,36 @@ async function makeParameters(
   return { adapter: { spec: storedAdapter(spec, wanted), resolved }, parameters };
 }
 
-async function loadData(config: RunConfig, tokenizer: Tokenizer, now: Date): Promise<{ train: Dataset; evaluation: Map<string, Dataset> }> {
+type Data = Pick<Prepared, "train" | "evaluation" | "parentSets" | "answers" | "notes">;
+
+/** Reads all data of a run, and refuses gates on sets that there are not. */
+async function loadData(config: RunConfig, tokenizer: Tokenizer, spec: ModelSpec, start: StartingPoint): Promise<Data> {
   const { maxLength, onTooLong, template } = config.data;
+  const now = start.startedAt;
   const load = (files: readonly string[]): Promise<Dataset> => loadDataset({ files, maxLength, onTooLong, template, now }, tokenizer);
   const evaluation = new Map<string, Dataset>();
   for (const [name, files] of Object.entries(config.data.eval)) evaluation.set(name, await load(files));
-  return { train: await load(config.data.train), evaluation };
+  const settings = evaluationSettings(config.evaluation);
+  const answers = new Map<string, AnswerSet>();
+  for (const [name, files] of Object.entries(settings.answers))
+    answers.set(name, await loadAnswers(files, tokenizer, { maxPositions: spec.maxPositions, now, template }));
+  const own = new Set([...evaluation.values()].map(({ fingerprint }) => fingerprint));
+  const { sets, notes } = await loadParentSets(start.heldOut ?? {}, own, tokenizer);
+  requireKnownSets(settings.gates, { losses: [...evaluation.keys(), ...sets.keys()], answers: [...answers.keys()] });
+  return { train: await load(config.data.train), evaluation, parentSets: sets, answers, notes };
+}
+
+/** Puts the weights of one of the run's own checkpoints into the live ones. */
+export async function restoreWeights({ adapter, parameters, base, config }: Prepared, checkpoint: string): Promise<void> {
+  if (adapter === null) return readModelCheckpoint(checkpoint, parameters);
+  const { spec, tensors, folder } = await openAdapterFolder(checkpoint);
+  try {
+    const fullCopyDtype = config.adapter?.fullCopyDtype === "bf16" ? ("BF16" as const) : ("F32" as const);
+    const options = { base: base.weights, seed: config.training.seed, fullCopyDtype, spec, resolved: adapter.resolved };
+    takeOverValues(await readAdapterParameters(tensors, options), parameters);
+  } finally {
+    await folder.close();
+  }
 }
 
 async function hashFile(path: string): Promise<string> {
@@ -125,7 +160,7 @@ export async function prepareRun(config: RunConfig, start: StartingPoint): Promi
     const ledger = predictRun(config, spec, learningRateGroups(config.training));
     const tokenizer = await loadTokenizer(config.base);
     requireEmbeddingRows(tokenizer, spec.vocabSize);
-    const { train, evaluation } = await loadData(config, tokenizer, start.startedAt);
+    const data = await loadData(config, tokenizer, spec, start);
     const fingerprint = await fingerprintModel(model.folder);
     start.requireBase?.({ folder: config.base, fingerprint });
     const weights = await loadModelFolder(model, { quantization: config.quantization, cache: config.engine.dequantizedCache });
@@ -136,8 +171,7 @@ export async function prepareRun(config: RunConfig, start: StartingPoint): Promi
       base: { folder: config.base, spec, weights, fingerprint },
       tokenizer,
       tokenizerHash: await hashFile(join(config.base, "tokenizer.json")),
-      train,
-      evaluation,
+      ...data,
       ...made,
       groups: learningRateGroups(config.training),
       ledger,

@@ -10,6 +10,8 @@ export interface Faults {
   readonly freeze: readonly string[];
   /** False: the ledger comparison is left out, so that liveness has to notice. */
   readonly ledgerCheck: boolean;
+  /** Live tensors to multiply after loading: a load that gave other weights than were saved. */
+  readonly scale?: readonly { readonly name: string; readonly factor: number }[];
 }
 
 interface CommonRequest {

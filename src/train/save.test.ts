@@ -53,7 +53,10 @@ const PROGRESS: Progress = {
   log: [],
   first: [],
   last: [],
+  answers: { first: [], last: [] },
+  samples: [],
   best: null,
+  stopping: null,
 };
 const withExtra = (ledger: Ledger): Ledger => ({
   ...ledger,

@@ -1,11 +1,14 @@
 import { formatBytes, formatCount, formatSeconds } from "../../core/index.ts";
 import type {
+  AnswersEvent,
   EvaluationEvent,
   FinishedEvent,
+  GateEvent,
   LedgerEvent,
   LivenessEvent,
   StartedEvent,
   StepEvent,
+  StoppedEvent,
   TrainingEvent,
 } from "../../train/index.ts";
 import { escapeName, escapeText } from "./escape.ts";
@@ -68,6 +71,21 @@ function evaluationText({ step, dataset, loss, perplexity, tokens }: EvaluationE
   return `eval after step ${step}  ${escapeName(dataset)}  loss ${loss.toFixed(4)}  perplexity ${perplexity.toFixed(2)}  (${formatCount(tokens)} tokens)`;
 }
 
+function answersText({ step, dataset, exactMatch, f1, rows }: AnswersEvent): string {
+  return `answers after step ${step}  ${escapeName(dataset)}  exact match ${(100 * exactMatch).toFixed(1)} %  F1 ${(100 * f1).toFixed(1)} %  (${formatCount(rows)} rows)`;
+}
+
+function gateText({ ok, dataset, metric, condition, before, after }: GateEvent, style: Paint): string {
+  const from = before === null ? "" : `${before.toPrecision(6)} → `;
+  const verdict = ok ? style.green("gate passed") : style.red("gate failed");
+  return `${verdict}  ${escapeName(dataset)}  ${metric} ${condition}: ${from}${after.toPrecision(6)}`;
+}
+
+function stoppedText({ step, steps, best, reason }: StoppedEvent): string {
+  const lowest = best === null ? "" : `; the lowest was ${best.value.toFixed(4)} after step ${best.step}`;
+  return `stopped early after step ${step} of ${formatCount(steps)}: ${reason}${lowest}`;
+}
+
 function livenessText({ step, ok, tensors }: LivenessEvent, style: Paint): string {
   if (ok)
     return `${style.green("alive")} after step ${step}: all ${formatCount(tensors.length)} trainable tensors got a gradient and moved, and no other did`;
@@ -90,6 +108,12 @@ function eventText(event: Exclude<TrainingEvent, StepEvent>, style: Paint): stri
       return ledgerText(event, style);
     case "evaluation":
       return evaluationText(event);
+    case "answers":
+      return answersText(event);
+    case "gate":
+      return gateText(event, style);
+    case "stopped":
+      return stoppedText(event);
     case "checkpoint":
       return `checkpoint after step ${event.step} in ${escapeName(event.path)}`;
     case "liveness":

@@ -4,7 +4,7 @@ import type { RunConfig } from "../../config/index.ts";
 import { HeirloomError, isHeirloomError, readText } from "../../core/index.ts";
 import { openFile } from "../../core/node/index.ts";
 import { parseJson } from "../../formats/index.ts";
-import type { EvaluationRecord } from "../../runs/index.ts";
+import type { AnswerRecord, EvaluationRecord } from "../../runs/index.ts";
 import type { FileChecksum } from "./files.ts";
 
 /** Where a checkpoint keeps what the Trainer's own files have no place for. */
@@ -13,7 +13,22 @@ export const STATE_FILE = "heirloom_state.json";
 export const STATE_VERSION = 1;
 
 const count = z.number().int().nonnegative();
-const evaluation = z.object({ dataset: z.string(), fingerprint: z.string(), step: count, loss: z.number(), labelTokens: count });
+const evaluation = z.object({
+  dataset: z.string(),
+  fingerprint: z.string(),
+  step: count,
+  loss: z.number(),
+  labelTokens: count,
+  conditions: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+});
+const answer = z.object({
+  dataset: z.string(),
+  fingerprint: z.string(),
+  step: count,
+  exactMatch: z.number(),
+  f1: z.number(),
+  rows: count,
+});
 
 const stateSchema = z.object({
   schemaVersion: z.literal(STATE_VERSION),
@@ -34,8 +49,14 @@ const stateSchema = z.object({
   livenessDone: z.boolean(),
   /** Held-out losses before the first update, and the latest ones. */
   evaluations: z.object({ first: z.array(evaluation), last: z.array(evaluation) }),
-  /** What early stopping remembers. */
+  /** The same of answers. */
+  answers: z.object({ first: z.array(answer), last: z.array(answer) }).default({ first: [], last: [] }),
+  /** Sample prompts as they were completed before the first update. */
+  samples: z.array(z.object({ prompt: z.string(), text: z.string() })).default([]),
+  /** The lowest held-out loss. */
   best: z.object({ step: count, value: z.number() }).nullable(),
+  /** What early stopping remembers. */
+  stopping: z.object({ best: z.number().nullable(), waited: count }).nullable().default(null),
   configHash: z.string(),
   /** Complete: what the run goes on with. */
   config: z.looseObject({}),
@@ -57,7 +78,10 @@ export interface CheckpointState {
   readonly tokens: number;
   readonly livenessDone: boolean;
   readonly evaluations: { readonly first: readonly EvaluationRecord[]; readonly last: readonly EvaluationRecord[] };
+  readonly answers: { readonly first: readonly AnswerRecord[]; readonly last: readonly AnswerRecord[] };
+  readonly samples: readonly { readonly prompt: string; readonly text: string }[];
   readonly best: { readonly step: number; readonly value: number } | null;
+  readonly stopping: { readonly best: number | null; readonly waited: number } | null;
   readonly configHash: string;
   readonly config: RunConfig;
   readonly environment: Readonly<Record<string, string | number>>;

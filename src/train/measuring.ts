@@ -1,0 +1,106 @@
+import { evaluationSettings } from "../config/index.ts";
+import type { CausalModel } from "../engine/index.ts";
+import { completeText, scoreAnswers } from "../generate/index.ts";
+import type { AnswerRecord, EvaluationConditions, EvaluationRecord } from "../runs/index.ts";
+import { evaluateDataset } from "./evaluate.ts";
+import type { TrainingEvent } from "./events.ts";
+import type { HeldOutSet } from "./parent-sets.ts";
+import type { Prepared } from "./prepare.ts";
+
+/** A sample prompt and how it was completed. */
+export interface Sample {
+  readonly prompt: string;
+  readonly text: string;
+}
+
+/** Environment that bears on the bits of a loss; what else a run records of it does not. */
+const BEARING = ["heirloom", "onnxruntime", "platform", "cpu", "cpuFeatures", "threads"];
+
+/** Measures a run's model, and tells what came of it: losses on its own and its parent's sets, answers, samples. */
+export class Measuring {
+  readonly #prepared: Prepared;
+  readonly #model: CausalModel;
+  readonly #environment: Readonly<Record<string, string | number>>;
+  readonly #report: (event: TrainingEvent) => Promise<void>;
+  readonly #stopRequested: () => boolean;
+
+  constructor(
+    run: { readonly prepared: Prepared; readonly model: CausalModel; readonly environment: Readonly<Record<string, string | number>> },
+    context: { report(event: TrainingEvent): Promise<void>; stopRequested(): boolean },
+  ) {
+    this.#prepared = run.prepared;
+    this.#model = run.model;
+    this.#environment = run.environment;
+    this.#report = (event) => context.report(event);
+    this.#stopRequested = () => context.stopRequested();
+  }
+
+  #conditions({ batches: { batchSize, maxLength, packing } }: HeldOutSet): EvaluationConditions {
+    const bearing = BEARING.flatMap((name) => {
+      const value = this.#environment[name];
+      return value === undefined ? [] : [[name, value] as const];
+    });
+    return { ...Object.fromEntries(bearing), activations: this.#prepared.config.engine.activations, batchSize, maxLength, packing };
+  }
+
+  async #losses(step: number, sets: Iterable<readonly [string, HeldOutSet]>): Promise<EvaluationRecord[]> {
+    const records: EvaluationRecord[] = [];
+    for (const [dataset, held] of sets) {
+      const { loss, perplexity, labelTokens } = await evaluateDataset(
+        this.#model,
+        held.dataset,
+        held.batches,
+        `held-out set "${dataset}" after update ${step}`,
+      );
+      records.push({ dataset, fingerprint: held.dataset.fingerprint, step, loss, labelTokens, conditions: this.#conditions(held) });
+      await this.#report({ type: "evaluation", step, dataset, loss, perplexity, tokens: labelTokens });
+    }
+    return records;
+  }
+
+  /** Losses on the run's own held-out sets. @throws LOSS_NOT_FINITE */
+  own(step: number): Promise<EvaluationRecord[]> {
+    const { evaluation: sets, config, tokenizer } = this.#prepared;
+    const { evaluation, training, data } = config;
+    const batches = {
+      batchSize: evaluation.batchSize ?? training.batchSize,
+      maxLength: data.maxLength,
+      packing: data.packing,
+      padId: tokenizer.padId ?? 0,
+    };
+    return this.#losses(
+      step,
+      [...sets].map(([name, dataset]) => [name, { dataset, batches }] as const),
+    );
+  }
+
+  /** Losses on the held-out sets of the adapter that is continued. @throws LOSS_NOT_FINITE */
+  parents(step: number): Promise<EvaluationRecord[]> {
+    return this.#losses(step, this.#prepared.parentSets);
+  }
+
+  /** Exact match and F1. */
+  async answers(step: number): Promise<AnswerRecord[]> {
+    const { answers, tokenizer, config } = this.#prepared;
+    const maxTokens = evaluationSettings(config.evaluation).answerTokens;
+    const records: AnswerRecord[] = [];
+    for (const [dataset, set] of answers) {
+      const scores = await scoreAnswers(this.#model, tokenizer, set, { maxTokens, stopRequested: this.#stopRequested });
+      records.push({ dataset, fingerprint: set.fingerprint, step, ...scores });
+      await this.#report({ type: "answers", step, dataset, ...scores });
+    }
+    return records;
+  }
+
+  /** Completions of the sample prompts. */
+  async samples(): Promise<Sample[]> {
+    const { tokenizer, config } = this.#prepared;
+    const samples: Sample[] = [];
+    for (const prompt of config.evaluation.samplePrompts) {
+      const text = await completeText(this.#model, tokenizer, prompt, config.evaluation.sampleTokens);
+      samples.push({ prompt, text });
+      await this.#report({ type: "sample", prompt, text });
+    }
+    return samples;
+  }
+}
