@@ -1,9 +1,9 @@
 import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { absolutePaths, type RunConfig } from "../config/index.ts";
-import { HeirloomError } from "../core/index.ts";
+import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import { runJob } from "../core/node/index.ts";
-import { checkpointStep, listCheckpoints, newestRun, RunLock, readRunRecord } from "../runs/index.ts";
+import { checkpointStep, listCheckpoints, newestRun, RUN_FILES, RunLock, type RunRecord, readRunRecord, sweepRun } from "../runs/index.ts";
 import type { ContinueRequest, TrainingOptions, TrainingResult } from "./api.ts";
 import { resolveContinuation } from "./continue.ts";
 import { type HandoverRequest, resolveHandover } from "./foreign/index.ts";
@@ -80,28 +80,45 @@ export async function resumeTrainer(request: HandoverRequest, options: Disturbed
   return await startRun({ kind: "continue", config, provenance, assumptions, adapter: checkpoint, changed, handover }, options);
 }
 
-/** The run and checkpoint that a path names: a checkpoint, or a run's last one. */
-async function locateCheckpoint(path: string): Promise<{ run: string; checkpoint: string }> {
+/** The run that a path is about: of a checkpoint's, the folder that it lies in. @throws FILE_MISSING */
+async function runOf(path: string): Promise<string> {
   const exists = await stat(path).then(
     () => true,
     () => false,
   );
-  if (!exists)
-    throw new HeirloomError("FILE_MISSING", "no such run or checkpoint", {
-      where: path,
-      hint: "run folders are under the configuration's output, `runs` by default",
-    });
-  if (checkpointStep(path) !== null) return { run: dirname(path), checkpoint: path };
+  if (exists) return checkpointStep(path) === null ? path : dirname(path);
+  throw new HeirloomError("FILE_MISSING", "no such run or checkpoint", {
+    where: path,
+    hint: "run folders are under the configuration's output, `runs` by default",
+  });
+}
+
+/** The checkpoint that a path names: itself, or a run's last one. @throws CHECKPOINT_INVALID */
+async function locateCheckpoint(path: string): Promise<string> {
+  if (checkpointStep(path) !== null) return path;
   const last = (await listCheckpoints(path)).at(-1);
-  if (last === undefined) {
-    const newest = await newestRun(path);
-    throw new HeirloomError(
-      "CHECKPOINT_INVALID",
-      `expected a run with at least one checkpoint, found ${newest === null ? "none" : "a folder of runs"}`,
-      { where: path, hint: newest === null ? "start the run again with `heirloom train`" : `the newest in it: heirloom resume ${newest}` },
-    );
+  if (last !== undefined) return last.path;
+  const newest = await newestRun(path);
+  throw new HeirloomError(
+    "CHECKPOINT_INVALID",
+    `expected a run with at least one checkpoint, found ${newest === null ? "none" : "a folder of runs"}`,
+    { where: path, hint: newest === null ? "start the run again with `heirloom train`" : `the newest in it: heirloom resume ${newest}` },
+  );
+}
+
+/** What a run is resumed by. A folder without it is not touched. @throws CHECKPOINT_INVALID, RECORD_INVALID */
+async function recordOf(run: string, path: string): Promise<RunRecord> {
+  try {
+    return await readRunRecord(run);
+  } catch (error) {
+    if (!isHeirloomError(error) || error.code !== "FILE_MISSING") throw error;
+    const checkpoint = await locateCheckpoint(path);
+    throw new HeirloomError("RECORD_INVALID", "expected the record of the checkpoint's run beside it, found none", {
+      where: join(run, RUN_FILES.record),
+      hint: `put run.json back, or go on from the checkpoint as a new run: heirloom continue ${checkpoint} -c more.yaml`,
+      cause: error,
+    });
   }
-  return { run: path, checkpoint: last.path };
 }
 
 /**
@@ -111,12 +128,13 @@ async function locateCheckpoint(path: string): Promise<{ run: string; checkpoint
  * @throws RUN_LOCKED if another process works on it; RESUME_CHANGED if base, tokenizer or data are not those of the record; CHECKPOINT_INVALID
  */
 export async function resume(path: string, options: DisturbedOptions = {}): Promise<TrainingResult> {
-  const { run } = await locateCheckpoint(path);
+  const run = await runOf(path);
+  const { id, createdAt, startedAt, config, provenance } = await recordOf(run, path);
   const lock = RunLock.acquire(run, VERSION);
   try {
-    // Again: until now, another process may have gone on.
-    const { checkpoint } = await locateCheckpoint(path);
-    const { id, createdAt, startedAt, config, provenance } = await readRunRecord(run);
+    // Under the lock: until now, another process may have gone on, or been killed while it wrote.
+    await sweepRun(run);
+    const checkpoint = await locateCheckpoint(path);
     const assumptions = lock.note === null ? [] : [lock.note];
     return await underLock(lock, { kind: "resume", id, createdAt, startedAt, run, config, provenance, assumptions, checkpoint }, options);
   } finally {

@@ -71,7 +71,7 @@ export function writeTextAtomic(path: string, text: string): Promise<void> {
 }
 
 /** Ends of the names under which folders are filled and set aside; what bears one is left over from a crash. */
-const TEMPORARY = /^\..+\.(?:tmp|old)$/;
+const TEMPORARY = /^\.(.+)\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?:tmp|old)$/;
 
 /**
  * Makes a folder whole or not at all: filled under another name, fsynced,
@@ -95,19 +95,48 @@ export async function writeFolderAtomic(folder: string, fill: (temporary: string
       throw error;
     });
     await syncFolder(parent);
-    await rm(old, { recursive: true, force: true });
+    // The new folder stands: that the old one cannot be cleared away is no reason to call it a failure.
+    await rm(old, { recursive: true, force: true }).catch(() => undefined);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
     throw error instanceof HeirloomError ? error : writeError(error, folder);
   }
 }
 
-/** Removes what a crash during {@link writeFolderAtomic} or {@link writeFileAtomic} left in a folder, and puts a folder that was set aside back if it has no successor. */
-export async function sweepTemporaries(folder: string): Promise<void> {
-  const names = await readdir(folder);
-  for (const name of names.filter((candidate) => TEMPORARY.test(candidate))) {
-    const original = name.replace(/^\./, "").replace(/\.[0-9a-f-]{36}\.(?:tmp|old)$/, "");
-    if (name.endsWith(".old") && !names.includes(original)) await rename(join(folder, name), join(folder, original));
-    else await rm(join(folder, name), { recursive: true, force: true });
+/**
+ * Removes a folder whole or not at all: it loses its name at once, so that no
+ * half of it is ever found under it. @throws WRITE_FAILED
+ */
+export async function removeFolderAtomic(folder: string): Promise<void> {
+  const doomed = join(dirname(folder), `.${basename(folder)}.${randomUUID()}.tmp`);
+  try {
+    await rename(folder, doomed);
+    await rm(doomed, { recursive: true, force: true });
+  } catch (error) {
+    throw writeError(error, folder);
+  }
+}
+
+/**
+ * Removes what a crash during {@link writeFolderAtomic}, {@link writeFileAtomic} or
+ * {@link removeFolderAtomic} left in a folder, and puts a folder that was set aside
+ * back if it has no successor.
+ *
+ * @param isOthers names that look the same but are not left over: they are let be
+ * @throws WRITE_FAILED
+ */
+export async function sweepTemporaries(folder: string, isOthers: (name: string) => boolean = () => false): Promise<void> {
+  try {
+    const names = await readdir(folder);
+    for (const name of [...names]) {
+      const original = TEMPORARY.exec(name)?.[1];
+      if (original === undefined || isOthers(name)) continue;
+      if (name.endsWith(".old") && !names.includes(original)) {
+        await rename(join(folder, name), join(folder, original));
+        names.push(original);
+      } else await rm(join(folder, name), { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw writeError(error, folder);
   }
 }

@@ -1,15 +1,16 @@
-import { freemem } from "node:os";
 import { detachCheckpoint, type PlannedCheckpoint, writeCheckpoint } from "./write.ts";
 
-/** Copies may take this share of the memory that is free. */
+/** Copies may take this share of the memory that is free, to the machine and to the container. */
 const COPY_SHARE = 0.25;
 /** One buffer per file: Node hashes and writes up to 2 GiB at once. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
-/** A checkpoint that is on disk. */
-export interface SavedCheckpoint {
-  readonly step: number;
-  readonly path: string;
+/** Who hears of checkpoints that are written. */
+export interface SaverContext {
+  /** Called when a checkpoint's files are on disk; it gets its name once what was reported before is, too. */
+  flush(): Promise<void>;
+  /** Called when it is whole, on disk and synced. */
+  report(event: { readonly type: "checkpoint"; readonly step: number; readonly path: string }): Promise<void>;
 }
 
 /**
@@ -18,13 +19,12 @@ export interface SavedCheckpoint {
  * does not fit into memory, training waits for the disk. One at a time.
  */
 export class CheckpointSaver {
-  readonly #onSaved: (saved: SavedCheckpoint) => Promise<void>;
+  readonly #context: SaverContext;
   #pending: Promise<void> | null = null;
   #failure: { readonly error: unknown } | null = null;
 
-  /** @param onSaved told when a checkpoint is whole, on disk and synced */
-  constructor(onSaved: (saved: SavedCheckpoint) => Promise<void>) {
-    this.#onSaved = onSaved;
+  constructor(context: SaverContext) {
+    this.#context = context;
   }
 
   /**
@@ -35,7 +35,7 @@ export class CheckpointSaver {
    */
   async save(planned: PlannedCheckpoint, bytes: number): Promise<void> {
     await this.settle();
-    const fits = bytes <= COPY_SHARE * freemem() && bytes <= MAX_FILE_BYTES;
+    const fits = bytes <= COPY_SHARE * process.availableMemory() && bytes <= MAX_FILE_BYTES;
     const copied = fits ? await detachCheckpoint(planned) : planned;
     const writing = this.#write(copied);
     if (fits) this.#pending = writing;
@@ -45,8 +45,14 @@ export class CheckpointSaver {
 
   async #write(planned: PlannedCheckpoint): Promise<void> {
     try {
-      const path = await writeCheckpoint(planned);
-      await this.#onSaved({ step: planned.state.step, path });
+      const path = await writeCheckpoint({
+        ...planned,
+        verify: async (folder) => {
+          await planned.verify(folder);
+          await this.#context.flush();
+        },
+      });
+      await this.#context.report({ type: "checkpoint", step: planned.state.step, path });
     } catch (error) {
       this.#failure = { error };
     }
@@ -64,5 +70,10 @@ export class CheckpointSaver {
     const failure = this.#failure;
     this.#failure = null;
     if (failure !== null) throw failure.error;
+  }
+
+  /** Finishes what is being written, however it ends: a run that has failed gives its lock and its thread back after that. */
+  async close(): Promise<void> {
+    await this.#pending;
   }
 }

@@ -1,6 +1,5 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFolderAtomic, writeTextAtomic } from "../../core/node/index.ts";
+import { removeFolderAtomic, writeFolderAtomic, writeTextAtomic } from "../../core/node/index.ts";
 import { checkpointFolder, listCheckpoints } from "../../runs/index.ts";
 import { detached, type FileChecksum, type PlannedFile, writePlannedFile } from "./files.ts";
 import { type CheckpointState, STATE_FILE, serializeState } from "./state.ts";
@@ -35,7 +34,7 @@ async function prune(run: string, { keepLast, best }: Retention): Promise<void> 
   if (keepLast === null) return;
   const all = await listCheckpoints(run);
   const kept = new Set(all.slice(-keepLast).map(({ path }) => path));
-  for (const { path, step } of all) if (!kept.has(path) && step !== best) await rm(path, { recursive: true, force: true });
+  for (const { path, step } of all) if (!kept.has(path) && step !== best) await removeFolderAtomic(path);
 }
 
 /** Writes `checkpoint-<step>` whole or not at all, then removes those that need not stay. Returns its path. */
