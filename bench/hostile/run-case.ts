@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 /** What one hostile input may cost. */
 export const LIMITS = { seconds: 3, mib: 300 } as const;
 /** A process that is still there after this is ended: it waits for something, or other work keeps the machine busy. */
-const KILL_AFTER_MS = 20_000;
+const KILL_AFTER_MS = 90_000;
 const PEAK = fileURLToPath(new URL("peak.mjs", import.meta.url));
 
 /** How a process ended. */
