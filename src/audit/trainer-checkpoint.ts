@@ -113,10 +113,22 @@ function optimizerGroup(group: PickleValue): OptimizerGroup {
   };
 }
 
+/** Each is a tensor of its own, and on the hub a request: some at a time hide the latency. */
+const PARALLEL_STEPS = 16;
+
+async function readSteps(values: readonly (PickleValue | undefined)[]): Promise<number[]> {
+  const steps: number[] = [];
+  for (let at = 0; at < values.length; at += PARALLEL_STEPS) {
+    const found = await Promise.all(values.slice(at, at + PARALLEL_STEPS).map(stepOf));
+    steps.push(...found.filter((step) => step !== null));
+  }
+  return steps;
+}
+
 async function readOptimizer(value: PickleValue): Promise<OptimizerState> {
   const shapes = new Map<number, readonly number[] | null>();
   const kinds = new Set<string>();
-  const steps: number[] = [];
+  const counters: (PickleValue | undefined)[] = [];
   for (const [index, plain] of dictOf(entryOfDict(value, "state"))) {
     if (!isIndex(index)) continue;
     // FSDP keeps bitsandbytes' state one level deeper.
@@ -126,9 +138,9 @@ async function readOptimizer(value: PickleValue): Promise<OptimizerState> {
     // Some keep a state flat or per row: only its own layout tells the parameter's.
     shapes.set(index, isTorchTensor(tensor) ? tensor.shape : null);
     if (known !== undefined) kinds.add(known[1]);
-    const step = await stepOf(entryOfDict(plain, "step"));
-    if (step !== null) steps.push(step);
+    counters.push(entryOfDict(plain, "step"));
   }
+  const steps = await readSteps(counters);
   // 8-bit optimizers keep small tensors in full, under the same keys.
   const kind = kinds.has("8-bit") ? "8-bit" : ([...kinds][0] ?? (shapes.size === 0 ? "none" : "other"));
   const range = steps.length === 0 ? null : { min: steps.reduce((a, b) => Math.min(a, b)), max: steps.reduce((a, b) => Math.max(a, b)) };
