@@ -1,4 +1,4 @@
-import { compareLedgers, describeDifference, type LedgerEntry } from "../ledger/index.ts";
+import type { LedgerEntry } from "../ledger/index.ts";
 import { differingFiles, type HashedFiles } from "./hashes.ts";
 import { type RunEvent, readEvents } from "./read-events.ts";
 import { type DataRecord, type RunRecord, readRunRecord } from "./record.ts";
@@ -122,7 +122,9 @@ function environmentDifferences(a: RunRecord, b: RunRecord): FactDifference[] {
   return factDifferences(inA, inB).filter(({ what }) => inA.has(what) && inB.has(what));
 }
 
-function ledgerDifferences(a: RunRecord, b: RunRecord): string[] {
+async function ledgerDifferences(a: RunRecord, b: RunRecord): Promise<string[]> {
+  // Loaded when it is needed: lists of runs, which should come at once, have no use for it.
+  const { compareLedgers, describeDifference } = await import("../ledger/index.ts");
   const trained = ({ ledger }: RunRecord): readonly LedgerEntry[] => ledger.entries.filter(({ trainable }) => trainable);
   const ledger = (record: RunRecord) => ({ basis: "recorded" as const, entries: trained(record) });
   return compareLedgers(ledger(a), ledger(b), { group: true }).map(describeDifference);
@@ -168,7 +170,7 @@ export async function compareRuns(runA: string, runB: string): Promise<RunCompar
     config: configDifferences(a.record, b.record),
     inputs: inputDifferences(a.record, b.record),
     environment: environmentDifferences(a.record, b.record),
-    ledger: ledgerDifferences(a.record, b.record),
+    ledger: await ledgerDifferences(a.record, b.record),
     losses,
     firstDifference: losses.find((row) => row.a !== row.b)?.step ?? null,
     evaluations: evaluationRows(a, b),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { breakDisk } from "../core/fixtures/faulty-disk.ts";
 import { Child } from "./fixtures/child.ts";
-import { EventLog, readEvents, type TailedEvent, tailEvents } from "./index.ts";
+import { EventLog, type RunEvent, readEvents, type TailedEvent, tailEvents } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "heirloom-events-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -21,8 +21,10 @@ function runWith(lines: readonly (object | string)[] = []): { run: string; path:
 }
 const step = (n: number, loss = n): object => ({ time: "t", type: "step", step: n, loss });
 const evaluation = (n: number, dataset: string, loss: number): object => ({ time: "t", type: "evaluation", step: n, dataset, loss });
-const short = (events: readonly { type: string; step?: number; [key: string]: unknown }[]): string[] =>
-  events.map(({ type, step: at, loss }) => [type, at, loss].filter((part) => part !== undefined).join(" "));
+const short = (events: readonly RunEvent[]): string[] =>
+  events.map(({ type, step: at, loss }) =>
+    [type, at, loss].flatMap((part) => (part === undefined ? [] : [JSON.stringify(part).replaceAll('"', "")])).join(" "),
+  );
 
 describe("events that are read", () => {
   test("tell steps that ran twice once, as they ran last", async () => {

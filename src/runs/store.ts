@@ -40,14 +40,16 @@ function isEntry(value: unknown): value is IndexEntry {
 
 /** The index of a store by folder name; empty if there is none, or one that is damaged or of another version. */
 function readIndex(store: string): Map<string, IndexEntry> {
+  const found = new Map<string, IndexEntry>();
   try {
     const [header, ...lines] = readFileSync(join(store, INDEX_FILE), "utf8").trimEnd().split("\n");
     const { schemaVersion, runs } = JSON.parse(header ?? "") as { schemaVersion?: unknown; runs?: unknown };
-    if (schemaVersion !== INDEX_SCHEMA_VERSION || runs !== lines.length) return new Map();
+    if (schemaVersion !== INDEX_SCHEMA_VERSION || runs !== lines.length) return found;
     const entries = lines.map((line): unknown => JSON.parse(line));
-    return entries.every(isEntry) ? new Map(entries.map((entry) => [entry.name, entry])) : new Map();
+    if (entries.every(isEntry)) for (const entry of entries) found.set(entry.name, entry);
+    return found;
   } catch {
-    return new Map(); // missing or damaged: it only saves time
+    return found; // missing or damaged: it only saves time
   }
 }
 

@@ -37,7 +37,7 @@ async function underLock(lock: RunLock, request: RunRequest, options: DisturbedO
 }
 
 /** Makes a folder for a run, and runs it there. */
-export function startRun(run: NewRun, options: DisturbedOptions): Promise<TrainingResult> {
+export async function startRun(run: NewRun, options: DisturbedOptions): Promise<TrainingResult> {
   const now = new Date();
   const { id, lock } = RunLock.acquireNew(run.config.output, now, VERSION);
   const createdAt = now.toISOString();
@@ -50,9 +50,9 @@ export function startRun(run: NewRun, options: DisturbedOptions): Promise<Traini
  * @returns the run folder, its final adapter, counts, and held-out losses before and after
  * @throws every code of configuration, files and data; LEDGER_MISMATCH, LIVENESS_FAILED, LOSS_NOT_FINITE, INTERRUPTED
  */
-export async function train(given: RunConfig, options: DisturbedOptions = {}): Promise<TrainingResult> {
+export function train(given: RunConfig, options: DisturbedOptions = {}): Promise<TrainingResult> {
   const config = absolutePaths(given, process.cwd());
-  return await startRun({ kind: "train", config, provenance: options.provenance ?? {}, assumptions: [] }, options);
+  return startRun({ kind: "train", config, provenance: options.provenance ?? {}, assumptions: [] }, options);
 }
 
 /**
@@ -64,7 +64,7 @@ export async function train(given: RunConfig, options: DisturbedOptions = {}): P
 export async function continueTraining(request: ContinueRequest, options: DisturbedOptions = {}): Promise<TrainingResult> {
   const { config: given, provenance, adapter, assumptions } = await resolveContinuation(request);
   const config = absolutePaths(given, process.cwd());
-  return await startRun({ kind: "continue", config, provenance, assumptions, adapter, changed: [...request.changes.named] }, options);
+  return startRun({ kind: "continue", config, provenance, assumptions, adapter, changed: [...request.changes.named] }, options);
 }
 
 /**
@@ -77,7 +77,7 @@ export async function resumeTrainer(request: HandoverRequest, options: Disturbed
   const { config: given, provenance, checkpoint, handover, assumptions } = await resolveHandover(request);
   const config = absolutePaths(given, process.cwd());
   const changed = [...request.changes.named];
-  return await startRun({ kind: "continue", config, provenance, assumptions, adapter: checkpoint, changed, handover }, options);
+  return startRun({ kind: "continue", config, provenance, assumptions, adapter: checkpoint, changed, handover }, options);
 }
 
 /** The run that a path is about: of a checkpoint's, the folder that it lies in. @throws FILE_MISSING */

@@ -1,20 +1,13 @@
-import type { RunState, RunSummary } from "../../runs/index.ts";
+import type { RunState } from "../../runs/index.ts";
 import { defineCommand } from "../command.ts";
 import { type StoreFlags, storeFlags, storeFolder } from "../store-flags.ts";
+import type { RunList } from "../views/runs-list.ts";
 import { wholeNumber } from "../whole-number.ts";
 
 interface Flags extends StoreFlags {
   readonly state?: readonly RunState[];
   readonly limit?: number;
   readonly oldest?: boolean;
-}
-
-/** What `runs list` gives back. */
-export interface RunList {
-  readonly dir: string;
-  /** Runs of the store that fit the filters, before the limit. */
-  readonly total: number;
-  readonly runs: readonly RunSummary[];
 }
 
 // runs' own list, which loading here would slow every command's start.

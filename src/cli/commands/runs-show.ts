@@ -1,19 +1,10 @@
-import type { Lineage, RunRecord, RunResult, RunSummary } from "../../runs/index.ts";
 import { defineCommand } from "../command.ts";
 import { pathFrom } from "../paths.ts";
 import { runArgument, type StoreFlags, storeFlags, storeFolder } from "../store-flags.ts";
+import type { ShownRun } from "../views/runs-show.ts";
 
 interface Flags extends StoreFlags {
   readonly quick?: boolean;
-}
-
-/** What `runs show` gives back. */
-export interface ShownRun {
-  readonly summary: RunSummary;
-  readonly record: RunRecord;
-  /** Null until the run has ended. */
-  readonly result: RunResult | null;
-  readonly lineage: Lineage;
 }
 
 export const runsShow = defineCommand<Flags, [run: string], ShownRun>({

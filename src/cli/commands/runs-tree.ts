@@ -1,11 +1,6 @@
-import type { RunForest } from "../../runs/index.ts";
 import { defineCommand } from "../command.ts";
 import { type StoreFlags, storeFlags, storeFolder } from "../store-flags.ts";
-
-/** What `runs tree` gives back. */
-export interface RunTree extends RunForest {
-  readonly dir: string;
-}
+import type { RunTree } from "../views/runs-tree.ts";
 
 export const runsTree = defineCommand<StoreFlags, [], RunTree>({
   brief: "The runs of a folder by descent: which continued which",

@@ -1,7 +1,15 @@
+import type { RunSummary } from "../../runs/index.ts";
 import type { View } from "../command.ts";
-import type { RunList } from "../commands/runs-list.ts";
 import { escapeText, renderTable } from "../terminal/index.ts";
 import { evaluationText, lossText, stateCell, stepsText } from "./run-words.ts";
+
+/** What `runs list` gives back. */
+export interface RunList {
+  readonly dir: string;
+  /** Runs of the store that fit the filters, before the limit. */
+  readonly total: number;
+  readonly runs: readonly RunSummary[];
+}
 
 /** What runs list prints: a table, and what of it could not be read. */
 export function runsListView({ dir, total, runs }: RunList, { paint }: View): string {

@@ -1,9 +1,17 @@
 import { formatCount } from "../../core/index.ts";
-import type { DataRecord, LineageLink, LinkState, RunRecord } from "../../runs/index.ts";
+import type { DataRecord, Lineage, LineageLink, LinkState, RunRecord, RunResult, RunSummary } from "../../runs/index.ts";
 import type { View } from "../command.ts";
-import type { ShownRun } from "../commands/runs-show.ts";
 import { type Cell, escapeText, type Paint, renderFacts, renderTable } from "../terminal/index.ts";
 import { evaluationText, lossText, stepsText } from "./run-words.ts";
+
+/** What `runs show` gives back. */
+export interface ShownRun {
+  readonly summary: RunSummary;
+  readonly record: RunRecord;
+  /** Null until the run has ended. */
+  readonly result: RunResult | null;
+  readonly lineage: Lineage;
+}
 
 /** Digits of a hash that tell things apart for people; --json has them all. */
 const HASH_DIGITS = 12;

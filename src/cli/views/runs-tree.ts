@@ -1,8 +1,12 @@
-import type { RunNode } from "../../runs/index.ts";
+import type { RunForest, RunNode } from "../../runs/index.ts";
 import type { View } from "../command.ts";
-import type { RunTree } from "../commands/runs-tree.ts";
 import { type Cell, escapeText, renderTable } from "../terminal/index.ts";
 import { evaluationText, stateCell, stepsText } from "./run-words.ts";
+
+/** What `runs tree` gives back. */
+export interface RunTree extends RunForest {
+  readonly dir: string;
+}
 
 function rowsOf({ run, children }: RunNode, level: number): Cell[][] {
   const name = `${"  ".repeat(level)}${level === 0 ? "" : "└ "}${run.name}`;
