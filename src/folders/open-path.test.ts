@@ -209,6 +209,15 @@ describe("what is refused", () => {
     }
   });
 
+  it("but not of a base, which the user chose: its links are followed", async () => {
+    const elsewhere = await folderOf({ "config.json": CONFIG });
+    const folder = await folderOf({});
+    await symlink(join(elsewhere, "config.json"), join(folder, "config.json"));
+    const opened = await openPath(folder, { asBase: true });
+    expect(await opened.json("config.json")).toEqual(CONFIG);
+    await opened.close();
+  });
+
   it("pipes and devices, without waiting for them", async () => {
     const folder = await folderOf(ADAPTER);
     await rm(join(folder, "adapter_model.safetensors"));

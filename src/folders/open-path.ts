@@ -13,7 +13,7 @@ import { openWeightsFile, weightsFile } from "./weights.ts";
 
 /** How a path is opened. */
 export interface OpenPathOptions {
-  /** As a base model: its config.json counts, whatever else lies beside it, and may have any name. @defaultValue false */
+  /** As a base model that the user chose: its config.json counts, whatever else lies beside it, and may have any name; links are followed. @defaultValue false */
   readonly asBase?: boolean;
   /** How the hub is reached. @defaultValue by `HF_ENDPOINT` and `HF_TOKEN` */
   readonly hub?: HubOptions;
@@ -49,9 +49,9 @@ async function classify(folder: OpenFolder, asBase = false): Promise<OpenedPath 
   return new OpenedPath({ kind: "checkpoint", holds: "trainer", folder, files, configFile: null, named: null });
 }
 
-/** The final adapter or model of a run, else the last of its checkpoints. */
+/** The final adapter or model of a run, else what its gates rejected, else the last of its checkpoints. */
 async function openRun(run: string, files: ReadonlySet<string>): Promise<OpenedPath> {
-  const finals = [RUN_FILES.adapter, RUN_FILES.model].filter((name) => files.has(name)).map((name) => join(run, name));
+  const finals = [RUN_FILES.adapter, RUN_FILES.model, RUN_FILES.rejected].filter((name) => files.has(name)).map((name) => join(run, name));
   const checkpoints = (await listCheckpoints(run)).map(({ path }) => path).reverse();
   for (const path of [...finals, ...checkpoints]) {
     const folder = await openFolder(path);
@@ -180,10 +180,10 @@ export async function openPath(path: string, options: OpenPathOptions = {}): Pro
     throw fileError(error, path);
   });
   if (!info.isDirectory()) {
-    const folder = await openFolder(dirname(path));
+    const folder = await openFolder(dirname(path), { followLinks: options.asBase === true });
     return closingOnFailure(folder, () => openNamedFile(folder, basename(path), options.asBase));
   }
-  const folder = await openFolder(path);
+  const folder = await openFolder(path, { followLinks: options.asBase === true });
   return closingOnFailure(folder, async () => {
     const files = new Set(await folder.list());
     if (files.has(RUN_FILES.record)) {

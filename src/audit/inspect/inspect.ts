@@ -2,7 +2,7 @@ import { adapterFromPeft } from "../../adapter/index.ts";
 import { isFloatDtype } from "../../codecs/index.ts";
 import { type ErrorCode, isHeirloomError } from "../../core/index.ts";
 import { type OpenedPath, OpenPaths, type PathKind, shardedState, weightsFile } from "../../folders/index.ts";
-import { type PeftConfig, printable, type TensorFile } from "../../formats/index.ts";
+import { isSafetensorsDtype, type PeftConfig, printable, type TensorFile } from "../../formats/index.ts";
 import {
   type Ledger,
   type LedgerBasis,
@@ -116,7 +116,7 @@ async function readBase(path: string, opened: OpenedPath): Promise<Base> {
 async function storedBase({ spec }: Base, opened: OpenedPath): Promise<readonly LedgerEntry[]> {
   if (spec !== null || opened.kind === "file" || weightsFile(opened.files, "model") === null) return [];
   const { entries } = modelLedger(await opened.requireWeights(), null);
-  return entries.every(({ dtype, role }) => role === "quantized_base" || isFloatDtype(dtype)) ? entries : [];
+  return entries.every(({ dtype, role }) => role === "quantized_base" || (isSafetensorsDtype(dtype) && isFloatDtype(dtype))) ? entries : [];
 }
 
 function byRole(ledger: Ledger): Partial<Record<Role, number>> {

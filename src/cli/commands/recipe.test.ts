@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -44,6 +44,20 @@ describe("heirloom recipe", () => {
     expect(await readFile(join(folder, "made", "continue.yaml"), "utf8")).toContain('base_model: "owner/model"');
     expect(out).toContain("axolotl train continue.yaml");
     expect(out).toContain("from the weights");
+  });
+
+  it("writes over nothing that was edited since: all of the files or none", async () => {
+    const write = () => run("copies", "--for", "axolotl", "--base", "owner/model", "-o", "edited");
+    await write();
+    expect((await write()).exit).toBe(0);
+    const path = join(folder, "edited", "continue.yaml");
+    await writeFile(path, `${await readFile(path, "utf8")}# mine\n`);
+    await rm(join(folder, "edited", "heirloom_guard.py"));
+    const { exit, err } = await write();
+    expect(exit).toBe(40);
+    expect(err).toContain("OUTPUT_EXISTS");
+    expect(await readdir(join(folder, "edited"))).toEqual(["continue.yaml"]);
+    expect(await readFile(path, "utf8")).toContain("# mine");
   });
 
   it("prints one JSON document", async () => {

@@ -1,7 +1,7 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RecipeResult, RecipeTool } from "../../audit/recipe/index.ts";
-import { HeirloomError } from "../../core/index.ts";
+import { HeirloomError, ProblemList } from "../../core/index.ts";
 import { writeTextAtomic } from "../../core/node/index.ts";
 import { defineCommand } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
@@ -16,6 +16,23 @@ interface Flags {
 
 // audit's own list, which loading here would slow every command's start.
 const TOOLS = ["unsloth", "peft", "trl", "axolotl", "llama-factory"] as const satisfies readonly RecipeTool[];
+
+/** Writes all files or none: what is there may have been edited since, as its comments invite. @throws OUTPUT_EXISTS */
+async function writeFiles(folder: string, files: RecipeResult["files"]): Promise<void> {
+  const problems = new ProblemList();
+  for (const { name, text } of files) {
+    const path = join(folder, name);
+    const found = await readFile(path, "utf8").catch(() => null);
+    if (found === null || found === text) continue;
+    problems.add("OUTPUT_EXISTS", "expected no such file or an unchanged one, found another content", {
+      where: path,
+      hint: "name another folder with -o, or remove the file",
+    });
+  }
+  problems.throwIfAny();
+  await mkdir(folder, { recursive: true });
+  for (const { name, text } of files) await writeTextAtomic(join(folder, name), text);
+}
 
 export const recipe = defineCommand<Flags, [adapter: string], RecipeResult>({
   brief: "What another tool needs to go on with exactly this adapter",
@@ -48,9 +65,7 @@ export const recipe = defineCommand<Flags, [adapter: string], RecipeResult>({
       ...(base === undefined ? {} : { base }),
     });
     if (output !== undefined) {
-      const target = pathFrom(folder, output);
-      await mkdir(target, { recursive: true });
-      for (const { name, text } of result.files) await writeTextAtomic(join(target, name), text);
+      await writeFiles(pathFrom(folder, output), result.files);
     }
     return result;
   },
