@@ -1,11 +1,11 @@
 import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { type AdapterSpec, adapterForEngine } from "../adapter/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { openFolder } from "../core/node/index.ts";
 import { parsePeftConfig, readJson, type TensorFile } from "../formats/index.ts";
 import { type ModelSpec, parseModelConfig } from "../model/index.ts";
-import { type AdapterRecord, checkpointStep, readAdapterRecord, readRunRecord } from "../runs/index.ts";
+import { type AdapterRecord, checkpointStep, RUN_FILES, readAdapterRecord, readRunRecord, readRunResult } from "../runs/index.ts";
 import { isHubAddress, parseHubAddress } from "./hub-address.ts";
 import { closingOnFailure, fileIn, type OpenFolder } from "./open-folder.ts";
 import { openPath } from "./open-path.ts";
@@ -105,7 +105,7 @@ export async function openAdapterFolder(path: string): Promise<AdapterFolder> {
 
 /**
  * Finds the adapter or model that a folder is or holds: a run gives its final adapter, or its model.
- * @throws FILE_MISSING also for a run that has not come to its end; RECORD_INVALID
+ * @throws FILE_MISSING also for a run that has not come to its end; GATE_FAILED for one whose weights were rejected; RECORD_INVALID
  */
 export async function locateModel(path: string): Promise<{ readonly kind: "adapter" | "model"; readonly path: string }> {
   const opened = await openPath(path);
@@ -125,8 +125,27 @@ export async function locateModel(path: string): Promise<{ readonly kind: "adapt
   return { kind: holds, path: opened.path };
 }
 
+/** Weights that a gate did not let through are used only by their own name. */
+async function refuseRejected(run: string, rejected: string): Promise<never> {
+  const measures = (await readRunResult(run))?.measures;
+  const failed = (measures?.gates ?? [])
+    .filter(({ ok }) => !ok)
+    .map(({ dataset, metric, condition }) => `${dataset}: ${metric} ${condition}`);
+  const current = measures?.current ?? null;
+  throw new HeirloomError(
+    "GATE_FAILED",
+    `the run's gates did not let its weights through (${failed.join("; ") || "see its result.json"})`,
+    {
+      where: run,
+      hint: `${current === null ? "there is no adapter of before" : `the adapter of before is current: ${current}`}; to use the rejected weights all the same, name them: ${rejected}`,
+      details: { rejected, current },
+    },
+  );
+}
+
 async function requireFinal(run: string, opened: OpenedPath): Promise<void> {
   await readRunRecord(run);
+  if (basename(opened.path) === RUN_FILES.rejected) await refuseRejected(run, opened.path);
   if (checkpointStep(opened.path) === null) return;
   throw new HeirloomError("FILE_MISSING", "the run has no final adapter or model yet", {
     where: run,

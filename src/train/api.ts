@@ -1,6 +1,6 @@
-import type { Changes, ConfigSources, Source } from "../config/index.ts";
+import type { Changes, ConfigSources, GateConfig, Source } from "../config/index.ts";
 import type { LedgerCounts } from "../ledger/index.ts";
-import type { RunMeasures } from "../runs/index.ts";
+import type { GateRecord, RunMeasures } from "../runs/index.ts";
 import type { TrainingEvent } from "./events.ts";
 
 /** What a caller may hand to anything that trains or evaluates. */
@@ -51,21 +51,44 @@ export interface EvaluationRequest {
   readonly path: string;
   /** Base model, if the adapter's record names none or another is meant. */
   readonly base?: string;
-  /** Data files; the run's own held-out sets by default. */
+  /** Data files as one set called `data`; the run's own held-out sets by default. */
   readonly data?: readonly string[];
+  /** Named sets, beside or instead of `data`. */
+  readonly sets?: Readonly<Record<string, readonly string[]>>;
+  /** Files of prompts with answers, by name; those of the run's record by default, if no set is named. */
+  readonly answers?: Readonly<Record<string, readonly string[]>>;
+  /** Longest completion of a prompt with an answer, in tokens. @defaultValue as recorded, else 32 */
+  readonly answerTokens?: number;
   readonly maxLength?: number;
   readonly batchSize?: number;
+  /** Adapter or model to compare with; `parent`: the adapter that the run continued. */
+  readonly against?: string;
+  /** Conditions between the two; those of the run's record by default, if there is something to compare with. */
+  readonly gates?: readonly GateConfig[];
 }
 
-/** Losses per held-out set. */
+/** Losses per held-out set, scores per set of answers, and whether the gates let them pass. */
 export interface EvaluationResult {
   readonly path: string;
+  /** What `before` is of; null if nothing was compared. */
+  readonly against: string | null;
   readonly evaluations: readonly {
     readonly dataset: string;
     readonly loss: number;
     readonly perplexity: number;
     readonly tokens: number;
+    /** Loss of what it is compared with. */
+    readonly before: number | null;
   }[];
+  readonly answers: readonly {
+    readonly dataset: string;
+    /** Shares from 0 to 1, after SQuAD's normalization. */
+    readonly exactMatch: number;
+    readonly f1: number;
+    readonly rows: number;
+    readonly before: { readonly exactMatch: number; readonly f1: number } | null;
+  }[];
+  readonly gates: readonly GateRecord[];
 }
 
 /** One stage of the demo's story. */

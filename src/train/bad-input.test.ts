@@ -180,12 +180,22 @@ describe("a run that diverges", () => {
             )
           : tensor,
     });
-    const error = await failure(workshop.train({ base, data: { eval: {} } }));
+    const error = await failure(workshop.train({ base, data: { eval: [] } }));
     expect(error).toMatchObject({ code: "LOSS_NOT_FINITE", exitCode: 30, details: { step: 1 } });
     const checkpoint = error.details["checkpoint"] as string;
     expect(error.hint).toContain(`heirloom continue ${checkpoint}`);
     const { result } = await workshop.continue(checkpoint, { base: workshop.base, data: { eval: {} } }, ["base"]);
     expect(Number.isFinite(result.loss)).toBe(true);
+  });
+
+  test("stops at a held-out loss that is no number, before it is taken for a result", async () => {
+    const base = workshop.path("overflowing");
+    const error = await failure(workshop.train({ base }));
+    expect(error).toMatchObject({ code: "LOSS_NOT_FINITE", exitCode: 30, details: { loss: "NaN" } });
+    expect(error.message).toContain('held-out set "held" after update 0');
+    expect(await failure(runJob(evaluateJob, { path: base, data: [workshop.path("eval.jsonl")] }, { inline: true }))).toMatchObject({
+      code: "LOSS_NOT_FINITE",
+    });
   });
 
   test("does not keep weights that became infinite themselves", async () => {

@@ -73,7 +73,8 @@ describe("a continuation", () => {
     expect(after.config.training.groups).toEqual(before.config.training.groups);
     const hash: unknown = expect.stringMatching(/^[0-9a-f]{64}$/);
     const files = { "adapter_config.json": hash, "adapter_model.safetensors": hash };
-    expect(after.parent).toEqual({ adapter, run: before.id, step: 4, files, record: hash });
+    const heldOut: unknown = { "parent/held": expect.objectContaining({ files: [workshop.path("eval.jsonl")], batchSize: 2 }) };
+    expect(after.parent).toEqual({ adapter, run: before.id, step: 4, files, record: hash, heldOut });
     expect(after.provenance["adapter.rank"]).toBe("inherited");
     // DESIGN's tolerance; the same weights on the same batches give the same bits.
     expect(Math.abs(evalBefore(continued) - evalAfter(parent))).toBeLessThan(1e-5);

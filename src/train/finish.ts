@@ -1,4 +1,3 @@
-import { evaluationSettings } from "../config/index.ts";
 import { type Ledger, ledgerCounts, peftBanner } from "../ledger/index.ts";
 import { type GateRecord, type ParentRecord, type RunMeasures, writeRunResult } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
@@ -43,8 +42,7 @@ function measuresOf(
  */
 export async function finishRun(ended: EndedRun, outcome: LoopOutcome, began: number, context: LoopContext): Promise<TrainingResult> {
   const { id, folder, run, observed, parent } = ended;
-  const { gates: conditions } = evaluationSettings(run.prepared.config.evaluation);
-  const gates = judgeGates(conditions, { before: outcome.first, after: outcome.last });
+  const gates = judgeGates(run.prepared.gates, { before: outcome.first, after: outcome.last });
   for (const { ok, dataset, metric, condition, before, after } of gates)
     await context.report({ type: "gate", step: outcome.made, ok, dataset, metric, condition, before, after });
   const isRejected = gates.some(({ ok }) => !ok);

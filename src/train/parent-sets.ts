@@ -23,24 +23,31 @@ export function heldOutOf({ config, startedAt, evaluations }: AdapterRecord): Re
 
 /**
  * Reads a parent's held-out sets, as its run read them. One whose files are gone or changed is left out with a note:
- * its losses would not be comparable. One with the rows of a set that is evaluated anyway is left out in silence.
+ * its losses would not be comparable. One with the rows of a set that is evaluated anyway is that set.
  *
- * @param own fingerprints of the run's own sets
+ * @param own names of the run's own sets by their fingerprints
+ * @returns `aliases`: the run's own set that a parent's is, by the parent's name
  */
 export async function loadParentSets(
   heldOut: Readonly<Record<string, HeldOutRecord>>,
-  own: ReadonlySet<string>,
+  own: ReadonlyMap<string, string>,
   tokenizer: Tokenizer,
-): Promise<{ sets: Map<string, HeldOutSet>; notes: string[] }> {
+): Promise<{ sets: Map<string, HeldOutSet>; aliases: Map<string, string>; notes: string[] }> {
   const sets = new Map<string, HeldOutSet>();
+  const aliases = new Map<string, string>();
   const notes: string[] = [];
+  const isOwn = (name: string, fingerprint: string | null): boolean => {
+    const same = own.get(fingerprint ?? "");
+    if (same !== undefined) aliases.set(name, same);
+    return same !== undefined;
+  };
   for (const [name, { files, maxLength, onTooLong, template, packing, batchSize, startedAt, fingerprint }] of Object.entries(heldOut)) {
-    if (fingerprint !== null && own.has(fingerprint)) continue;
+    if (isOwn(name, fingerprint)) continue;
     const skip = (reason: string): void => void notes.push(`the held-out set "${name}" is not evaluated: ${reason}`);
     try {
       const now = startedAt === null ? {} : { now: new Date(startedAt) };
       const dataset = await loadDataset({ files, maxLength, onTooLong, template, ...now }, tokenizer);
-      if (own.has(dataset.fingerprint)) continue;
+      if (isOwn(name, dataset.fingerprint)) continue;
       if (fingerprint !== null && dataset.fingerprint !== fingerprint) skip("its rows are not those that the parent was evaluated on");
       else sets.set(name, { dataset, batches: { batchSize, maxLength, packing, padId: tokenizer.padId ?? 0 } });
     } catch (error) {
@@ -48,5 +55,5 @@ export async function loadParentSets(
       skip(error.message);
     }
   }
-  return { sets, notes };
+  return { sets, aliases, notes };
 }

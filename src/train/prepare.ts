@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type AdapterSpec, type ResolvedAdapter, resolveForEngine, storedAdapter } from "../adapter/index.ts";
-import { evaluationSettings, type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
+import { evaluationSettings, type GateConfig, type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
 import { openFile, sha256 } from "../core/node/index.ts";
 import { type Dataset, loadDataset, loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
 import {
@@ -60,6 +60,8 @@ export interface Prepared {
   readonly parentSets: ReadonlyMap<string, HeldOutSet>;
   /** Prompts with answers. */
   readonly answers: ReadonlyMap<string, AnswerSet>;
+  /** Conditions, on sets that are evaluated. */
+  readonly gates: readonly GateConfig[];
   /** What of the parent's sets could not be read. */
   readonly notes: readonly string[];
   /** Null for full-parameter training. */
@@ -106,7 +108,7 @@ async function makeParameters(
   return { adapter: { spec: storedAdapter(spec, wanted), resolved }, parameters };
 }
 
-type Data = Pick<Prepared, "train" | "evaluation" | "parentSets" | "answers" | "notes">;
+type Data = Pick<Prepared, "train" | "evaluation" | "parentSets" | "answers" | "gates" | "notes">;
 
 /** Reads all data of a run, and refuses gates on sets that there are not. */
 async function loadData(config: RunConfig, tokenizer: Tokenizer, spec: ModelSpec, start: StartingPoint): Promise<Data> {
@@ -119,10 +121,11 @@ async function loadData(config: RunConfig, tokenizer: Tokenizer, spec: ModelSpec
   const answers = new Map<string, AnswerSet>();
   for (const [name, files] of Object.entries(settings.answers))
     answers.set(name, await loadAnswers(files, tokenizer, { maxPositions: spec.maxPositions, now, template }));
-  const own = new Set([...evaluation.values()].map(({ fingerprint }) => fingerprint));
-  const { sets, notes } = await loadParentSets(start.heldOut ?? {}, own, tokenizer);
-  requireKnownSets(settings.gates, { losses: [...evaluation.keys(), ...sets.keys()], answers: [...answers.keys()] });
-  return { train: await load(config.data.train), evaluation, parentSets: sets, answers, notes };
+  const own = new Map([...evaluation].map(([name, { fingerprint }]) => [fingerprint, name]));
+  const { sets, aliases, notes } = await loadParentSets(start.heldOut ?? {}, own, tokenizer);
+  const gates = settings.gates.map((gate) => ({ ...gate, dataset: gate.dataset?.map((name) => aliases.get(name) ?? name) ?? null }));
+  requireKnownSets(gates, { losses: [...evaluation.keys(), ...sets.keys()], answers: [...answers.keys()] });
+  return { train: await load(config.data.train), evaluation, parentSets: sets, answers, gates, notes };
 }
 
 /** Puts the weights of one of the run's own checkpoints into the live ones. */

@@ -2,6 +2,17 @@ import { formatCount, formatSeconds } from "../../core/index.ts";
 import type { TrainingResult } from "../../train/index.ts";
 import type { View } from "../command.ts";
 import { renderFacts, renderTable } from "../terminal/index.ts";
+import { answersTable, gatesTable, samplesText } from "./measures.ts";
+
+/** Where early stopping ended the updates, or weights other than the last are kept. */
+function stoppedFact({ stopped, keptStep, steps }: TrainingResult): [string, string][] {
+  const kept = keptStep === steps ? "" : `the weights are those of update ${formatCount(keptStep)}, where the held-out loss was lowest`;
+  if (stopped !== null)
+    return [
+      ["stopped early", `after ${formatCount(stopped.step)} of ${formatCount(stopped.steps)} updates${kept === "" ? "" : `; ${kept}`}`],
+    ];
+  return kept === "" ? [] : [["kept", kept]];
+}
 
 /** What train, continue and resume print at the end. */
 export function trainingView(result: TrainingResult, { paint }: View): string {
@@ -10,6 +21,7 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
       ["run", result.run],
       ["adapter", result.adapter ?? "none (all weights were trained)"],
       ["trained", result.banner],
+      ...stoppedFact(result),
       [
         "updates",
         `${formatCount(result.steps)} over ${formatCount(result.tokens)} tokens in ${formatSeconds(result.seconds)}; ${result.loss === null ? "none was left to make" : `last loss ${result.loss.toFixed(4)}`}`,
@@ -17,7 +29,10 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
     ],
     paint,
   );
-  if (result.evaluations.length === 0) return facts;
+  const { answers, gates, samples } = result;
+  const more = [answersTable(answers, paint), gatesTable(gates, paint), samplesText(samples, paint)];
+  const together = (table: string): string => [facts, table, ...more].filter((part) => part !== "").join("\n\n");
+  if (result.evaluations.length === 0) return together("");
   const table = renderTable(
     [
       { title: "held-out set" },
@@ -36,5 +51,5 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
     }),
     paint,
   );
-  return `${facts}\n\n${table}`;
+  return together(table);
 }
