@@ -180,7 +180,7 @@ describe("answers and samples", () => {
 describe("early stopping", () => {
   /** A rate that makes the held-out loss rise after a while. */
   const values = {
-    training: { steps: 12, learningRate: 0.3, schedule: "constant" },
+    training: { steps: 12, learningRate: 0.5, schedule: "constant", groups: [] },
     evaluation: { everySteps: 1, earlyStopping: { patience: 2 } },
   };
 
