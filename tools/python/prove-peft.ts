@@ -195,7 +195,7 @@ async function prove(kind: Kind, base: string, data: string, folder: string): Pr
 /** The table of every committed result. */
 function resultTable(): string {
   const results = readdirSync(RESULTS)
-    .filter((file) => file.endsWith(".json") && !file.startsWith("recipe-"))
+    .filter((file) => file.endsWith(".json") && !/^(?:recipe-|trainer)/.test(file))
     .sort()
     .map((file) => JSON.parse(readFileSync(join(RESULTS, file), "utf8")) as Result);
   const rows = results.flatMap(({ name, model, adapter, cases }) =>

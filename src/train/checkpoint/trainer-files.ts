@@ -10,7 +10,7 @@ import {
   torchTensor,
   trainerControlState,
 } from "../../formats/index.ts";
-import { hasWeightDecay } from "../../ledger/index.ts";
+import { DEFAULT_GROUP, hasWeightDecay } from "../../ledger/index.ts";
 import type { OptimizerSlot } from "../optimizers/index.ts";
 import type { TrainingSession } from "../session.ts";
 import type { PlannedFile } from "./files.ts";
@@ -40,10 +40,10 @@ export interface IndexedGroup {
 /**
  * The optimizer's groups as the Trainer makes them: one with and one without
  * decay where no learning-rate group is configured, else one for each group, as
- * our recipes build them.
+ * our recipes build them: the default group first, as in Unsloth's optimizer.
  */
 export function indexedGroups({ groups, optimizer }: TrainingSession): readonly IndexedGroup[] {
-  const names = [...groups.keys()];
+  const names = [...groups.keys()].sort((a, b) => Number(b === DEFAULT_GROUP) - Number(a === DEFAULT_GROUP));
   const [only] = names;
   if (names.length > 1 || only === undefined) {
     return names.map((group) => ({ group, slots: optimizer.slots.filter((slot) => slot.group === group) }));

@@ -190,6 +190,7 @@ export interface GroupValues {
   readonly name: string;
   readonly match: readonly string[];
   readonly learningRate: number;
+  readonly learningRateRatio: null;
   readonly weightDecay: number;
 }
 
@@ -200,6 +201,6 @@ export function groupValues(groups: readonly ForeignGroup[]): GroupValues[] {
     all.every((name) => match.some((pattern) => matchesTensor(pattern, name)) === tensors.includes(name));
   return groups.slice(1).map(({ name, tensors, peak, weightDecay }) => {
     const match = waysToSay(tensors).find((way) => exact(way, tensors)) ?? tensors;
-    return { name, match, learningRate: peak, weightDecay };
+    return { name, match, learningRate: peak, learningRateRatio: null, weightDecay };
   });
 }

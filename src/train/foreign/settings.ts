@@ -108,8 +108,12 @@ export class Contradictions {
   #ratesDiffer({ parameters }: ForeignOptimizer): boolean {
     const { training } = this.#resolved.config;
     const { learningRate, weightDecay, groups } = this.#inherited.training;
-    const entries = (groups as TrainingConfig["groups"]).map((group) => ({ ...group, learningRateRatio: null }));
-    const before = { ...training, learningRate: learningRate as number, weightDecay: weightDecay as number, groups: entries };
+    const before = {
+      ...training,
+      learningRate: learningRate as number,
+      weightDecay: weightDecay as number,
+      groups: groups as TrainingConfig["groups"],
+    };
     return !same(ratesByTensor(before, parameters), ratesByTensor(training, parameters));
   }
 }
@@ -153,6 +157,8 @@ export function checkSchedule(
     return;
   }
   const { step } = checkpoint;
+  // Another schedule than the checkpoint's, if it was not named, is told already.
+  if (problems.problems.some(({ code }) => code === "RESUME_CHANGED")) return;
   if (step === null || training.steps === null || step >= training.steps || BENDING.some((name) => named.has(name))) return;
   const plan = { name: training.schedule, steps: training.steps, warmupSteps: warmupLength(training.steps, training) };
   const factor = scheduleFactor(plan, step + 1);
