@@ -116,7 +116,7 @@ async function readOptimizer(value: PickleValue): Promise<StoredOptimizer> {
 /** Rows of a Trainer's log, of their numbers those that are finite: it may hold bare NaN. */
 function logOf(rows: unknown): LogEntry[] {
   if (!Array.isArray(rows)) return [];
-  return rows.flatMap((row): LogEntry[] => {
+  return (rows as readonly unknown[]).flatMap((row): LogEntry[] => {
     if (typeof row !== "object" || row === null) return [];
     const numbers = Object.fromEntries(Object.entries(row).filter((entry): entry is [string, number] => numberOf(entry[1]) !== null));
     const { step, epoch } = numbers;

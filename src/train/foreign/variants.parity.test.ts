@@ -160,6 +160,7 @@ describe("going on with another trainer's run is refused", () => {
     editJson(join(checkpoint, "trainer_state.json"), { global_step: 4 });
     for (const file of ["optimizer.pt", "training_args.bin"]) rmSync(join(checkpoint, file));
     const error = await failure(goOn(checkpoint, { quantization: undefined }, ["steps=4"]));
+    expect(error.code).toBe("HANDOVER_INCOMPLETE");
     expect(problemList(error)).toEqual([
       `HANDOVER_INCOMPLETE ${checkpoint}/optimizer.pt`,
       `HANDOVER_UNSUPPORTED ${checkpoint}`,
