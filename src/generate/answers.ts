@@ -74,8 +74,8 @@ function parseRow(value: unknown): Row | null {
 export async function loadAnswers(files: readonly string[], tokenizer: Tokenizer, options: AnswerOptions): Promise<AnswerSet> {
   const problems = new ProblemList();
   const questions: Question[] = [];
-  const encode = async (prompt: Row["prompt"]): Promise<number[]> =>
-    typeof prompt === "string" ? promptIds(tokenizer, prompt) : await chatIds(tokenizer, prompt, options);
+  const encode = (prompt: Row["prompt"]): Promise<number[]> =>
+    typeof prompt === "string" ? Promise.resolve(promptIds(tokenizer, prompt)) : chatIds(tokenizer, prompt, options);
   for (const path of files) {
     const before = questions.length;
     const file = await openFile(path);

@@ -14,7 +14,7 @@ export interface BeforeAndAfter {
   readonly after: Measured;
 }
 
-function valueOf({ evaluations, answers }: Measured, metric: GateConfig["metric"], dataset: string): number | undefined {
+function measuredValue({ evaluations, answers }: Measured, metric: GateConfig["metric"], dataset: string): number | undefined {
   if (metric === "exactMatch" || metric === "f1") return answers.find((record) => record.dataset === dataset)?.[metric];
   const loss = evaluations.find((record) => record.dataset === dataset)?.loss;
   return metric === "perplexity" && loss !== undefined ? Math.exp(loss) : loss;
@@ -119,8 +119,8 @@ export function judgeGates(gates: readonly GateConfig[], { before, after }: Befo
   };
   return gates.flatMap((gate) =>
     gateSets(gate, sets).flatMap((dataset) => {
-      const now = valueOf(after, gate.metric, dataset) ?? Number.NaN;
-      const then = before === null ? undefined : valueOf(before, gate.metric, dataset);
+      const now = measuredValue(after, gate.metric, dataset) ?? Number.NaN;
+      const then = before === null ? undefined : measuredValue(before, gate.metric, dataset);
       return conditionsOf(gate, then ?? Number.NaN, now).map(
         ({ text, limit, ok }): GateRecord => ({
           dataset,
