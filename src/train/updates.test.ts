@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { BatchSource, type Example } from "../data/index.ts";
-import { countUpdates, takeUpdate } from "./updates.ts";
+import { countUpdates, positionAfter, takeUpdate } from "./updates.ts";
 
 function source(examples: number, options: { batchSize?: number; packing?: boolean } = {}): BatchSource {
   const rows: Example[] = Array.from({ length: examples }, (_, row) => {
@@ -16,6 +16,18 @@ describe("an update's micro-batches", () => {
     const sizes = Array.from({ length: 6 }, () => takeUpdate(batches, 3).length);
     expect(sizes).toEqual([3, 3, 1, 3, 3, 1]);
     expect(batches.position).toEqual({ epoch: 2, index: 0 });
+  });
+
+  test.each([
+    [7, 3, {}],
+    [8, 2, {}],
+    [11, 2, { batchSize: 2, packing: true }],
+  ])("leave the data where they are found without making them: %i examples, %i accumulated", (examples, accumulation, options) => {
+    const batches = source(examples, options);
+    for (let updates = 0; updates < 12; updates++) {
+      expect(positionAfter(source(examples, options), updates, accumulation)).toEqual(batches.position);
+      takeUpdate(batches, accumulation);
+    }
   });
 
   test("hold every example of an epoch exactly once", () => {
