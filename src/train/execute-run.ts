@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { loadRuntime, type Runtime } from "../compute/index.ts";
 import { type ChangeName, evaluationSettings } from "../config/index.ts";
-import { type Folder, isHeirloomError } from "../core/index.ts";
+import { type Folder, HeirloomError, isHeirloomError } from "../core/index.ts";
 import { BatchSource } from "../data/index.ts";
 import { CausalModel, EMBEDDING_KEY, loraPlans } from "../engine/index.ts";
 import { openAdapterFolder } from "../folders/index.ts";
@@ -13,7 +13,6 @@ import {
   type ParentRecord,
   parentRecord,
   RUN_FILES,
-  type RunRecord,
   readRunRecord,
   requireSameBase,
   setAsideLater,
@@ -22,8 +21,8 @@ import {
 import type { TrainingResult } from "./api.ts";
 import { type CheckpointState, checkFiles, readLog, readOptimizerState, readState } from "./checkpoint/index.ts";
 import type { TrainingEvent } from "./events.ts";
-import { epochNotes, takeUpOptimizer } from "./foreign/index.ts";
 import { finishRun } from "./finish.ts";
+import { epochNotes, takeUpOptimizer } from "./foreign/index.ts";
 import { continuationOwes, type Owed } from "./gates/index.ts";
 import { Keeper } from "./keeper.ts";
 import { Liveness } from "./liveness.ts";
@@ -33,6 +32,7 @@ import { frozenTensors, observeSession } from "./observe.ts";
 import { heldOutOf } from "./parent-sets.ts";
 import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
 import { requireSameRun, requireSameTensors, runEnvironment, runRecord } from "./record.ts";
+import { environmentNotes, scheduleNotes } from "./resume-changes.ts";
 import type { Faults, RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
 import { TrainingSession } from "./session.ts";
@@ -159,8 +159,9 @@ async function stateBefore(request: RunRequest): Promise<Before | null> {
 }
 
 /** Puts the optimizer where the checkpoint left it. */
-async function takeUp({ checkpoint, state }: Before, record: RunRecord, prepared: Prepared, session: TrainingSession): Promise<void> {
-  requireSameRun(record, prepared, state.configHash);
+async function takeUp({ checkpoint, state }: Before, request: RunRequest, prepared: Prepared, session: TrainingSession): Promise<void> {
+  if (request.kind !== "resume") return;
+  requireSameRun(await readRunRecord(request.run), prepared, { recorded: state.configHash, given: request.configBefore });
   await readOptimizerState(checkpoint, session.optimizer, state.optimizer.parameters);
   session.optimizer.step = state.optimizer.step;
 }
@@ -173,6 +174,23 @@ async function takeOver(request: RunRequest, prepared: Prepared, session: Traini
   source.position = positionAfter(source, step, prepared.config.training.accumulation);
   const own = source.position.epoch + source.position.index / source.batchCount(source.position.epoch);
   return epochNotes(step, epoch, own);
+}
+
+/** What is otherwise from here on in a run that is resumed. @throws CONFIG_INVALID if it is beyond its end already */
+function resumeNotes(
+  before: Before | null,
+  { prepared, steps, environment }: Pick<LiveRun, "prepared" | "steps" | "environment">,
+): string[] {
+  if (before === null) return [];
+  const { state } = before;
+  if (steps < state.step) {
+    throw new HeirloomError("CONFIG_INVALID", `expected at least the ${state.step} updates that are made, found ${steps}`, {
+      where: "training.steps",
+      hint: "resume from an earlier checkpoint, or ask for more",
+    });
+  }
+  const course = { config: prepared.config, steps };
+  return [...scheduleNotes(state, course, state.step), ...environmentNotes(state.environment, environment)];
 }
 
 /** A wrong load, for tests of what must notice it. */
@@ -203,7 +221,7 @@ async function assemble(
   disturb(prepared, request.faults);
   const session = buildSession(prepared, model, steps);
   const observed = await observe(session, source);
-  if (before !== null) await takeUp(before, await readRunRecord(request.run), prepared, session);
+  if (before !== null) await takeUp(before, request, prepared, session);
   if (before !== null) source.position = before.state.data;
   const notes = await takeOver(request, prepared, session, source);
   const seenTokens = new Set<number>();
@@ -216,7 +234,13 @@ async function assemble(
   });
   const environment = runEnvironment(prepared.config, runtime);
   const keeper = new Keeper(
-    { id: request.id, folder: request.run, startedAt: request.startedAt, environment },
+    {
+      id: request.id,
+      folder: request.run,
+      startedAt: request.startedAt,
+      environment,
+      changes: request.kind === "resume" ? request.changes : [],
+    },
     prepared,
     session,
     observed,
@@ -236,7 +260,7 @@ async function assemble(
     owed: owedBy(request, prepared, start.record),
     environment,
   };
-  return { run, observed, parent: start.parent, notes: [...notes, ...prepared.notes] };
+  return { run, observed, parent: start.parent, notes: [...notes, ...resumeNotes(before, run), ...prepared.notes] };
 }
 
 /** What a run says of itself before anything is checked or written. */
@@ -307,7 +331,8 @@ async function makeUpdates(
     flush: () => log.flush(),
   };
   try {
-    if (request.kind === "resume") await log.append({ type: "resumed", fromStep: assembled.run.fromStep }, new Date());
+    if (request.kind === "resume")
+      await log.append({ type: "resumed", fromStep: assembled.run.fromStep, changes: request.changes }, new Date());
     for (const event of opening) await log.append(event, new Date());
     const outcome = await runLoop(assembled.run, context);
     return await finishRun({ id: request.id, folder: request.run, ...assembled }, outcome, began, context);

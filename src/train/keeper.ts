@@ -57,6 +57,8 @@ export interface KeptRun {
   readonly startedAt: string;
   /** What the bits of a result may depend on. */
   readonly environment: Readonly<Record<string, string | number>>;
+  /** What was changed when the run was resumed. */
+  readonly changes: readonly string[];
 }
 
 /** Says what a run leaves behind, file by file, and reads it back to compare its ledger with the live one. */
@@ -173,6 +175,7 @@ export class Keeper {
         configHash: configHash(config),
         config,
         environment: this.#run.environment,
+        changes: this.#run.changes,
       },
       files: [...(await this.#weights(step, measured, "F32")), ...trainer],
       verify: (folder) => this.#verify(folder),

@@ -100,10 +100,14 @@ export function requireSameTensors(record: AdapterRecord | null, observed: Ledge
 /**
  * Refuses to resume what is not the same run any more.
  *
- * @param recordedHash of the configuration, as the checkpoint has it
+ * @param hashes of the configuration: as the checkpoint has it, and as it was found before what is changed by name
  * @throws RESUME_CHANGED naming each of configuration, base, tokenizer and data that differs
  */
-export function requireSameRun(record: RunRecord, prepared: Prepared, recordedHash: string): void {
+export function requireSameRun(
+  record: RunRecord,
+  prepared: Prepared,
+  { recorded, given }: { readonly recorded: string; readonly given: string },
+): void {
   const problems = new ProblemList();
   const check = (what: string, expected: string, found: string): void => {
     if (expected !== found)
@@ -116,7 +120,7 @@ export function requireSameRun(record: RunRecord, prepared: Prepared, recordedHa
         },
       );
   };
-  check("configuration", recordedHash, configHash(prepared.config));
+  check("configuration", recorded, given);
   check("base model", record.base.fingerprint.value, prepared.base.fingerprint.value);
   check("tokenizer", record.tokenizer.sha256, prepared.tokenizerHash);
   check("training data", record.data.train.fingerprint, prepared.train.fingerprint);

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseSetFlag } from "../config/index.ts";
 import { withValues } from "../engine/fixtures/tiny-model.ts";
 import { listCheckpoints } from "../runs/index.ts";
 import { editJson } from "./fixtures/adapter-files.ts";
@@ -83,6 +84,31 @@ describe("a resumed run", () => {
     expect(await failure(workshop.resume(run))).toMatchObject({ code: "RECORD_INVALID", exitCode: 11 });
     writeFileSync(join(run, "run.json"), "{");
     expect(await failure(workshop.resume(run))).toMatchObject({ code: "RECORD_INVALID", exitCode: 11 });
+  });
+
+  test("goes further than planned, if that is named; the change lasts, and what becomes of the schedule is said", async () => {
+    const { checkpoint } = await interrupt(workshop, {}, 2);
+    const run = join(checkpoint, "..");
+    const changes = [parseSetFlag("training.steps=6")];
+    const stop = stopAfter(5);
+    const notes: string[] = [];
+    const error = await failure(
+      workshop.resume(run, {
+        ...stop,
+        changes,
+        onEvent(event) {
+          if (event.type === "note") notes.push(event.message);
+          stop.onEvent?.(event);
+        },
+      }),
+    );
+    expect(error).toMatchObject({ code: "INTERRUPTED", details: { step: 5, steps: 6 } });
+    expect(notes.join()).toMatch(/schedule is now linear over 6 updates, before it was linear over 4 updates: update 3 has rate/);
+    const rest = await workshop.resume(run);
+    expect(rest.result.steps).toBe(6);
+    expect(rest.events.filter(({ type }) => type === "note").join()).not.toContain("schedule");
+    expect(await failure(workshop.resume(run, { changes: [parseSetFlag("training.steps=5")] }))).toMatchObject({ code: "CONFIG_INVALID" });
+    expect(await failure(workshop.resume(run, { changes: [parseSetFlag("adapter.rank=2")] }))).toMatchObject({ code: "RESUME_CHANGED" });
   });
 
   test("is refused for a checkpoint whose state is not whole", async () => {

@@ -41,4 +41,11 @@ export type RunRequest =
       /** Set if the adapter lies in another trainer's checkpoint whose run is gone on with, not only its weights. */
       readonly handover?: Handover;
     })
-  | (CommonRequest & { readonly kind: "resume" /** Checkpoint folder. */; readonly checkpoint: string });
+  | (CommonRequest & {
+      readonly kind: "resume" /** Checkpoint folder. */;
+      readonly checkpoint: string;
+      /** Hash of the configuration that the checkpoint was written under, as the run's files say. */
+      readonly configBefore: string;
+      /** What was changed since the run began, this time included: `training.steps=200`. */
+      readonly changes: readonly string[];
+    });

@@ -34,7 +34,7 @@ async function keeper(
   const run = workshop.path(`kept-${Math.random()}`);
   return {
     keeper: new Keeper(
-      { id: "id", folder: run, startedAt: "2026-01-01T00:00:00.000Z", environment: {} },
+      { id: "id", folder: run, startedAt: "2026-01-01T00:00:00.000Z", environment: {}, changes: [] },
       prepared,
       session,
       change(ledger),

@@ -1,12 +1,24 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { absolutePaths, type RunConfig } from "../config/index.ts";
+import { absolutePaths, type FlagValue, type RunConfig } from "../config/index.ts";
 import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import { runJob } from "../core/node/index.ts";
-import { checkpointStep, listCheckpoints, newestRun, RUN_FILES, RunLock, type RunRecord, readRunRecord, sweepRun } from "../runs/index.ts";
+import {
+  checkpointStep,
+  configHash,
+  listCheckpoints,
+  newestRun,
+  RUN_FILES,
+  RunLock,
+  type RunRecord,
+  readRunRecord,
+  sweepRun,
+} from "../runs/index.ts";
 import type { ContinueRequest, TrainingOptions, TrainingResult } from "./api.ts";
+import { readState } from "./checkpoint/index.ts";
 import { resolveContinuation } from "./continue.ts";
 import { type HandoverRequest, resolveHandover } from "./foreign/index.ts";
+import { changedConfig } from "./resume-changes.ts";
 import type { Faults, RunRequest } from "./run-request.ts";
 import { trainJob } from "./train-worker.ts";
 import { VERSION } from "./version.ts";
@@ -121,22 +133,41 @@ async function recordOf(run: string, path: string): Promise<RunRecord> {
   }
 }
 
+/** How a run is resumed. */
+export interface ResumeOptions extends DisturbedOptions {
+  /** What may be otherwise from here on: values by dotted key of run.yaml. */
+  readonly changes?: readonly FlagValue[];
+}
+
 /**
  * Goes on with an interrupted run from its last whole checkpoint, or the one named.
  *
  * @param path folder of a run or of one of its checkpoints
- * @throws RUN_LOCKED if another process works on it; RESUME_CHANGED if base, tokenizer or data are not those of the record; CHECKPOINT_INVALID
+ * @throws RUN_LOCKED if another process works on it; RESUME_CHANGED if base, tokenizer or data are not those of the record, or for a change
+ * that would make it another run; CHECKPOINT_INVALID
  */
-export async function resume(path: string, options: DisturbedOptions = {}): Promise<TrainingResult> {
+export async function resume(path: string, { changes = [], ...options }: ResumeOptions = {}): Promise<TrainingResult> {
   const run = await runOf(path);
-  const { id, createdAt, startedAt, config, provenance } = await recordOf(run, path);
+  const record = await recordOf(run, path);
   const lock = RunLock.acquire(run, VERSION);
   try {
     // Under the lock: until now, another process may have gone on, or been killed while it wrote.
     await sweepRun(run);
     const checkpoint = await locateCheckpoint(path);
-    const assumptions = lock.note === null ? [] : [lock.note];
-    return await underLock(lock, { kind: "resume", id, createdAt, startedAt, run, config, provenance, assumptions, checkpoint }, options);
+    const { id, createdAt, startedAt, provenance } = record;
+    const common = { id, createdAt, startedAt, run, provenance, assumptions: lock.note === null ? [] : [lock.note] };
+    const { state } = await readState(checkpoint);
+    // Once something was changed, the record says what the run began with, and the checkpoint what it went on with.
+    const before = state.changes.length === 0 ? record.config : state.config;
+    const request: RunRequest = {
+      ...common,
+      kind: "resume",
+      checkpoint,
+      config: absolutePaths(changedConfig(before, changes), process.cwd()),
+      configBefore: configHash(before),
+      changes: [...state.changes, ...changes.map(({ key, value }) => `${key}=${JSON.stringify(value)}`)],
+    };
+    return await underLock(lock, request, options);
   } finally {
     lock.release();
   }

@@ -1,3 +1,4 @@
+import type { FlagValue } from "../../config/index.ts";
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ConfigFlags, configFlags } from "../config-flags.ts";
@@ -8,13 +9,20 @@ interface Flags extends ConfigFlags {
   readonly change?: readonly string[];
 }
 
+async function flagChanges(changes: readonly string[]): Promise<FlagValue[]> {
+  if (changes.length === 0) return [];
+  const { parseSetFlag } = await import("../../config/index.ts");
+  return changes.map((text) => ({ ...parseSetFlag(text), flag: `--change ${text}` }));
+}
+
 export const resume = defineCommand<Flags, [run: string], TrainingResult>({
   brief: "Go on with an interrupted run exactly where it stopped",
   description:
-    "Go on with an interrupted run from its last whole checkpoint, or from the checkpoint named. Configuration and data are those of the run's record. A checkpoint that the Hugging Face Trainer, TRL or Unsloth wrote is gone on with as a new run: its adapter, AdamW state, groups, rates and schedule are taken over, base and data come from a run file, and whatever that says differently is refused unless a --change names it.",
+    "Go on with an interrupted run from its last whole checkpoint, or from the checkpoint named. Configuration and data are those of the run's record, but for what a --change names: how long it goes on, how fast, how it evaluates, keeps and computes; what becomes of the schedule is said. A checkpoint that the Hugging Face Trainer, TRL or Unsloth wrote is gone on with as a new run: its adapter, AdamW state, groups, rates and schedule are taken over, base and data come from a run file, and whatever that says differently is refused unless a --change names it.",
   examples: [
     { line: "resume runs/a", what: "from its last checkpoint" },
     { line: "resume runs/a/checkpoint-200", what: "from this one" },
+    { line: "resume runs/a --change training.steps=400", what: "further than was planned" },
     { line: "resume outputs/checkpoint-60 -c run.yaml", what: "go on with a Trainer's run, on the file's base and data" },
   ],
   flags: {
@@ -24,7 +32,7 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
       parse: (text: string) => text,
       optional: true,
       variadic: true,
-      brief: "What may differ from another trainer's checkpoint: steps=200, or just its name to take the file's value",
+      brief: "What may differ: training.steps=200; of another trainer's checkpoint steps=200, or just a name to take the file's value",
       placeholder: "name[=value]",
     },
   },
@@ -38,13 +46,13 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
     const path = pathFrom(folder, run);
     const options = { onEvent: progress.event, signal };
     const checkpoint = await library.locateTrainerCheckpoint(path);
-    const given = Object.entries({ ...flags, change: change.length > 0 ? change : undefined }).filter(([, value]) => value !== undefined);
+    const given = Object.entries(flags).filter(([, value]) => value !== undefined);
     if (checkpoint === null) {
+      if (given.length === 0) return library.resume(path, { ...options, changes: await flagChanges(change) });
       const { HeirloomError } = await import("../../core/index.ts");
-      if (given.length === 0) return library.resume(path, options);
-      throw new HeirloomError("USAGE", "a run of heirloom is resumed as its record has it, so nothing can be set", {
+      throw new HeirloomError("USAGE", "a run of heirloom is resumed as its record has it, but for what --change names", {
         where: given.map(([name]) => `--${name}`).join(", "),
-        hint: `leave the flags out; with another configuration it is a new run: heirloom continue ${run} -c more.yaml`,
+        hint: `for instance --change training.steps=400; with another configuration it is a new run: heirloom continue ${run} -c more.yaml`,
       });
     }
     const [{ parseChanges }, { configSources }] = await Promise.all([import("../../config/index.ts"), import("../load-config.ts")]);

@@ -2,9 +2,6 @@ import { detachCheckpoint, type PlannedCheckpoint, writeCheckpoint } from "./wri
 
 /** Copies may take this share of the memory that is free, to the machine and to the container. */
 const COPY_SHARE = 0.25;
-/** One buffer per file: Node hashes and writes up to 2 GiB at once. */
-const MAX_FILE_BYTES = 2 ** 31 - 1;
-
 /** Who hears of checkpoints that are written. */
 export interface SaverContext {
   /** Called when a checkpoint's files are on disk; it gets its name once what was reported before is, too. */
@@ -15,7 +12,7 @@ export interface SaverContext {
 
 /**
  * Writes checkpoints beside training: what they hold is copied, and hashing,
- * writing and syncing happen on other threads while updates go on. Where a copy
+ * writing and syncing happen while updates go on. Where a copy
  * does not fit into memory, training waits for the disk. One at a time.
  */
 export class CheckpointSaver {
@@ -35,7 +32,7 @@ export class CheckpointSaver {
    */
   async save(planned: PlannedCheckpoint, bytes: number): Promise<void> {
     await this.settle();
-    const fits = bytes <= COPY_SHARE * process.availableMemory() && bytes <= MAX_FILE_BYTES;
+    const fits = bytes <= COPY_SHARE * process.availableMemory();
     const copied = fits ? await detachCheckpoint(planned) : planned;
     const writing = this.#write(copied);
     if (fits) this.#pending = writing;

@@ -62,6 +62,8 @@ const stateSchema = z.object({
   config: z.looseObject({}),
   /** What the bits of a result may depend on. */
   environment: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** What was changed when the run was resumed, in order: `training.steps=200`. */
+  changes: z.array(z.string()),
   /** The other files of the checkpoint. */
   files: z.array(z.object({ name: z.string(), bytes: count, sha256: z.string() })),
 });
@@ -85,6 +87,7 @@ export interface CheckpointState {
   readonly configHash: string;
   readonly config: RunConfig;
   readonly environment: Readonly<Record<string, string | number>>;
+  readonly changes: readonly string[];
 }
 
 /** The file of a state; its last part says what the other files hold. */
