@@ -1,6 +1,8 @@
 // npm run bench -- NAME [options]: runs one benchmark of this folder.
 import { InternalError } from "../src/core/index.ts";
 import { auditBench } from "./audit/audit.ts";
+import { crashBench } from "./crash/crash.ts";
+import { savingBench } from "./crash/saving.ts";
 import { hostileBench } from "./hostile/hostile.ts";
 import { diffBench } from "./kernels/diff.ts";
 import { gemmBench } from "./kernels/gemm.ts";
@@ -13,12 +15,14 @@ import { storeBench } from "./store/store.ts";
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   audit: auditBench,
   "step-135m": step135m,
+  crash: crashBench,
   diff: diffBench,
   gemm: gemmBench,
   hostile: hostileBench,
   nf4: nf4Bench,
   "plan-memory": planMemoryBench,
   store: storeBench,
+  saving: savingBench,
   tokenize: tokenizeBench,
 };
 

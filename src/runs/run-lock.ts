@@ -9,6 +9,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -130,6 +131,27 @@ function lastSuccessor(run: string, first: LockHolder): LockHolder {
   }
 }
 
+/** What is not needed any more, or will be cleared away by the next holder, is no reason to fail. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // left for the next holder
+  }
+}
+
+/** Removes what processes left that were killed while they asked for the lock; one that lives may still need its own. */
+function clearDead(run: string): void {
+  const left = readdirSync(run).filter((name) => name.startsWith(`.${RUN_FILES.lock}.`) && name.endsWith(".tmp"));
+  for (const path of left.map((name) => join(run, name))) {
+    const asker = readOnce(path);
+    if (asker === "none") continue;
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    const isDead = asker === "unreadable" ? age > UNREADABLE_WAIT_MS * UNREADABLE_LOOKS : processState(asker) === "dead";
+    if (isDead) removeQuietly(path);
+  }
+}
+
 function claimPath(run: string, dead: LockHolder): string {
   return join(run, `${RUN_FILES.lock}.${dead.nonce}`);
 }
@@ -151,7 +173,7 @@ function take(run: string, mine: string): LockHolder | null {
       continue;
     }
     renameSync(mine, path);
-    for (const name of readdirSync(run)) if (name.startsWith(`${RUN_FILES.lock}.`)) rmSync(join(run, name), { force: true });
+    for (const name of readdirSync(run)) if (name.startsWith(`${RUN_FILES.lock}.`)) removeQuietly(join(run, name));
     return first;
   }
   throw new HeirloomError("RUN_LOCKED", "expected to get the run's lock, but other processes took it each time", { where: path });
@@ -248,13 +270,14 @@ export class RunLock {
     const temporary = join(run, `.${RUN_FILES.lock}.${nonce}.tmp`);
     try {
       writeFileSync(temporary, `${JSON.stringify(mine)}\n`, { flag: "wx" });
-      return new RunLock(run, nonce, take(run, temporary), made);
+      const lock = new RunLock(run, nonce, take(run, temporary), made);
+      removeQuietly(temporary);
+      clearDead(run);
+      return lock;
     } catch (error) {
-      rmSync(temporary, { force: true });
+      removeQuietly(temporary);
       removeEmpty(made);
       throw error instanceof HeirloomError ? error : writeError(error, run);
-    } finally {
-      rmSync(temporary, { force: true });
     }
   }
 
@@ -271,7 +294,7 @@ export class RunLock {
     if (held.size === 0) process.off("exit", releaseAll);
     const path = join(this.run, RUN_FILES.lock);
     const holder = readOnce(path);
-    if (typeof holder !== "string" && holder.nonce === this.#nonce) rmSync(path, { force: true });
+    if (typeof holder !== "string" && holder.nonce === this.#nonce) removeQuietly(path);
     removeEmpty(this.#made);
   }
 }
