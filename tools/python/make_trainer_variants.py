@@ -1,8 +1,8 @@
 """Trains the same tiny adapter with the groups that Unsloth and LoRA+ make, and keeps checkpoint-3 and the losses of 6 updates; called
 by make-trainer-variants.ts.
 
-Unsloth's groups are made as `_create_unsloth_optimizer` makes them (unsloth/trainer.py of 2026.3.4, with `embedding_learning_rate`; the
-same in 2026.10.9); LoRA+'s by PEFT's own `create_loraplus_optimizer`. `frozen` is what a loader that freezes full copies leaves.
+Unsloth's groups are made as `_create_unsloth_optimizer` makes them (unsloth/trainer.py of 2026.3.4, with `embedding_learning_rate`);
+LoRA+'s by PEFT's own `create_loraplus_optimizer`. `frozen` is what a loader that freezes full copies leaves.
 """
 
 import importlib.metadata
