@@ -1,8 +1,8 @@
 // checkpoint: what a run needs to go on as if it had never stopped, as files that
 // the Hugging Face Trainer resumes from too; copied, written beside training, checked.
-export { checkFiles, type FileChecksum, type PlannedFile, writePlannedFile } from "./files.ts";
+export { checkFiles, type PlannedFile, writePlannedFile } from "./files.ts";
 export { readLog, readOptimizerState } from "./read.ts";
 export { CheckpointSaver } from "./saver.ts";
 export { type CheckpointState, readState, STATE_FILE } from "./state.ts";
-export { indexedGroups, type TrainerProgress, trainerFiles } from "./trainer-files.ts";
-export type { PlannedCheckpoint, Retention } from "./write.ts";
+export { indexedGroups, trainerFiles } from "./trainer-files.ts";
+export type { PlannedCheckpoint } from "./write.ts";

@@ -10,7 +10,7 @@ import type { FileChecksum } from "./files.ts";
 /** Where a checkpoint keeps what the Trainer's own files have no place for. */
 export const STATE_FILE = "heirloom_state.json";
 /** Version of that file. */
-export const STATE_VERSION = 1;
+const STATE_VERSION = 1;
 
 const count = z.number().int().nonnegative();
 const evaluation = z.object({
