@@ -126,7 +126,7 @@ async function finishedFaults(run: string, { kept, losses }: Reference): Promise
 }
 
 /** What became of one run that was killed until it ended. */
-export interface Chain {
+interface Chain {
   readonly kills: readonly Kill[];
   /** What is wrong with the run at its end. */
   readonly faults: readonly string[];
@@ -137,7 +137,7 @@ export interface Chain {
  *
  * @param maxKills after these it is left alone
  */
-export async function killChain(scene: Scene, maxKills: number, onKill: (kill: Kill) => void = () => undefined): Promise<Chain> {
+async function killChain(scene: Scene, maxKills: number, onKill: (kill: Kill) => void = () => undefined): Promise<Chain> {
   const { folder, reference } = scene;
   const kills: Kill[] = [];
   let checkpoint: number | null = null;

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { listCheckpoints, RUN_FILES, readEvents, readRunRecord } from "../../src/runs/index.ts";
-import { checkFiles, readState } from "../../src/train/checkpoint/index.ts";
+import { checkFiles, readState } from "../../src/train/fixtures/inside.ts";
 
 /** A run as a killed process left it. */
 export interface LeftBehind {

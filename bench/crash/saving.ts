@@ -8,9 +8,8 @@ import { loadRuntime } from "../../src/compute/index.ts";
 import { writeTextAtomic } from "../../src/core/node/index.ts";
 import { CausalModel, loadModelFolder, loraPlans, newAdapterParameters } from "../../src/engine/index.ts";
 import { openModelFolder } from "../../src/folders/index.ts";
-import { CheckpointSaver, type CheckpointState, type PlannedFile, trainerFiles } from "../../src/train/checkpoint/index.ts";
+import { adapterFiles, CheckpointSaver, type CheckpointState, type PlannedFile, trainerFiles } from "../../src/train/fixtures/inside.ts";
 import { TrainingSession } from "../../src/train/index.ts";
-import { adapterFiles } from "../../src/train/saved-adapter.ts";
 
 const ROUNDS = 5;
 
