@@ -144,7 +144,7 @@ describe("what is refused", () => {
       "checkpoints without a record",
       { "checkpoint-9": "", "checkpoint-10": "" },
       /found checkpoint-10, checkpoint-9/,
-      /inspect .*checkpoint-/,
+      /inspect .*checkpoint-10$/,
     ],
     [
       "a configuration without weights",

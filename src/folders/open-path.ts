@@ -3,7 +3,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { HeirloomError, nearestName } from "../core/index.ts";
 import { fileError, openFolder } from "../core/node/index.ts";
 import { printable, readJson, type TensorFile } from "../formats/index.ts";
-import { listCheckpoints, newestRun, RUN_FILES } from "../runs/index.ts";
+import { checkpointStep, listCheckpoints, newestRun, RUN_FILES } from "../runs/index.ts";
 import { isHubAddress, parseHubAddress } from "./hub-address.ts";
 import { type HubOptions, hubOptionsFrom, openHubFolder } from "./hub-folder.ts";
 import { closingOnFailure, fileIn, type OpenFolder } from "./open-folder.ts";
@@ -121,7 +121,9 @@ function contentText(files: readonly string[]): string {
 function folderHint(files: readonly string[], where: string): string {
   const near = nearestName(ADAPTER_CONFIG, files.length > MAX_NAMES_SEARCHED ? [] : files);
   if (near !== undefined) return `did you rename ${printable(near, 80)}?`;
-  const checkpoint = files.filter((file) => /^checkpoint-\d+$/.test(file)).at(-1);
+  const [checkpoint] = files
+    .filter((file) => checkpointStep(file) !== null)
+    .sort((a, b) => Number(checkpointStep(b)) - Number(checkpointStep(a)));
   const readable = checkpoint ?? files.find((file) => WEIGHTS_FILE.test(file)) ?? files.find((file) => file.endsWith(".json"));
   if (readable === undefined) return "name the folder of an adapter, a checkpoint, a run or a model";
   return `one of them can be looked at by itself: heirloom inspect ${fileIn(where, printable(readable, 80))}`;
