@@ -75,6 +75,17 @@ describe("events that are read", () => {
     expect({ unreadable, torn, gaps }).toEqual({ unreadable: [2, 3, 5], torn: true, gaps: [[3, 4]] });
   });
 
+  test("of a run that goes on with another trainer's lack nothing before its first update, and after it what is lacking", async () => {
+    const started = { time: "t", type: "started", fromStep: 60 };
+    const resumed = { time: "t", type: "resumed", fromStep: 62 };
+    const gapsOf = async (...lines: object[]): Promise<unknown> => (await readEvents(runWith(lines).run)).gaps;
+    expect(await gapsOf(started, step(61), step(62))).toEqual([]);
+    expect(await gapsOf(started, step(61), step(62), resumed, { ...started, fromStep: 62 }, step(63))).toEqual([]);
+    expect(await gapsOf(started, step(63))).toEqual([[61, 62]]);
+    // The log of a run of ours that lost its beginning.
+    expect(await gapsOf(resumed, { ...started, fromStep: 62 }, step(63))).toEqual([[1, 62]]);
+  });
+
   test("of a log in a later form are refused, and a run without a log is told", async () => {
     const { run } = runWith([{ time: "t", type: "log", schemaVersion: 2 }, step(1)]);
     await expect(readEvents(run)).rejects.toMatchObject({ code: "RECORD_INVALID", message: expect.stringContaining("found 2") as unknown });

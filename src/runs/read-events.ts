@@ -129,9 +129,17 @@ function withoutSuperseded(events: readonly RunEvent[]): RunEvent[] {
   return kept.filter((_, index) => lastOf.get(keys[index] ?? "") === index);
 }
 
+/** The first update that a log should have: a run that goes on with another trainer's does not begin at 1. */
+function firstUpdate(events: readonly RunEvent[]): number {
+  const first = events.find(({ type }) => type === "started" || type === "resumed");
+  // A log that begins with a resumption has lost its beginning: updates before that are missing, not another's.
+  const from = first?.type === "started" ? first["fromStep"] : 0;
+  return typeof from === "number" ? from + 1 : 1;
+}
+
 function gapsOf(events: readonly RunEvent[]): [number, number][] {
   const gaps: [number, number][] = [];
-  let next = 1;
+  let next = firstUpdate(events);
   for (const { type, step } of events) {
     if (type !== "step" || step === undefined) continue;
     if (step > next) gaps.push([next, step - 1]);
