@@ -58,6 +58,8 @@ export class EventLog {
   /** Size that the file has once the write under way is done. */
   #sizeAfter: number;
   #timer: NodeJS.Timeout | null = null;
+  /** Whether the last write that nobody waited for failed. */
+  #hasUntoldFault = false;
 
   private constructor(path: string, handle: FileHandle, size: number) {
     this.#path = path;
@@ -88,15 +90,18 @@ export class EventLog {
     const line = `${JSON.stringify({ time: time.toISOString(), ...event })}\n`;
     this.#lines.push(line);
     this.#bytes += line.length;
-    if (this.#bytes >= BUFFER_BYTES) await this.#write();
+    if (this.#bytes >= BUFFER_BYTES || this.#hasUntoldFault) await this.#write();
     else this.#timer ??= this.#later();
   }
 
   #later(): NodeJS.Timeout {
-    // Never keeps a process alive: at its end, what is in memory is written anyway. A fault shows again at the next append.
+    // Never keeps a process alive: at its end, what is in memory is written anyway.
+    // A fault is told by the next append, which tries again.
     const timer = setTimeout(() => {
       this.#timer = null;
-      this.#write().catch(() => undefined);
+      this.#write().catch(() => {
+        this.#hasUntoldFault = true;
+      });
     }, DELAY_MS);
     return timer.unref();
   }
@@ -121,6 +126,7 @@ export class EventLog {
       let done = 0;
       while (done < bytes.length) done += (await this.#handle.write(bytes, done)).bytesWritten;
       this.#size = this.#sizeAfter;
+      this.#hasUntoldFault = false;
       this.#dropWritten(count);
     } catch (error) {
       this.#sizeAfter = this.#size;

@@ -162,6 +162,21 @@ describe("an event log", () => {
     expect((await readEvents(run)).events.map(({ step: at }) => at)).toEqual([1, 2, 3]);
   });
 
+  test("tells at the next event that the disk refused what it wrote by itself, and has it all once there is room", async () => {
+    breakDisk({ path: /nothing/ });
+    const { run, path } = runWith();
+    const log = await EventLog.open(path);
+    await log.flush();
+    breakDisk({ path: /events/ });
+    await log.append({ type: "step", step: 1 }, new Date(0));
+    await new Promise((done) => setTimeout(done, 500)); // longer than an event waits in memory
+    for (const n of [2, 3]) await expect(log.append({ type: "step", step: n }, new Date(0))).rejects.toMatchObject({ code: "DISK_FULL" });
+    breakDisk({ path: /nothing/ });
+    await log.append({ type: "step", step: 4 }, new Date(0));
+    await log.close();
+    expect((await readEvents(run)).events.map(({ step: at }) => at)).toEqual([1, 2, 3, 4]);
+  });
+
   test.each(["end", "exit", "exit-while-writing"])("loses nothing when its process ends in order: %s", async (how) => {
     const { run, path } = runWith();
     const child = new Child("log-process.ts", [path, "2500", how]);
