@@ -104,6 +104,7 @@ function inputsOf({ base, tokenizer, data, parent }: RunRecord): Map<string, str
   if (tokenizer.chatTemplate !== null) facts.set("chat template", tokenizer.chatTemplate);
   for (const [name, set] of Object.entries(data.eval)) facts.set(`held-out data "${name}"`, dataFact(set));
   if (parent?.files !== undefined && parent.files !== null) facts.set("parent adapter", JSON.stringify(parent.files));
+  for (const [file, hash] of Object.entries(parent?.state ?? {})) facts.set(`parent state ${file}`, hash);
   return facts;
 }
 

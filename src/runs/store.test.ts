@@ -218,6 +218,14 @@ describe("a comparison", () => {
     expect(comparison.ledger).toHaveLength(1);
     expect(await compareRuns(a, a)).toMatchObject({ config: [], inputs: [], environment: [], ledger: [], firstDifference: null });
   });
+
+  test("names the files of another trainer's state that differ", async () => {
+    const parent = { adapter: "/c", run: null, step: null, files: { "adapter_model.safetensors": "f" }, record: null };
+    const add = (id: string, state: object): string => store.add(id, { record: { parent: { ...parent, state } } as never });
+    const a = add("2026-01-01-a", { "optimizer.pt": "one", "scheduler.pt": "same" });
+    const b = add("2026-01-02-b", { "optimizer.pt": "other", "scheduler.pt": "same" });
+    expect((await compareRuns(a, b)).inputs).toEqual([{ what: "parent state optimizer.pt", a: "one", b: "other" }]);
+  });
 });
 
 describe("records of version 1", () => {
