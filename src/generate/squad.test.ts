@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { normalizeAnswer, scoreAnswer } from "./squad.ts";
+import { normalizeAnswer } from "./normalize-answer.ts";
+import { scoreAnswer } from "./squad.ts";
 
 /** What transformers 5.18's squad_metrics (the official script's functions) give: answer, reference, normalized answer, exact match, F1. */
 const CASES = [

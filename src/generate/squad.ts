@@ -1,17 +1,6 @@
-/**
- * Exact match and F1 as SQuAD scores answers (Rajpurkar et al. 2016; the official evaluate-v2.0.py): both texts are
- * lower-cased, ASCII punctuation is taken out, then the articles a, an and the, then white space is made single blanks.
- */
+import { normalizeAnswer } from "./normalize-answer.ts";
 
-/** Python's string.punctuation. */
-const PUNCTUATION = /[!-/:-@[-`{-~]/g;
-/** Python's \b lies between letters, digits or _ of any script and the rest; JavaScript's knows ASCII alone. */
-const ARTICLE = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
-
-/** A text in the form in which answers are compared. */
-export function normalizeAnswer(text: string): string {
-  return text.toLowerCase().replace(PUNCTUATION, "").replace(ARTICLE, " ").trim().replace(/\s+/g, " ");
-}
+// Exact match and F1 as SQuAD scores answers (Rajpurkar et al. 2016; the official evaluate-v2.0.py).
 
 function wordsOf(text: string): string[] {
   const normal = normalizeAnswer(text);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { parseGate } from "../../config/index.ts";
 import type { EvaluationRecord } from "../../runs/index.ts";
-import { EarlyStopping, gateError, judgeGates, type Measured, type Owed, requireKnownSets, sameLosses, samenessError } from "./index.ts";
+import { EarlyStopping, gateError, judgeGates, type Owed, requireKnownSets, sameLosses, samenessError } from "./index.ts";
+import type { Measured } from "./judge.ts";
 
 const measured = (old: number, fresh: number, exactMatch = 0.5): Measured => ({
   evaluations: [
