@@ -1,4 +1,5 @@
 import type { LedgerEntry } from "../ledger/index.ts";
+import { changesOf, changeText } from "./changes.ts";
 import { differingFiles, type HashedFiles } from "./hashes.ts";
 import { type RunEvent, readEvents } from "./read-events.ts";
 import { type DataRecord, type RunRecord, readRunRecord } from "./record.ts";
@@ -33,7 +34,10 @@ export interface LossRow {
 export interface RunComparison {
   readonly a: RunSide;
   readonly b: RunSide;
+  /** What they began with. */
   readonly config: readonly ConfigDifference[];
+  /** What was changed when they were resumed, by dotted key, if not the same in both. */
+  readonly changes: readonly FactDifference[];
   /** Base, tokenizer, chat template and data, by content. */
   readonly inputs: readonly FactDifference[];
   readonly environment: readonly FactDifference[];
@@ -123,6 +127,15 @@ function environmentDifferences(a: RunRecord, b: RunRecord): FactDifference[] {
   return factDifferences(inA, inB).filter(({ what }) => inA.has(what) && inB.has(what));
 }
 
+function changesByKey({ events }: Side): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const change of changesOf(events)) {
+    const before = found.get(change.key);
+    found.set(change.key, before === undefined ? changeText(change) : `${before}, ${changeText(change)}`);
+  }
+  return found;
+}
+
 async function ledgerDifferences(a: RunRecord, b: RunRecord): Promise<string[]> {
   // Loaded when it is needed: lists of runs, which should come at once, have no use for it.
   const { compareLedgers, describeDifference } = await import("../ledger/index.ts");
@@ -157,7 +170,7 @@ async function readSide(run: string): Promise<Side> {
 
 /**
  * Compares two runs by their records and logs: configuration with where each value
- * came from, inputs by content, environment, trained tensors, losses and results.
+ * came from and what was changed on the way, inputs by content, environment, trained tensors, losses and results.
  *
  * @throws FILE_MISSING, RECORD_INVALID
  */
@@ -169,6 +182,7 @@ export async function compareRuns(runA: string, runB: string): Promise<RunCompar
     a: side(runA, a),
     b: side(runB, b),
     config: configDifferences(a.record, b.record),
+    changes: factDifferences(changesByKey(a), changesByKey(b)),
     inputs: inputDifferences(a.record, b.record),
     environment: environmentDifferences(a.record, b.record),
     ledger: await ledgerDifferences(a.record, b.record),

@@ -1,10 +1,11 @@
 // runs: what of a run is kept, and where: layout, record, result, events, locks, lineage, the
 // store of many. Knows nothing of how a run is made.
+export { changeText, type RunChange, readChanges } from "./changes.ts";
 export { type ConfigDifference, compareRuns, type FactDifference, type LossRow, type RunComparison } from "./compare.ts";
 export { EventLog } from "./event-log.ts";
 export { fingerprintModel } from "./fingerprint.ts";
 export { differingFiles, type HashedFile, type HashedFiles, hashFile, hashWeights } from "./hashes.ts";
-export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES, setAsideLater, sweepRun } from "./layout.ts";
+export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES, setAsideEnd, setAsideLater, sweepRun } from "./layout.ts";
 export { type Lineage, type LineageLink, type LineageOptions, type LinkState, verifyLineage } from "./lineage.ts";
 export { machineEnvironment } from "./machine.ts";
 export type { AnswerRecord, EarlyStop, EvaluationConditions, GateRecord, HeldOutRecord, RunMeasures, SamplePair } from "./measures.ts";

@@ -69,6 +69,24 @@ export async function setAsideLater(run: string, step: number): Promise<string[]
 }
 
 /**
+ * Takes the end of a run that goes on after all out of its place: final weights and
+ * result are those of updates that are no longer the last. Nothing is deleted.
+ *
+ * @returns their new paths
+ */
+export async function setAsideEnd(run: string): Promise<string[]> {
+  const names = new Set(await readdir(run));
+  const moved: string[] = [];
+  for (const name of [RUN_FILES.adapter, RUN_FILES.model, RUN_FILES.rejected, RUN_FILES.result]) {
+    if (!names.has(name)) continue;
+    const target = join(run, `${name}.abandoned-${Date.now()}`);
+    await rename(join(run, name), target);
+    moved.push(target);
+  }
+  return moved;
+}
+
+/**
  * Clears what a crash left in a run's folder, and puts a checkpoint back that was
  * set aside for one that never came. Only for the holder of the run's lock.
  *

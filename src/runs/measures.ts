@@ -59,11 +59,12 @@ export interface HeldOutRecord {
 
 /** How a run was judged: kept in result.json. */
 export interface RunMeasures {
-  readonly evaluations: readonly { readonly dataset: string; readonly before: number; readonly after: number }[];
+  /** `before` is null where these rows were not measured before the first update: `evaluation` may change on resume. */
+  readonly evaluations: readonly { readonly dataset: string; readonly before: number | null; readonly after: number }[];
   readonly answers: readonly {
     readonly dataset: string;
     readonly rows: number;
-    readonly before: { readonly exactMatch: number; readonly f1: number };
+    readonly before: { readonly exactMatch: number; readonly f1: number } | null;
     readonly after: { readonly exactMatch: number; readonly f1: number };
   }[];
   readonly samples: readonly SamplePair[];

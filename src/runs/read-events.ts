@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { HeirloomError } from "../core/index.ts";
+import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import { fileError } from "../core/node/index.ts";
 import { LOG_HEADER, LOG_SCHEMA_VERSION } from "./event-log.ts";
 import { RUN_FILES } from "./layout.ts";
@@ -175,6 +175,16 @@ export async function readEvents(run: string): Promise<RunEvents> {
     return { events, superseded: all.length - events.length, unreadable, torn: reader.isTorn, gaps: gapsOf(events) };
   } finally {
     await handle.close();
+  }
+}
+
+/** As {@link readEvents}; null if nothing was logged yet. @throws RECORD_INVALID */
+export async function readEventsIfAny(run: string): Promise<RunEvents | null> {
+  try {
+    return await readEvents(run);
+  } catch (error) {
+    if (isHeirloomError(error) && error.code === "FILE_MISSING") return null;
+    throw error;
   }
 }
 

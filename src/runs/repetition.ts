@@ -14,15 +14,20 @@ export interface Repetition {
   readonly evaluations: readonly string[];
   /** Files of the final adapter that differ; null if the run that was repeated made none. */
   readonly output: readonly string[] | null;
+  /** What was changed when the run was resumed: a repetition goes all the way as the run began. */
+  readonly changes: readonly FactDifference[];
   /** Inputs that are not what they were, by name. */
   readonly inputs: readonly FactDifference[];
   /** Threads, processor, versions that are not what they were: any of them may change bits. */
   readonly environment: readonly FactDifference[];
 }
 
-/** Compares a run with one that repeats it. `output` of the configuration may differ; nothing else was asked to. */
+/**
+ * Compares a run with one that repeats it. Of the configurations that they began
+ * with only `output` may differ; what the first had otherwise later is named.
+ */
 export async function judgeRepetition(before: string, now: string): Promise<Repetition> {
-  const { a, losses, firstDifference, evaluations, output, inputs, environment } = await compareRuns(before, now);
+  const { a, losses, firstDifference, evaluations, output, changes, inputs, environment } = await compareRuns(before, now);
   const row = losses.find(({ step }) => step === firstDifference);
   const differing = evaluations.filter((pair) => JSON.stringify(pair.a) !== JSON.stringify(pair.b)).map(({ dataset }) => dataset);
   return {
@@ -32,6 +37,7 @@ export async function judgeRepetition(before: string, now: string): Promise<Repe
     firstDifference: row === undefined ? null : { step: row.step, before: row.a, now: row.b },
     evaluations: differing,
     output,
+    changes,
     inputs,
     environment,
   };

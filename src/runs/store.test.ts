@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { deadHolder, NONCE_A } from "./fixtures/lock-files.ts";
 import { logText, SampleStore, sampleEvents, versionOne } from "./fixtures/store.ts";
-import { compareRuns, findRun, INDEX_FILE, listRuns, RunLock, runForest, summarizeRun } from "./index.ts";
+import { compareRuns, findRun, INDEX_FILE, listRuns, RunLock, readChanges, runForest, summarizeRun } from "./index.ts";
 
 let store: SampleStore;
 beforeEach(() => {
@@ -225,6 +225,45 @@ describe("a comparison", () => {
     const a = add("2026-01-01-a", { "optimizer.pt": "one", "scheduler.pt": "same" });
     const b = add("2026-01-02-b", { "optimizer.pt": "other", "scheduler.pt": "same" });
     expect((await compareRuns(a, b)).inputs).toEqual([{ what: "parent state optimizer.pt", a: "one", b: "other" }]);
+  });
+
+  test("names what was changed when a run was resumed, as far as it counts", async () => {
+    const resumed = (fromStep: number, ...changes: string[]): object => ({ type: "resumed", fromStep, changes });
+    const steps = [1, 2, 3, 4].map((step) => stepEvent(step, step));
+    const a = store.add("2026-01-01-a", { events: steps });
+    const [longer, slower] = ["training.steps=8", "training.learningRate=0.5"];
+    const b = store.add("2026-01-02-b", {
+      events: [
+        ...steps,
+        resumed(4, "training.steps=6"),
+        stepEvent(5, 5),
+        // From before that change, so it no longer counts.
+        resumed(2, longer),
+        stepEvent(3, 3),
+        resumed(3, longer, slower),
+        stepEvent(4, 4),
+        resumed(4, longer, slower, "training.steps=10"),
+        resumed(4, longer, slower, "training.steps=9"),
+      ],
+    });
+    expect(await readChanges(b)).toEqual([
+      { fromStep: 2, key: "training.steps", value: 8 },
+      { fromStep: 3, key: "training.learningRate", value: 0.5 },
+      { fromStep: 4, key: "training.steps", value: 9 },
+    ]);
+    const comparison = await compareRuns(a, b);
+    expect(comparison).toMatchObject({
+      config: [],
+      changes: [
+        { what: "training.steps", a: "none", b: "8 from update 3 on, 9 from update 5 on" },
+        { what: "training.learningRate", a: "none", b: "0.5 from update 4 on" },
+      ],
+    });
+    expect((await compareRuns(b, b)).changes).toEqual([]);
+    // Logs of before there were changes, and a run that was killed before it logged anything.
+    expect(await readChanges(store.add("2026-01-03-c", { events: [...steps, { type: "resumed", fromStep: 4 }] }))).toEqual([]);
+    rmSync(join(a, "events.jsonl"));
+    expect(await readChanges(a)).toEqual([]);
   });
 });
 

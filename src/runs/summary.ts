@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { isHeirloomError } from "../core/index.ts";
 import { RUN_FILES } from "./layout.ts";
-import { type RunEvent, type RunEvents, readEvents } from "./read-events.ts";
+import { type RunEvent, type RunEvents, readEventsIfAny } from "./read-events.ts";
 import { type RunRecord, readRunRecord } from "./record.ts";
 import { lockHolder } from "./run-lock.ts";
 
@@ -84,15 +84,6 @@ function logNotes({ unreadable, gaps }: RunEvents): string[] {
   return [...lines, ...gaps.map(([first, last]) => `updates ${first} to ${last} are not in ${RUN_FILES.events}`)];
 }
 
-async function eventsIfAny(path: string): Promise<RunEvents | null> {
-  try {
-    return await readEvents(path);
-  } catch (error) {
-    if (isHeirloomError(error) && error.code === "FILE_MISSING") return null;
-    throw error;
-  }
-}
-
 function summaryOf(path: string, { id, kind, createdAt, parent }: RunRecord, log: RunEvents | null): StoredSummary {
   const events = log?.events ?? [];
   const last = events.findLast(({ type }) => type === "step");
@@ -114,7 +105,7 @@ function summaryOf(path: string, { id, kind, createdAt, parent }: RunRecord, log
 /** Reads what a list says of a run, from its files. A run that cannot be read is one with that state, and a note. */
 export async function readSummary(path: string): Promise<StoredSummary> {
   try {
-    return summaryOf(path, await readRunRecord(path), await eventsIfAny(path));
+    return summaryOf(path, await readRunRecord(path), await readEventsIfAny(path));
   } catch (error) {
     if (!isHeirloomError(error)) throw error;
     const empty = { kind: null, step: 0, steps: null, loss: null, evaluations: [], output: null, parent: null } as const;

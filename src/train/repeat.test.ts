@@ -41,6 +41,7 @@ describe("a run that is repeated from its record", () => {
       firstDifference: null,
       evaluations: [],
       output: [],
+      changes: [],
       inputs: [],
       environment: [],
     });
@@ -86,6 +87,17 @@ describe("a run that is repeated from its record", () => {
     const { checkpoint } = await interrupt(workshop, {}, 2);
     const { repetition } = await repeatRun(join(checkpoint, ".."), INLINE);
     expect(repetition).toMatchObject({ identical: false, compared: 2, firstDifference: { step: 3, before: null }, output: null });
+  });
+
+  test("goes all the way as the run began, and names what that one had otherwise after it was resumed", async () => {
+    const { checkpoint } = await interrupt(workshop, {}, 2);
+    const { result } = await workshop.resume(checkpoint, {
+      changes: [{ key: "training.learningRate", value: 0.5, flag: "--change training.learningRate=0.5" }],
+    });
+    const changes = [{ what: "training.learningRate", a: "0.5 from update 3 on", b: "none" }];
+    const { repetition } = await repeatRun(result.run, INLINE);
+    // The rate of update 3 changes the loss of update 4.
+    expect(repetition).toMatchObject({ identical: false, firstDifference: { step: 4 }, changes, inputs: [], environment: [] });
   });
 
   test("needs its inputs and a whole record", async () => {

@@ -51,8 +51,8 @@ async function sameRequest(record: RunRecord, path: string, output: string | und
 
 /**
  * Repeats a run from its record, into a new run: the same configuration, seed,
- * data, parent and date. Then says whether it came out the same in every bit, or
- * what differs: losses, results, and the inputs and parts of the environment that changed.
+ * data, parent and date. What was changed when it was resumed is not repeated. Then says whether it came out the same in every bit, or
+ * what differs: losses, results, those changes, and the inputs and parts of the environment that changed.
  *
  * @param path folder of a run
  * @throws RECORD_INVALID, FILE_MISSING, and what `train` and `continueTraining` throw

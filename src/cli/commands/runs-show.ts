@@ -25,12 +25,13 @@ export const runsShow = defineCommand<Flags, [run: string], ShownRun>({
     const runs = await import("../../runs/index.ts");
     const path = runs.findRun(storeFolder(folder, dir), word, pathFrom(folder, word));
     const record = await runs.readRunRecord(path);
-    const [summary, result, lineage] = await Promise.all([
+    const [summary, result, lineage, changes] = await Promise.all([
       runs.summarizeRun(path),
       runs.readRunResult(path),
       runs.verifyLineage(path, { hashes: !quick }),
+      runs.readChanges(path),
     ]);
-    return { summary, record, result, lineage };
+    return { summary, record, result, lineage, changes };
   },
   async render(result, view) {
     const { runsShowView } = await import("../views/runs-show.ts");

@@ -16,10 +16,11 @@ function differences({ firstDifference, evaluations, output }: Repetition): stri
 
 /** What train --from prints about how the repetition came out. */
 export function repetitionView(repetition: Repetition, { paint }: View): string {
-  const { of, identical, compared, inputs, environment } = repetition;
+  const { of, identical, compared, inputs, environment, changes } = repetition;
   if (identical)
     return paint.green(`bit-identical to ${escapeText(of)}: ${compared} losses, all held-out losses and the bytes of what was made`);
-  const causes = [...inputs, ...environment];
+  const changed = changes.map(({ what, ...values }) => ({ what: `changed on resume: ${what}`, ...values }));
+  const causes = [...changed, ...inputs, ...environment];
   const table =
     causes.length === 0
       ? "inputs and environment are those of the record"

@@ -26,7 +26,7 @@ function factTable(title: string, facts: readonly FactDifference[], paint: Paint
 }
 
 function configTable({ config }: RunComparison, paint: Paint): string {
-  if (config.length === 0) return "the configurations are the same";
+  if (config.length === 0) return "the configurations that they began with are the same";
   const value = (of: unknown, source: string | null): string => `${JSON.stringify(of)}${source === null ? "" : ` (${source})`}`;
   return renderTable(
     [{ title: "configuration" }, { title: "A" }, { title: "B" }],
@@ -88,7 +88,7 @@ function outputText({ output, firstDifference, losses }: RunComparison): string 
 
 /** What runs compare prints: only what differs, and the losses side by side. */
 export function runsCompareView(comparison: RunComparison, { paint }: View): string {
-  const { a, b, inputs, environment } = comparison;
+  const { a, b, changes, inputs, environment } = comparison;
   const sides = renderFacts(
     [
       ["A", a.run],
@@ -99,6 +99,7 @@ export function runsCompareView(comparison: RunComparison, { paint }: View): str
   return [
     sides,
     configTable(comparison, paint),
+    factTable("changed on resume", changes, paint),
     factTable("inputs", inputs, paint),
     factTable("environment", environment, paint),
     ledgerText(comparison, paint),

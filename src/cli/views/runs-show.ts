@@ -1,5 +1,15 @@
 import { formatCount } from "../../core/index.ts";
-import type { DataRecord, Lineage, LineageLink, LinkState, RunRecord, RunResult, RunSummary } from "../../runs/index.ts";
+import {
+  changeText,
+  type DataRecord,
+  type Lineage,
+  type LineageLink,
+  type LinkState,
+  type RunChange,
+  type RunRecord,
+  type RunResult,
+  type RunSummary,
+} from "../../runs/index.ts";
 import type { View } from "../command.ts";
 import { type Cell, escapeText, type Paint, renderFacts, renderTable } from "../terminal/index.ts";
 import { evaluationText, lossText, stepsText } from "./run-words.ts";
@@ -11,6 +21,8 @@ export interface ShownRun {
   /** Null until the run has ended. */
   readonly result: RunResult | null;
   readonly lineage: Lineage;
+  /** What was changed when it was resumed; the record has what it began with. */
+  readonly changes: readonly RunChange[];
 }
 
 /** Digits of a hash that tell things apart for people; --json has them all. */
@@ -29,7 +41,7 @@ function parentText({ parent }: RunRecord): string {
   return `${parent.adapter}${from}`;
 }
 
-function factsText({ summary, record, result }: ShownRun, paint: Paint): string {
+function factsText({ summary, record, result, changes }: ShownRun, paint: Paint): string {
   const { base, tokenizer, data, ledger } = record;
   const failure = summary.failure === null ? "" : ` (${summary.failure})`;
   return renderFacts(
@@ -42,6 +54,7 @@ function factsText({ summary, record, result }: ShownRun, paint: Paint): string 
       ["held-out loss", evaluationText(summary.evaluations) || "not measured"],
       ["made", result === null ? (summary.output ?? "nothing yet") : result.output],
       ["continues", parentText(record)],
+      ...changes.map((change): [string, string] => ["changed on resume", `${change.key} = ${changeText(change)}`]),
       ["trained", ledger.banner],
       ["base", `${base.path}: ${base.architecture}, ${formatCount(base.parameters)} parameters (${short(base.fingerprint.value)})`],
       ["tokenizer", `${short(tokenizer.sha256)}, chat template ${short(tokenizer.chatTemplate)}`],
