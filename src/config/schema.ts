@@ -188,7 +188,10 @@ const checkpoints = z.strictObject({
     .default(null)
     .describe("write a checkpoint every so many updates; null: at the end and on Ctrl-C only"),
   keepLast: positiveCount.nullable().default(null).describe("older checkpoints are removed; null: keep all"),
-  keepBest: z.boolean().default(true).describe("the checkpoint of the lowest held-out loss stays, whatever its age"),
+  keepBest: z
+    .boolean()
+    .default(true)
+    .describe("of the checkpoints that are written, that of the lowest held-out loss stays, whatever its age"),
 });
 
 const engine = z.strictObject({

@@ -10,11 +10,13 @@ import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } 
 import {
   type AdapterRecord,
   EventLog,
+  listCheckpoints,
   type ParentRecord,
   parentRecord,
   RUN_FILES,
   readRunRecord,
   requireSameBase,
+  setAsideEnd,
   setAsideLater,
   writeRunRecord,
 } from "../runs/index.ts";
@@ -25,14 +27,15 @@ import { finishRun } from "./finish.ts";
 import { epochNotes, takeUpOptimizer } from "./foreign/index.ts";
 import { continuationOwes, type Owed } from "./gates/index.ts";
 import { Keeper } from "./keeper.ts";
+import type { LiveRun, LoopContext } from "./live-run.ts";
 import { Liveness } from "./liveness.ts";
-import { type LiveRun, type LoopContext, runLoop } from "./loop.ts";
+import { runLoop } from "./loop.ts";
 import { inputNotes } from "./notes.ts";
 import { frozenTensors, observeSession } from "./observe.ts";
 import { heldOutOf } from "./parent-sets.ts";
 import { type Prepared, prepareRun, type SavedAdapter } from "./prepare.ts";
 import { requireSameRun, requireSameTensors, runEnvironment, runRecord } from "./record.ts";
-import { environmentNotes, scheduleNotes } from "./resume-changes.ts";
+import { environmentNotes, scheduleNotes, soundState } from "./resume-changes.ts";
 import type { Faults, RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
 import { TrainingSession } from "./session.ts";
@@ -146,6 +149,8 @@ interface Assembled {
 interface Before {
   readonly checkpoint: string;
   readonly state: CheckpointState;
+  /** What of the state is not gone on with. */
+  readonly notes: readonly string[];
   readonly log: readonly LogEntry[];
 }
 
@@ -153,9 +158,15 @@ interface Before {
 async function stateBefore(request: RunRequest): Promise<Before | null> {
   if (request.kind !== "resume") return null;
   const { checkpoint } = request;
-  const { state, files } = await readState(checkpoint);
+  const { state: saved, files } = await readState(checkpoint);
   await checkFiles(checkpoint, files);
-  return { checkpoint, state, log: await readLog(checkpoint) };
+  const kept = await listCheckpoints(request.run);
+  const { state, notes } = soundState(
+    saved,
+    request.config,
+    kept.some(({ step }) => step === saved.best?.step),
+  );
+  return { checkpoint, state, notes, log: await readLog(checkpoint) };
 }
 
 /** Puts the optimizer where the checkpoint left it. */
@@ -190,7 +201,7 @@ function resumeNotes(
     });
   }
   const course = { config: prepared.config, steps };
-  return [...scheduleNotes(state, course, state.step), ...environmentNotes(state.environment, environment)];
+  return [...before.notes, ...scheduleNotes(state, course, state.step), ...environmentNotes(state.environment, environment)];
 }
 
 /** A wrong load, for tests of what must notice it. */
@@ -300,17 +311,19 @@ export async function executeRun(request: RunRequest, { emit, stopRequested }: R
     if (request.faults?.ledgerCheck !== false) checkLedger(request, prepared, assembled.observed, start.record);
     if (request.kind !== "resume")
       await writeRunRecord(request.run, await runRecord(request, prepared, assembled.observed, runtime, start.parent));
-    if (request.kind === "resume") opening.push(...(await takeUpBranch(request.run, assembled.run.fromStep)));
+    if (request.kind === "resume") opening.push(...(await takeUpBranch(request, assembled.run)));
     return await makeUpdates(request, assembled, opening, { emit, stopRequested }, began);
   } finally {
     await assembled.run.session.model.dispose();
   }
 }
 
-/** Sets checkpoints aside that lie beyond the one resumed from. */
-async function takeUpBranch(run: string, fromStep: number): Promise<TrainingEvent[]> {
-  const moved = await setAsideLater(run, fromStep);
-  return moved.map((path) => ({ type: "note", message: `a later checkpoint belongs to a branch that is left; it is kept as ${path}` }));
+/** Sets checkpoints aside that lie beyond the one resumed from, and an end that the run had come to, if it goes on or is judged otherwise. */
+async function takeUpBranch(request: RunRequest, { fromStep, steps, before }: LiveRun): Promise<TrainingEvent[]> {
+  const later = await setAsideLater(request.run, fromStep);
+  const isJudgedAnew = request.kind === "resume" && request.changes.length > (before?.changes.length ?? 0);
+  const ended = steps > fromStep || isJudgedAnew ? await setAsideEnd(request.run) : [];
+  return [...later, ...ended].map((path) => ({ type: "note", message: `it belongs to a branch that is left, and is kept as ${path}` }));
 }
 
 async function makeUpdates(

@@ -1,8 +1,8 @@
 import { type Ledger, ledgerCounts, peftBanner } from "../ledger/index.ts";
-import { type GateRecord, type ParentRecord, type RunMeasures, writeRunResult } from "../runs/index.ts";
+import { type AnswerRecord, type GateRecord, type ParentRecord, type RunMeasures, writeRunResult } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
 import { gateError, judgeGates } from "./gates/index.ts";
-import type { LiveRun, LoopContext, LoopOutcome } from "./loop.ts";
+import type { LiveRun, LoopContext, LoopOutcome, MeasuredAt } from "./live-run.ts";
 
 /** A run whose updates are made. */
 export interface EndedRun {
@@ -15,21 +15,34 @@ export interface EndedRun {
   readonly parent: ParentRecord | null;
 }
 
-/** What was measured before beside what was measured after, set by set. */
+/** Of what was measured before, that which had the rows of what is measured now: evaluation may change on resume. */
+function comparable(before: MeasuredAt, now: MeasuredAt): MeasuredAt {
+  const measuredNow =
+    (records: readonly { readonly dataset: string; readonly fingerprint: string }[]) =>
+    ({ dataset, fingerprint }: { readonly dataset: string; readonly fingerprint: string }): boolean =>
+      records.some((record) => record.dataset === dataset && record.fingerprint === fingerprint);
+  return {
+    evaluations: before.evaluations.filter(measuredNow(now.evaluations)),
+    answers: before.answers.filter(measuredNow(now.answers)),
+  };
+}
+
+/** What was measured before beside what was measured after, set by set; null where it was not. */
 function measuresOf(
-  { first, last, samples, stopped, kept }: LoopOutcome,
+  { last, samples, stopped, kept }: LoopOutcome,
+  first: MeasuredAt,
   gates: readonly GateRecord[],
   current: string | null,
 ): RunMeasures {
   const evaluations = last.evaluations.map(({ dataset, loss }) => ({
     dataset,
-    before: first.evaluations.find((record) => record.dataset === dataset)?.loss ?? loss,
+    before: first.evaluations.find((record) => record.dataset === dataset)?.loss ?? null,
     after: loss,
   }));
-  const scores = ({ exactMatch, f1 }: LoopOutcome["last"]["answers"][number]) => ({ exactMatch, f1 });
+  const scores = ({ exactMatch, f1 }: AnswerRecord) => ({ exactMatch, f1 });
   const answers = last.answers.map((after) => {
-    const before = first.answers.find(({ dataset }) => dataset === after.dataset) ?? after;
-    return { dataset: after.dataset, rows: after.rows, before: scores(before), after: scores(after) };
+    const before = first.answers.find(({ dataset }) => dataset === after.dataset);
+    return { dataset: after.dataset, rows: after.rows, before: before === undefined ? null : scores(before), after: scores(after) };
   });
   return { evaluations, answers, samples, gates, stopped, keptStep: kept, current };
 }
@@ -42,13 +55,14 @@ function measuresOf(
  */
 export async function finishRun(ended: EndedRun, outcome: LoopOutcome, began: number, context: LoopContext): Promise<TrainingResult> {
   const { id, folder, run, observed, parent } = ended;
-  const gates = judgeGates(run.prepared.gates, { before: outcome.first, after: outcome.last });
+  const first = comparable(outcome.first, outcome.last);
+  const gates = judgeGates(run.prepared.gates, { before: first, after: outcome.last });
   for (const { ok, dataset, metric, condition, before, after } of gates)
     await context.report({ type: "gate", step: outcome.made, ok, dataset, metric, condition, before, after });
   const isRejected = gates.some(({ ok }) => !ok);
   const output = await run.keeper.final(outcome.kept, outcome.last.evaluations, isRejected);
   const current = isRejected ? (parent?.adapter ?? null) : output;
-  const measures = measuresOf(outcome, gates, current);
+  const measures = measuresOf(outcome, first, gates, current);
   const { made, loss, tokens } = outcome;
   await writeRunResult(folder, { id, output, steps: made, loss, measures });
   const against = current === null ? "" : ` --against ${current}`;

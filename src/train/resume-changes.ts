@@ -1,5 +1,6 @@
 import { type FlagValue, type LearningRateGroup, learningRateGroups, type RunConfig, resolveConfig } from "../config/index.ts";
 import { ProblemList } from "../core/index.ts";
+import type { CheckpointState } from "./checkpoint/index.ts";
 import { type SchedulePlan, scheduleFactor, warmupLength } from "./schedule.ts";
 
 /** What a resumed run may have otherwise, if it is named: how far and how fast it goes, not what it is or learns from. */
@@ -11,7 +12,10 @@ const CHANGEABLE: readonly string[] = [
   "training.warmupSteps",
   "training.warmupRatio",
   "training.maxGradNorm",
-  "evaluation",
+  "evaluation.everySteps",
+  "evaluation.batchSize",
+  "evaluation.gates",
+  "evaluation.earlyStopping",
   "checkpoints",
   "engine",
 ];
@@ -30,6 +34,9 @@ function asInput(config: RunConfig): Readonly<Record<string, unknown>> {
  * @throws RESUME_CHANGED for keys that make another run, all at once; CONFIG_INVALID, CONFIG_UNKNOWN_KEY
  */
 export function changedConfig(config: RunConfig, changes: readonly FlagValue[]): RunConfig {
+  if (changes.length === 0) return config;
+  // First, so that a mistyped key is told as such.
+  const changed = resolveConfig({ flags: changes, inherited: { name: "the run's own configuration", values: asInput(config) } }).config;
   const problems = new ProblemList();
   for (const { key, flag } of changes.filter((change) => !isChangeable(change.key))) {
     problems.add("RESUME_CHANGED", `${key} cannot change while a run goes on: it would be another run`, {
@@ -38,8 +45,7 @@ export function changedConfig(config: RunConfig, changes: readonly FlagValue[]):
     });
   }
   problems.throwIfAny();
-  if (changes.length === 0) return config;
-  return resolveConfig({ flags: changes, inherited: { name: "the run's own configuration", values: asInput(config) } }).config;
+  return changed;
 }
 
 function planOf({ training }: RunConfig, steps: number): SchedulePlan {
@@ -81,4 +87,23 @@ export function environmentNotes(
   if (changed.length === 0) return [];
   const words = changed.map((key) => `${key}: ${before[key] ?? "unknown"} → ${now[key] ?? "unknown"}`);
   return [`from here on the last bits may differ from those of a run that never stopped: ${words.join("; ")}`];
+}
+
+/**
+ * The state that a run goes on from, without the best loss so far where it is no
+ * longer the one to go by, or its checkpoint is gone.
+ *
+ * @param hasBest whether the checkpoint of the best loss is there
+ */
+export function soundState(state: CheckpointState, config: RunConfig, hasBest: boolean): { state: CheckpointState; notes: string[] } {
+  const [was, is] = [state.config.evaluation.earlyStopping, config.evaluation.earlyStopping];
+  if (JSON.stringify(was) !== JSON.stringify(is)) {
+    const notes = is === null ? [] : ["early stopping begins anew: what it goes by has changed"];
+    return { state: { ...state, best: null, stopping: null }, notes };
+  }
+  if (state.best === null || is === null || hasBest) return { state, notes: [] };
+  return {
+    state: { ...state, best: null },
+    notes: [`the checkpoint of the lowest loss so far (update ${state.best.step}) is gone, so the best is looked for from here on`],
+  };
 }

@@ -111,6 +111,30 @@ describe("a resumed run", () => {
     expect(await failure(workshop.resume(run, { changes: [parseSetFlag("adapter.rank=2")] }))).toMatchObject({ code: "RESUME_CHANGED" });
   });
 
+  test("that is to end at its checkpoint is measured there, and an end that it had come to is set aside", async () => {
+    const { result } = await workshop.train({ checkpoints: { everySteps: 2 } });
+    const { result: shorter } = await workshop.resume(join(result.run, "checkpoint-2"), { changes: [parseSetFlag("training.steps=2")] });
+    const record = JSON.parse(readFileSync(join(shorter.adapter as string, "heirloom.json"), "utf8")) as {
+      step: number;
+      evaluations: { step: number }[];
+    };
+    expect(record.step).toBe(2);
+    expect(record.evaluations.map(({ step }) => step)).toEqual([2]);
+    const names = readdirSync(result.run);
+    for (const name of ["adapter", "result.json", "checkpoint-4"])
+      expect(names.filter((found) => found.startsWith(`${name}.abandoned-`))).toHaveLength(1);
+  });
+
+  test("has its last updates kept if measuring them is interrupted", async () => {
+    const answers = { asked: workshop.write("answers.jsonl", tinyRows(3)) };
+    const error = await failure(workshop.train({ evaluation: { answers } }, stopAfter(4)));
+    expect(error).toMatchObject({ code: "INTERRUPTED", details: { step: 4, steps: 4 } });
+    const rest = await workshop.resume(error.details["checkpoint"] as string);
+    const whole = await workshop.train({ evaluation: { answers } });
+    expect(rest.result.evaluations).toEqual(whole.result.evaluations);
+    expect(existsSync(rest.result.adapter as string)).toBe(true);
+  });
+
   test("is refused for a checkpoint whose state is not whole", async () => {
     const { checkpoint } = await interrupt(workshop, {}, 1);
     const path = join(checkpoint, "heirloom_state.json");

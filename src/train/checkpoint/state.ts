@@ -63,7 +63,7 @@ const stateSchema = z.object({
   /** What the bits of a result may depend on. */
   environment: z.record(z.string(), z.union([z.string(), z.number()])),
   /** What was changed when the run was resumed, in order: `training.steps=200`. */
-  changes: z.array(z.string()),
+  changes: z.array(z.string()).default([]),
   /** The other files of the checkpoint. */
   files: z.array(z.object({ name: z.string(), bytes: count, sha256: z.string() })),
 });
