@@ -16,7 +16,8 @@ export interface TrainingOptions {
 /** Mean loss on one held-out set before the first and after the last update. */
 export interface EvaluationPair {
   readonly dataset: string;
-  readonly before: number;
+  /** Null: not measured before the first update. */
+  readonly before: number | null;
   readonly after: number;
 }
 

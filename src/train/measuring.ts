@@ -1,7 +1,7 @@
 import { evaluationSettings } from "../config/index.ts";
 import type { CausalModel } from "../engine/index.ts";
 import { completeText, scoreAnswers } from "../generate/index.ts";
-import type { AnswerRecord, EvaluationConditions, EvaluationRecord } from "../runs/index.ts";
+import type { AnswerRecord, EvaluationConditions, EvaluationRecord, SamplePair } from "../runs/index.ts";
 import { evaluateDataset } from "./evaluate.ts";
 import type { TrainingEvent } from "./events.ts";
 import type { HeldOutSet } from "./parent-sets.ts";
@@ -11,6 +11,12 @@ import type { Prepared } from "./prepare.ts";
 export interface Sample {
   readonly prompt: string;
   readonly text: string;
+}
+
+/** Prompts as they were completed before and after: null before for one that the run did not have then. */
+export function pairSamples(before: readonly Sample[], after: readonly Sample[]): SamplePair[] {
+  const earlier = new Map(before.map(({ prompt, text }) => [prompt, text]));
+  return after.map(({ prompt, text }) => ({ prompt, before: earlier.get(prompt) ?? null, after: text }));
 }
 
 /** Environment that bears on the bits of a loss; what else a run records of it does not. */

@@ -10,12 +10,13 @@ function loss(value: number | null): string {
 /** What a continuation on other data costs on the old: told, or the table reads as if nothing were lost. */
 function forgetting(stages: DemoResult["stages"]): string[] {
   const continued = stages.find(({ name }) => name === "continue");
-  return (continued?.evaluations ?? [])
-    .filter(({ before, after }) => after > before)
-    .map(
-      ({ dataset, before, after }) =>
-        `While it continued on other data, the held-out loss on ${dataset} rose from ${before.toFixed(4)} to ${after.toFixed(4)}: an adapter forgets what it no longer sees. Keep some of the old rows in data.train where that matters.`,
-    );
+  return (continued?.evaluations ?? []).flatMap(({ dataset, before, after }) =>
+    before === null || after <= before
+      ? []
+      : [
+          `While it continued on other data, the held-out loss on ${dataset} rose from ${before.toFixed(4)} to ${after.toFixed(4)}: an adapter forgets what it no longer sees. Keep some of the old rows in data.train where that matters.`,
+        ],
+  );
 }
 
 /** The demo's stages, and whether the story held. */

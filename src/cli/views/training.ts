@@ -41,6 +41,7 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
       { title: "change", align: "right" },
     ],
     result.evaluations.map(({ dataset, before, after }) => {
+      if (before === null) return [dataset, "", after.toFixed(4), ""];
       const change = before === 0 ? 0 : (100 * (after - before)) / before;
       return [
         dataset,

@@ -48,6 +48,15 @@ describe("a gate", () => {
     expect(gateError(judgeGates([parseGate("mustFall: true")], { before: measured(2, 2), after: measured(1, 1) }))).toBeNull();
   });
 
+  test("that compares with what was not measured fails, and says that there is nothing to compare with", () => {
+    const gates = judgeGates([parseGate("dataset: qa, metric: f1, mustRise: true")], {
+      before: { evaluations: [], answers: [] },
+      after: measured(1, 1),
+    });
+    expect(gates).toEqual([expect.objectContaining({ before: null, ok: false })]);
+    expect(gateError(gates)?.message).toBe("qa: f1 must rise: expected a value before to compare with, found none");
+  });
+
   test("needs a set that is evaluated, and something before if it compares", () => {
     const sets = { losses: ["old"], answers: [] };
     expect(() => requireKnownSets([parseGate("dataset: parent/old, mustFall: true")], sets)).toThrow(/no set with loss is called that/);

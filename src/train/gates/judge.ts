@@ -151,7 +151,10 @@ export function gateError(
     .map((gate): Problem => {
       const { dataset, metric, condition, before, after, limit } = gate;
       const from = before === null ? "" : ` from ${shown(before)}`;
-      const message = `${metric} ${condition}: expected it${from} to end at ${shown(limit)} or better, found ${shown(after)}`;
+      const expected = Number.isNaN(limit)
+        ? "expected a value before to compare with, found none"
+        : `expected it${from} to end at ${shown(limit)} or better, found ${shown(after)}`;
+      const message = `${metric} ${condition}: ${expected}`;
       return { code: "GATE_FAILED", message, where: dataset, ...facts, details: { ...gate, ...facts.details } };
     });
   const [first, ...rest] = problems;
