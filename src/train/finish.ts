@@ -2,7 +2,7 @@ import { type Ledger, ledgerCounts, peftBanner } from "../ledger/index.ts";
 import { type AnswerRecord, type GateRecord, type ParentRecord, type RunMeasures, writeRunResult } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
 import { gateError, judgeGates } from "./gates/index.ts";
-import type { LiveRun, LoopContext, LoopOutcome, MeasuredAt } from "./loop.ts";
+import type { LiveRun, LoopContext, LoopOutcome, MeasuredAt } from "./live-run.ts";
 
 /** A run whose updates are made. */
 export interface EndedRun {

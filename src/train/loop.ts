@@ -1,69 +1,19 @@
 import { type EvaluationConfig, evaluationSettings } from "../config/index.ts";
 import { HeirloomError, isHeirloomError } from "../core/index.ts";
-import type { BatchSource, MicroBatch } from "../data/index.ts";
+import type { MicroBatch } from "../data/index.ts";
 import type { Parameter } from "../engine/index.ts";
 import type { LogEntry } from "../formats/index.ts";
-import { type AnswerRecord, checkpointFolder, type EarlyStop, type EvaluationRecord, type SamplePair } from "../runs/index.ts";
-import { CheckpointSaver, type CheckpointState } from "./checkpoint/index.ts";
-import type { TrainingEvent } from "./events.ts";
-import { EarlyStopping, type Owed, resumptionOwes, sameLosses, samenessError } from "./gates/index.ts";
-import type { Keeper, Progress } from "./keeper.ts";
-import { type Liveness, livenessError } from "./liveness.ts";
+import { checkpointFolder, type EvaluationRecord } from "../runs/index.ts";
+import { CheckpointSaver, readState } from "./checkpoint/index.ts";
+import { EarlyStopping, type Owed, resumptionOwes } from "./gates/index.ts";
+import type { Progress } from "./keeper.ts";
+import type { LiveRun, LoopContext, LoopOutcome, MeasuredAt } from "./live-run.ts";
+import { livenessError } from "./liveness.ts";
 import { Measuring, pairSamples, type Sample } from "./measuring.ts";
-import { type Prepared, restoreWeights } from "./prepare.ts";
-import type { TrainingSession, UpdateOutcome } from "./session.ts";
+import { restoreWeights } from "./prepare.ts";
+import { proveSame } from "./prove-same.ts";
+import type { UpdateOutcome } from "./session.ts";
 import { takeUpdate } from "./updates.ts";
-
-/** A run that is ready to make updates. */
-export interface LiveRun {
-  readonly prepared: Prepared;
-  readonly session: TrainingSession;
-  readonly source: BatchSource;
-  readonly keeper: Keeper;
-  readonly liveness: Liveness;
-  /** Token ids seen so far; the rows on which an embedding is judged. */
-  readonly seenTokens: Set<number>;
-  /** Updates of the whole run, and those done before this process. */
-  readonly steps: number;
-  readonly fromStep: number;
-  /** What the process before this one came to; null for a run that starts. */
-  readonly before: CheckpointState | null;
-  /** Its log, to be gone on with. */
-  readonly logBefore: readonly LogEntry[];
-  /** What the first evaluation of a run that starts owes to that of its parent. */
-  readonly owed: Owed | null;
-  /** What the bits of a result may depend on. */
-  readonly environment: Readonly<Record<string, string | number>>;
-}
-
-/** How the loop talks to the outside. */
-export interface LoopContext {
-  report(event: TrainingEvent): Promise<void>;
-  /** What was reported so far is on the disk when this resolves. */
-  flush(): Promise<void>;
-  stopRequested(): boolean;
-}
-
-/** What was measured at one time. */
-export interface MeasuredAt {
-  readonly evaluations: readonly EvaluationRecord[];
-  readonly answers: readonly AnswerRecord[];
-}
-
-/** What the loop came to. */
-export interface LoopOutcome {
-  /** Of the last update; null if there was none left to make. */
-  readonly loss: number | null;
-  readonly tokens: number;
-  readonly first: MeasuredAt;
-  readonly last: MeasuredAt;
-  readonly samples: readonly SamplePair[];
-  /** Updates made, and the one that the weights are of. */
-  readonly made: number;
-  readonly kept: number;
-  /** Null: it went to the last update. */
-  readonly stopped: EarlyStop | null;
-}
 
 const NOTHING: MeasuredAt = { evaluations: [], answers: [] };
 
@@ -125,7 +75,7 @@ class Loop {
 
   progress(step: number): Progress {
     const { source, steps, liveness } = this.run;
-    const { tokens, log, first, last, samples, best, epoch } = this;
+    const { tokens, first, last, samples, best, epoch } = this;
     const answers = { first: first.answers, last: last.answers };
     const losses = { first: first.evaluations, last: last.evaluations };
     const stopping = this.stopping?.state ?? null;
@@ -136,7 +86,7 @@ class Loop {
       position: source.position,
       epoch,
       livenessDone: liveness.done,
-      log,
+      log: [...this.log],
       ...losses,
       answers,
       samples,
@@ -252,7 +202,13 @@ class Loop {
   async open(): Promise<void> {
     const { before, fromStep } = this.run;
     if (before !== null) {
-      await this.requireSame(resumptionOwes(fromStep, before.evaluations.last), await this.measuring.own(fromStep));
+      const owed = resumptionOwes(fromStep, before.evaluations.last);
+      if (owed.records.length > 0) await this.requireSame(owed, await this.measuring.own(fromStep));
+      else if (this.run.prepared.evaluation.size > 0)
+        await this.context.report({
+          type: "note",
+          message: "the checkpoint was not evaluated, so no equal loss proves that it was loaded rightly",
+        });
       return;
     }
     await this.measure(fromStep);
@@ -262,21 +218,8 @@ class Loop {
     this.samples = await this.measuring.samples();
   }
 
-  /** The losses after loading are those before saving. @throws GATE_FAILED */
-  async requireSame(owed: Owed, found: readonly EvaluationRecord[]): Promise<void> {
-    if (owed.note !== null) await this.context.report({ type: "note", message: owed.note });
-    const losses = sameLosses(owed, found);
-    if (owed.records.length > 0 && losses.length === 0 && owed.to === "parent")
-      await this.context.report({
-        type: "note",
-        message: "no held-out set has the rows of the parent's: its load is not proved by an equal loss",
-      });
-    for (const { dataset, expected, found: after, exactly, ok } of losses) {
-      const condition = `must be the ${owed.to}'s last ${exactly ? "to the bit" : "within 1e-5"}`;
-      await this.context.report({ type: "gate", step: this.run.fromStep, ok, dataset, metric: "loss", condition, before: expected, after });
-    }
-    const error = samenessError(owed, losses);
-    if (error !== null) throw error;
+  requireSame(owed: Owed, found: readonly EvaluationRecord[]): Promise<void> {
+    return proveSame(owed, found, this.run.fromStep, (event) => this.context.report(event));
   }
 
   /** The update whose weights the run ends with: the best one's, where that is asked for. */
@@ -287,34 +230,54 @@ class Loop {
 
   /** Puts the best checkpoint's weights back, and proves that they are those that were measured. */
   async restore({ step, value }: NonNullable<Progress["best"]>): Promise<void> {
-    await restoreWeights(this.run.prepared, checkpointFolder(this.run.keeper.run, step));
+    const folder = checkpointFolder(this.run.keeper.run, step);
+    const { state } = await readState(folder);
+    await restoreWeights(this.run.prepared, folder);
     await this.context.report({
       type: "note",
       message: `the weights of update ${step} are restored: their loss of ${value.toFixed(4)} was the lowest`,
     });
     this.last = { evaluations: await this.measuring.own(step), answers: [] };
     const found = this.watched;
-    if (found !== undefined)
-      await this.requireSame({ to: "best checkpoint", records: [{ ...found, loss: value }], exactly: true, note: null }, [found]);
+    const { records } = resumptionOwes(step, state.evaluations.last);
+    if (found !== undefined) await this.requireSame({ to: "best checkpoint", records, exactly: true, note: null }, [found]);
+  }
+
+  /** Measures the weights as they were made, where they are also those that are saved; then keeps their checkpoint. */
+  async keepEnd(step: number, isAsSaved: () => boolean): Promise<void> {
+    const { keeper, fromStep } = this.run;
+    const isMeasured = this.last.evaluations.some((record) => record.step === step);
+    const unmeasured = this.progress(step);
+    try {
+      if (!isMeasured && (this.stopping !== null || !keeper.roundsAtEnd)) await this.measureProgress(step);
+      if (isAsSaved() && (step > fromStep || !isMeasured)) await this.complete(step);
+    } catch (error) {
+      if (step > fromStep) throw await this.keepUnmeasured(step, unmeasured, error);
+      throw error;
+    }
+    if (step > fromStep) await this.keep(step);
+    await this.saver.settle();
+  }
+
+  /** Nothing of the last updates is lost if measuring what they made is interrupted or fails. */
+  async keepUnmeasured(step: number, progress: Progress, error: unknown): Promise<unknown> {
+    const path = await this.keep(step, progress);
+    await this.saver.settle();
+    return isHeirloomError(error) && error.code === "INTERRUPTED" ? interrupted(step, this.run.steps, path) : error;
   }
 
   /** After the last: its checkpoint has the masters, its evaluation is that of the weights as they are saved. */
   async close(step: number): Promise<LoopOutcome> {
-    const { keeper, fromStep, steps } = this.run;
-    const isNew = step > fromStep;
-    const isMeasured = this.last.evaluations.some((record) => record.step === step);
-    if (isNew && !isMeasured && (this.stopping !== null || !keeper.roundsAtEnd)) await this.measureProgress(step);
+    const { keeper, steps } = this.run;
+    const isAsSaved = (): boolean => this.chosen(step) === step && !keeper.roundsAtEnd;
+    await this.keepEnd(step, isAsSaved);
     const chosen = this.chosen(step);
-    const isAsSaved = chosen === step && !keeper.roundsAtEnd;
-    if (isNew && isAsSaved) await this.complete(step);
-    if (isNew) await this.keep(step);
-    await this.saver.settle();
     if (chosen !== step && this.best !== null) await this.restore(this.best);
     if (keeper.roundsAtEnd) {
       keeper.roundToSaved();
       await this.measure(chosen);
     }
-    if (!isAsSaved) await this.complete(chosen);
+    if (!isAsSaved()) await this.complete(chosen);
     const samples = pairSamples(this.samples, await this.measuring.samples());
     const { loss, tokens, first, last, best } = this;
     const stopped = step < steps ? { step, steps, best } : null;
@@ -335,10 +298,10 @@ class Loop {
   }
 
   /** Starts keeping a checkpoint, once; the event tells when it is on disk. Returns its path. */
-  async keep(step: number): Promise<string> {
+  async keep(step: number, progress = this.progress(step)): Promise<string> {
     if (this.kept === step) return checkpointFolder(this.run.keeper.run, step);
     this.kept = step;
-    const planned = await this.run.keeper.checkpoint(this.progress(step));
+    const planned = await this.run.keeper.checkpoint(progress);
     await this.saver.save(planned, this.run.keeper.checkpointBytes);
     return checkpointFolder(planned.run, step);
   }
