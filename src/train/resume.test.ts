@@ -175,6 +175,17 @@ describe("checkpoints", () => {
     expect((await listCheckpoints(result.run)).map(({ step }) => step)).toEqual([3, 4]);
   });
 
+  test.each([true, false])("of the lowest held-out loss outlast later ones, if that is asked for: %s", async (keepBest) => {
+    // A rate that is too high: the held-out loss rises.
+    const training = { learningRate: 2, schedule: "constant" };
+    const checkpoints = { everySteps: 1, keepLast: 1, keepBest };
+    const { result, events } = await workshop.train({ training, checkpoints, evaluation: { everySteps: 1 } });
+    const measured = events.flatMap((event) => (event.type === "evaluation" && event.step > 0 ? [event] : []));
+    const best = measured.reduce((least, next) => (next.loss < least.loss ? next : least)).step;
+    expect(best, JSON.stringify(measured.map(({ loss }) => loss))).toBeLessThan(3);
+    expect((await listCheckpoints(result.run)).map(({ step }) => step)).toEqual(keepBest ? [best, 4] : [4]);
+  });
+
   test("are never removed by their own retention when an earlier one is resumed", async () => {
     const { result } = await workshop.train({ checkpoints: { everySteps: 2, keepLast: 2 } });
     const stop = stopAfter(3);
