@@ -1,15 +1,17 @@
 import { dirname } from "node:path";
-import { evaluationSettings, type GateConfig, gateFaults } from "../config/index.ts";
+import { evaluationSettings, type GateConfig } from "../config/index.ts";
 import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import { defineJob } from "../core/node/index.ts";
 import { loadDataset } from "../data/index.ts";
 import { locateModel } from "../folders/index.ts";
-import { type LoadedModel, loadAnswers, loadModel, scoreAnswers } from "../generate/index.ts";
-import { type AdapterRecord, readRunRecord } from "../runs/index.ts";
+import { type AnswerSet, type LoadedModel, loadAnswers, loadModel, scoreAnswers } from "../generate/index.ts";
+import { type AdapterRecord, type HeldOutRecord, type RunRecord, readRunRecord } from "../runs/index.ts";
 import type { EvaluationRequest, EvaluationResult } from "./api.ts";
 import { type EvaluationBatches, evaluateDataset } from "./evaluate.ts";
 import type { TrainingEvent } from "./events.ts";
 import { judgeGates, requireKnownSets } from "./gates/index.ts";
+import { type HeldOutSet, loadParentSets } from "./parent-sets.ts";
+import { recordedGates } from "./recorded-gates.ts";
 
 /** Longest row and batch where neither the request nor a record says. */
 const DEFAULT_MAX_LENGTH = 1024;
@@ -23,6 +25,8 @@ type FileSets = Readonly<Record<string, readonly string[]>>;
 interface Plan {
   readonly sets: FileSets;
   readonly answers: FileSets;
+  /** Sets of the adapter that the run continued: evaluated with the run's own, where two are compared. */
+  readonly heldOut: Readonly<Record<string, HeldOutRecord>>;
   readonly answerTokens: number;
   readonly batches: Omit<EvaluationBatches, "padId">;
   /** Whose template, policy for long rows and date the data are read with. */
@@ -37,7 +41,7 @@ interface JobContext {
 }
 
 /** The files to evaluate on: those named, else the held-out sets and answers of the record; batches as the run's own had them. */
-function planOf(request: EvaluationRequest, record: AdapterRecord | null): Plan {
+function planOf(request: EvaluationRequest, record: AdapterRecord | null, heldOut: Plan["heldOut"]): Plan {
   const { data, sets: named, answers: asked, path } = request;
   const isRecorded = data === undefined && named === undefined && asked === undefined;
   const config = record?.config;
@@ -53,6 +57,7 @@ function planOf(request: EvaluationRequest, record: AdapterRecord | null): Plan 
   return {
     sets,
     answers,
+    heldOut: isRecorded ? heldOut : {},
     answerTokens: request.answerTokens ?? settings?.answerTokens ?? DEFAULT_ANSWER_TOKENS,
     batches: {
       batchSize: request.batchSize ?? config?.evaluation.batchSize ?? config?.training.batchSize ?? DEFAULT_BATCH_SIZE,
@@ -73,30 +78,55 @@ function dateOf(record: AdapterRecord | null): Date {
   return startedAt === null ? new Date() : new Date(startedAt);
 }
 
-async function measureLosses({ model, tokenizer, record: own }: LoadedModel, plan: Plan, context: JobContext): Promise<Losses> {
-  const { record, sets, batches } = plan;
+/** The data of a plan as one side reads them. */
+interface Sets {
+  readonly losses: ReadonlyMap<string, HeldOutSet>;
+  readonly answers: ReadonlyMap<string, AnswerSet>;
+  /** The run's own set that a parent's is, by the parent's name. */
+  readonly aliases: ReadonlyMap<string, string>;
+}
+
+async function loadSets({ model, tokenizer, record: own }: LoadedModel, plan: Plan, context: JobContext): Promise<Sets> {
+  const { record } = plan;
   const { onTooLong = "error", template = null } = record?.config.data ?? {};
+  const now = dateOf(record);
+  const batches = { ...plan.batches, padId: tokenizer.padId ?? 0 };
+  const losses = new Map<string, HeldOutSet>();
+  for (const [name, files] of Object.entries(plan.sets)) {
+    const dataset = await loadDataset({ files, maxLength: batches.maxLength, onTooLong, template, now }, tokenizer);
+    losses.set(name, { dataset, batches });
+    const before = own?.evaluations.find((evaluation) => evaluation.dataset === name);
+    if (plan.isRecorded && own === record && before !== undefined && before.fingerprint !== dataset.fingerprint)
+      context.emit({ type: "note", message: `the rows of "${name}" are not those that the run was evaluated on` });
+  }
+  const fingerprints = new Map([...losses].map(([name, { dataset }]) => [dataset.fingerprint, name]));
+  const parents = await loadParentSets(plan.heldOut, fingerprints, tokenizer);
+  for (const message of parents.notes) context.emit({ type: "note", message });
+  const answers = new Map<string, AnswerSet>();
+  for (const [name, files] of Object.entries(plan.answers))
+    answers.set(name, await loadAnswers(files, tokenizer, { maxPositions: model.spec.maxPositions, now, template }));
+  return { losses: new Map([...losses, ...parents.sets]), answers, aliases: parents.aliases };
+}
+
+async function measureLosses({ model, record: own }: LoadedModel, sets: Sets, context: JobContext): Promise<Losses> {
   const found: Losses = [];
-  for (const [dataset, files] of Object.entries(sets)) {
-    const options = { files, maxLength: batches.maxLength, onTooLong, template, now: dateOf(record) };
-    const held = await loadDataset(options, tokenizer);
-    const before = own?.evaluations.find((evaluation) => evaluation.dataset === dataset);
-    if (plan.isRecorded && own === record && before !== undefined && before.fingerprint !== held.fingerprint)
-      context.emit({ type: "note", message: `the rows of "${dataset}" are not those that the run was evaluated on` });
+  for (const [dataset, held] of sets.losses) {
     if (context.stopRequested()) throw new HeirloomError("INTERRUPTED", `stopped before the data set "${dataset}"`);
-    const padId = tokenizer.padId ?? 0;
-    const { loss, perplexity, labelTokens } = await evaluateDataset(model, held, { ...batches, padId }, `held-out set "${dataset}"`);
+    const { loss, perplexity, labelTokens } = await evaluateDataset(model, held.dataset, held.batches, `held-out set "${dataset}"`);
     found.push({ dataset, loss, perplexity, tokens: labelTokens });
     context.emit({ type: "evaluation", step: own?.step ?? 0, dataset, loss, perplexity, tokens: labelTokens });
   }
   return found;
 }
 
-async function measureAnswers({ model, tokenizer, record: own }: LoadedModel, plan: Plan, context: JobContext): Promise<Scores> {
+async function measureAnswers(
+  { model, tokenizer, record: own }: LoadedModel,
+  sets: Sets,
+  plan: Plan,
+  context: JobContext,
+): Promise<Scores> {
   const found: Scores = [];
-  const template = plan.record?.config.data.template ?? null;
-  for (const [dataset, files] of Object.entries(plan.answers)) {
-    const set = await loadAnswers(files, tokenizer, { maxPositions: model.spec.maxPositions, now: dateOf(plan.record), template });
+  for (const [dataset, set] of sets.answers) {
     const scores = await scoreAnswers(model, tokenizer, set, { maxTokens: plan.answerTokens, stopRequested: context.stopRequested });
     found.push({ dataset, ...scores });
     context.emit({ type: "answers", step: own?.step ?? 0, dataset, ...scores });
@@ -115,58 +145,67 @@ async function measure(
   base: string | undefined,
   planFor: (record: AdapterRecord | null) => Plan,
   context: JobContext,
+  check: (plan: Plan, sets: Sets) => void = () => undefined,
 ): Promise<Measurement & { readonly plan: Plan }> {
   const loaded = await loadModel(path, base);
   try {
     for (const message of loaded.notes) context.emit({ type: "note", message });
     const plan = planFor(loaded.record);
-    return { plan, evaluations: await measureLosses(loaded, plan, context), answers: await measureAnswers(loaded, plan, context) };
+    const sets = await loadSets(loaded, plan, context);
+    check(plan, sets); // before anything is computed
+    const evaluations = await measureLosses(loaded, sets, context);
+    return { plan, evaluations, answers: await measureAnswers(loaded, sets, plan, context) };
   } finally {
     await loaded.model.dispose();
   }
 }
 
-/** The adapter that the run of a path continued. @throws FILE_MISSING */
-async function parentOf(path: string): Promise<string> {
+/** The record of the run that a path is of; null if it is of none. */
+async function runRecordOf(path: string): Promise<RunRecord | null> {
   const located = await locateModel(path);
-  const parent = await readRunRecord(dirname(located.path)).then(
-    (record) => record.parent,
-    (error: unknown) => {
-      if (isHeirloomError(error) && error.code === "FILE_MISSING") return null;
-      throw error;
-    },
-  );
-  if (parent !== null) return parent.adapter;
+  return readRunRecord(dirname(located.path)).catch((error: unknown) => {
+    if (isHeirloomError(error) && error.code === "FILE_MISSING") return null;
+    throw error;
+  });
+}
+
+/** What is compared with: a path, or the adapter that the run continued. @throws FILE_MISSING */
+function againstOf({ path, against }: EvaluationRequest, run: RunRecord | null): string | null {
+  if (against !== "parent") return against ?? null;
+  const adapter = run?.parent?.adapter;
+  if (adapter !== undefined) return adapter;
   throw new HeirloomError("FILE_MISSING", "expected the adapter of a run that continued another one, found none", {
     where: path,
     hint: "name what to compare with: --against ADAPTER",
   });
 }
 
-/** The gates asked for, else those of the record that the evaluated sets have to do with. */
-function gatesOf(request: EvaluationRequest, plan: Plan, against: string | null): readonly GateConfig[] {
-  const sets = { losses: Object.keys(plan.sets), answers: Object.keys(plan.answers) };
+/** The gates asked for, else those of the record, of which it is noted what cannot be judged. */
+function gatesOf(request: EvaluationRequest, plan: Plan, loaded: Sets, against: string | null, context: JobContext): readonly GateConfig[] {
+  const sets = { losses: [...loaded.losses.keys()], answers: [...loaded.answers.keys()] };
   if (request.gates !== undefined) {
     requireKnownSets(request.gates, sets, against !== null);
     return request.gates;
   }
   if (against === null || plan.record === null) return [];
-  return evaluationSettings(plan.record.config.evaluation).gates.filter((gate) => gateFaults([gate], sets).length === 0);
+  const { gates, notes } = recordedGates(evaluationSettings(plan.record.config.evaluation).gates, sets, loaded.aliases);
+  for (const message of notes) context.emit({ type: "note", message });
+  return gates;
 }
 
 /** Held-out losses and scores of an adapter or model on data files, and of what it is compared with. */
 export const evaluateJob = defineJob<EvaluationRequest, TrainingEvent, EvaluationResult>(import.meta.url, async (request, context) => {
-  const against = request.against === "parent" ? await parentOf(request.path) : (request.against ?? null);
+  const run = request.against === undefined ? null : await runRecordOf(request.path);
+  const against = againstOf(request, run);
   let gates: readonly GateConfig[] = [];
   const after = await measure(
     request.path,
     request.base,
-    (record) => {
-      const plan = planOf(request, record);
-      gates = gatesOf(request, plan, against); // before anything is computed
-      return plan;
-    },
+    (record) => planOf(request, record, run?.parent?.heldOut ?? {}),
     context,
+    (plan, sets) => {
+      gates = gatesOf(request, plan, sets, against, context);
+    },
   );
   if (against !== null) context.emit({ type: "note", message: `now what it is compared with: ${against}` });
   const before = against === null ? null : await measure(against, request.base, () => after.plan, context);
@@ -176,9 +215,12 @@ export const evaluateJob = defineJob<EvaluationRequest, TrainingEvent, Evaluatio
   return {
     path: request.path,
     against,
-    evaluations: after.evaluations.map((found, i) => ({ ...found, before: before?.evaluations[i]?.loss ?? null })),
-    answers: after.answers.map((found, i) => {
-      const other = before?.answers[i];
+    evaluations: after.evaluations.map((found) => {
+      const other = before?.evaluations.find(({ dataset }) => dataset === found.dataset);
+      return { ...found, before: other?.loss ?? null };
+    }),
+    answers: after.answers.map((found) => {
+      const other = before?.answers.find(({ dataset }) => dataset === found.dataset);
       return { ...found, before: other === undefined ? null : { exactMatch: other.exactMatch, f1: other.f1 } };
     }),
     gates: verdicts,
