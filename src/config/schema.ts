@@ -191,7 +191,7 @@ const checkpoints = z.strictObject({
   keepBest: z
     .boolean()
     .default(true)
-    .describe("of the checkpoints that are written, that of the lowest held-out loss stays, whatever its age"),
+    .describe("the checkpoint of the lowest held-out loss so far stays whatever its age, if one was written at that update"),
 });
 
 const engine = z.strictObject({
