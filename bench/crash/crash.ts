@@ -43,6 +43,7 @@ export async function crashBench(args: string[]): Promise<void> {
     args,
     options: { kills: { type: "string", default: "200" }, seed: { type: "string", default: "1" }, out: { type: "string" } },
   });
+  const made = commit(); // of the program that is killed, whatever is committed meanwhile
   const workshop = await TinyWorkshop.open();
   try {
     writeScene(workshop);
@@ -59,7 +60,7 @@ export async function crashBench(args: string[]): Promise<void> {
     const text = [
       "# crash",
       "",
-      `Commit ${commit()}, ${cpus()[0]?.model.trim() ?? "unknown"}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()[0]?.toFixed(1)}; seed ${values.seed}.`,
+      `Commit ${made}, ${cpus()[0]?.model.trim() ?? "unknown"}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()[0]?.toFixed(1)}; seed ${values.seed}.`,
       "The built program trains a tiny model: 18 updates, a checkpoint every third, the last two and the best kept. It is killed",
       "(SIGKILL) at a random time, or before, in the middle of, or after one of its calls that change the disk, resumed, and killed",
       `again, up to ${KILLS_PER_RUN} times a run. After each kill every checkpoint is held against its checksums and every event line is read;`,
