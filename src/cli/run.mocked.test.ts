@@ -25,6 +25,12 @@ const RESULT = {
   seconds: 2,
   loss: 1.5,
   evaluations: [{ dataset: "old\u001b[31m", before: 2, after: 1 }],
+  answers: [],
+  samples: [],
+  gates: [],
+  stopped: null,
+  keptStep: 3,
+  current: "runs/a/adapter",
 };
 const MINIMAL = ["--base", "m", "--set", "data.train=a.jsonl"];
 

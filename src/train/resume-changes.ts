@@ -16,6 +16,8 @@ const CHANGEABLE: readonly string[] = [
   "evaluation.batchSize",
   "evaluation.gates",
   "evaluation.earlyStopping",
+  "evaluation.answers",
+  "evaluation.samplePrompts",
   "checkpoints",
   "engine",
 ];
