@@ -1,7 +1,16 @@
 import { decodeToF32 } from "../codecs/index.ts";
 import { type ByteSource, isHeirloomError } from "../core/index.ts";
 import type { OpenedPath } from "../folders/index.ts";
-import { entryOfDict, isTorchTensor, type PickleValue, readJson, readTorchFile, scanTorchObject } from "../formats/index.ts";
+import {
+  dictOf,
+  entryOfDict,
+  isTorchTensor,
+  listOf,
+  type PickleValue,
+  readJson,
+  readTorchFile,
+  scanTorchObject,
+} from "../formats/index.ts";
 
 /** Names of the files beside the weights, as the Trainer gives them. */
 const FILES = {
@@ -91,9 +100,6 @@ export interface TrainerFiles {
 }
 
 const numberOf = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
-const listOf = (value: PickleValue | undefined): readonly PickleValue[] => (Array.isArray(value) ? (value as readonly PickleValue[]) : []);
-const dictOf = (value: PickleValue | undefined): ReadonlyMap<PickleValue, PickleValue> =>
-  value instanceof Map ? (value as ReadonlyMap<PickleValue, PickleValue>) : new Map<PickleValue, PickleValue>();
 const isIndex = (value: PickleValue): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** A count that torch keeps as a number or as a tensor of one value. */

@@ -25,6 +25,11 @@ export function textFlag(brief: string, placeholder: string) {
   return { kind: "parsed", parse: (text: string) => text, optional: true, brief, placeholder } as const;
 }
 
+/** `--change`: what may be otherwise than in what is gone on with; may be given several times. */
+export function changeFlag(brief: string) {
+  return { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief, placeholder: "name[=value]" } as const;
+}
+
 /** Argument table of {@link ConfigFlags}. */
 export const configFlags: FlagParametersForType<ConfigFlags, CliContext> = {
   config: textFlag("Run file (YAML or JSON)", "run.yaml"),

@@ -24,6 +24,7 @@ export {
 export type { Source } from "./layers.ts";
 export { absolutePaths } from "./paths.ts";
 export {
+  asRunFile,
   type ConfigSources,
   type ConfigText,
   type FlagValue,

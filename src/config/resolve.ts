@@ -181,3 +181,8 @@ export function learningRateGroups(training: TrainingConfig): LearningRateGroup[
     weightDecay: weightDecay ?? training.weightDecay,
   }));
 }
+
+/** A resolved configuration in the form of run.yaml, where `none` stands for an absent part. */
+export function asRunFile(config: RunConfig): Readonly<Record<string, unknown>> {
+  return { ...config, adapter: config.adapter ?? "none", quantization: config.quantization ?? "none" };
+}

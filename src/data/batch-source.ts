@@ -77,6 +77,11 @@ export class BatchSource {
     return this.#position;
   }
 
+  /** The position as a number of epochs: 1.5 is the middle of the second. */
+  get epochs(): number {
+    return this.#position.epoch + this.#position.index / this.batchCount(this.#position.epoch);
+  }
+
   /** Goes to a batch; the end of an epoch is the start of the next. @throws CHECKPOINT_INVALID for a position that the data do not have. */
   set position(position: BatchPosition) {
     const { epoch, index } = position;

@@ -26,7 +26,7 @@ export {
 export { isPeftSettingOn } from "./peft-fields.ts";
 export { isLaterThanKnown, NEWEST_PEFT_RELEASE, type PeftRelease, peftRelease } from "./peft-releases.ts";
 export type { ScannedObject } from "./pickle-scan.ts";
-export { entryOfDict, type PickleValue } from "./pickle-values.ts";
+export { dictOf, entryOfDict, listOf, type PickleValue } from "./pickle-values.ts";
 export { describeValue, printable } from "./printable.ts";
 export { PythonFloat, pyFloat } from "./python-float.ts";
 export { encodeSafetensors, planSafetensors, type SafetensorsPlan, type TensorPlan, type TensorToWrite } from "./safetensors-encode.ts";

@@ -66,3 +66,13 @@ export interface PickleWorld {
 export function entryOfDict(value: PickleValue | undefined, key: string): PickleValue | undefined {
   return value instanceof Map ? (value as ReadonlyMap<PickleValue, PickleValue>).get(key) : undefined;
 }
+
+/** The items of a list; none if `value` is no list. */
+export function listOf(value: PickleValue | undefined): readonly PickleValue[] {
+  return Array.isArray(value) ? (value as readonly PickleValue[]) : [];
+}
+
+/** The entries of a dict; none if `value` is no dict. */
+export function dictOf(value: PickleValue | undefined): ReadonlyMap<PickleValue, PickleValue> {
+  return value instanceof Map ? (value as ReadonlyMap<PickleValue, PickleValue>) : new Map<PickleValue, PickleValue>();
+}

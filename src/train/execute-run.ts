@@ -183,8 +183,7 @@ async function takeOver(request: RunRequest, prepared: Prepared, session: Traini
   const { step, epoch } = request.handover;
   await takeUpOptimizer(request.adapter, request.handover, session);
   source.position = positionAfter(source, step, prepared.config.training.accumulation);
-  const own = source.position.epoch + source.position.index / source.batchCount(source.position.epoch);
-  return epochNotes(step, epoch, own);
+  return epochNotes(step, epoch, source.epochs);
 }
 
 /** What is otherwise from here on in a run that is resumed. @throws CONFIG_INVALID if it is beyond its end already */

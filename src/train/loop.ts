@@ -63,19 +63,13 @@ class Loop {
     this.stopping = earlyStopping === null ? null : new EarlyStopping(earlyStopping, before?.stopping ?? undefined);
   }
 
-  /** Where the data stand, as a number of epochs. */
-  get epoch(): number {
-    const { source } = this.run;
-    return source.position.epoch + source.position.index / source.batchCount(source.position.epoch);
-  }
-
   get settings(): EvaluationConfig {
     return evaluationSettings(this.run.prepared.config.evaluation);
   }
 
   progress(step: number): Progress {
     const { source, steps, liveness } = this.run;
-    const { tokens, first, last, samples, best, epoch } = this;
+    const { tokens, first, last, samples, best } = this;
     const answers = { first: first.answers, last: last.answers };
     const losses = { first: first.evaluations, last: last.evaluations };
     const stopping = this.stopping?.state ?? null;
@@ -84,7 +78,7 @@ class Loop {
       steps,
       tokens,
       position: source.position,
-      epoch,
+      epoch: source.epochs,
       livenessDone: liveness.done,
       log: [...this.log],
       ...losses,
@@ -111,7 +105,7 @@ class Loop {
     this.last = { evaluations, answers: [] };
     // The Trainer's names: `eval_loss` of one set, `eval_<name>_loss` of several.
     const name = (dataset: string): string => (evaluations.length === 1 ? "eval_loss" : `eval_${dataset}_loss`);
-    for (const { dataset, loss } of evaluations) this.log.push({ step, epoch: this.epoch, [name(dataset)]: loss });
+    for (const { dataset, loss } of evaluations) this.log.push({ step, epoch: this.run.source.epochs, [name(dataset)]: loss });
   }
 
   /** After an update: the lowest loss, and whether to stop. What precedes the first update is no result of this run. */
@@ -182,7 +176,7 @@ class Loop {
     const elapsedSeconds = (performance.now() - this.began) / 1000;
     const { loss, gradNorm, learningRates, tokens } = outcome;
     // The Trainer logs the rate of its first group.
-    this.log.push({ step, epoch: this.epoch, loss, grad_norm: gradNorm, learning_rate: [...learningRates.values()][0] ?? 0 });
+    this.log.push({ step, epoch: this.run.source.epochs, loss, grad_norm: gradNorm, learning_rate: [...learningRates.values()][0] ?? 0 });
     return this.context.report({
       type: "step",
       step,

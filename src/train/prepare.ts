@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { type AdapterSpec, type ResolvedAdapter, resolveForEngine, storedAdapter } from "../adapter/index.ts";
 import { evaluationSettings, type GateConfig, type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
-import { openFile, sha256 } from "../core/node/index.ts";
 import { type Dataset, loadDataset, loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
 import {
   type BaseWeights,
@@ -17,7 +16,7 @@ import type { TensorFile } from "../formats/index.ts";
 import { type AnswerSet, loadAnswers } from "../generate/index.ts";
 import { adapterFromConfig, type Ledger, predictRun } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
-import { type Fingerprint, fingerprintModel, type HeldOutRecord } from "../runs/index.ts";
+import { type Fingerprint, fingerprintModel, type HeldOutRecord, hashFile } from "../runs/index.ts";
 import { requireKnownSets } from "./gates/index.ts";
 import { type HeldOutSet, loadParentSets } from "./parent-sets.ts";
 
@@ -141,15 +140,6 @@ export async function restoreWeights({ adapter, parameters, base, config }: Prep
   }
 }
 
-async function hashFile(path: string): Promise<string> {
-  const file = await openFile(path);
-  try {
-    return sha256(await file.read(0, file.size));
-  } finally {
-    await file.close();
-  }
-}
-
 /**
  * Reads and checks everything that a run needs, cheapest first: the ledger and
  * the data before the weights.
@@ -173,7 +163,7 @@ export async function prepareRun(config: RunConfig, start: StartingPoint): Promi
       config,
       base: { folder: config.base, spec, weights, fingerprint },
       tokenizer,
-      tokenizerHash: await hashFile(join(config.base, "tokenizer.json")),
+      tokenizerHash: (await hashFile(join(config.base, "tokenizer.json"))).sha256,
       ...data,
       ...made,
       groups: learningRateGroups(config.training),

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { CHANGE_NAMES, type ChangeName, type RunConfig, resolveConfig } from "../config/index.ts";
+import { asRunFile, CHANGE_NAMES, type ChangeName, type RunConfig, resolveConfig } from "../config/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { judgeRepetition, type Repetition, RUN_FILES, type RunRecord, readRunRecord } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
@@ -23,7 +23,7 @@ function isChangeName(name: string): name is ChangeName {
 
 /** The configuration of a record; keys that this version added have their defaults. */
 function sameConfig({ config }: RunRecord, path: string, output: string | undefined): RunConfig {
-  const values = { ...config, quantization: config.quantization ?? "none", adapter: config.adapter ?? "none" };
+  const values = asRunFile(config);
   return resolveConfig({ inherited: { name: path, values: output === undefined ? values : { ...values, output } } }).config;
 }
 

@@ -1,4 +1,4 @@
-import { type FlagValue, type LearningRateGroup, learningRateGroups, type RunConfig, resolveConfig } from "../config/index.ts";
+import { asRunFile, type FlagValue, type LearningRateGroup, learningRateGroups, type RunConfig, resolveConfig } from "../config/index.ts";
 import { ProblemList } from "../core/index.ts";
 import type { CheckpointState } from "./checkpoint/index.ts";
 import { type SchedulePlan, scheduleFactor, warmupLength } from "./schedule.ts";
@@ -24,11 +24,6 @@ const CHANGEABLE: readonly string[] = [
 
 const isChangeable = (key: string): boolean => CHANGEABLE.some((allowed) => key === allowed || key.startsWith(`${allowed}.`));
 
-/** A record's configuration in the form of run.yaml, where null stands for an absent part. */
-function asInput(config: RunConfig): Readonly<Record<string, unknown>> {
-  return { ...config, adapter: config.adapter ?? "none", quantization: config.quantization ?? "none" };
-}
-
 /**
  * The configuration that a run goes on with.
  *
@@ -38,7 +33,7 @@ function asInput(config: RunConfig): Readonly<Record<string, unknown>> {
 export function changedConfig(config: RunConfig, changes: readonly FlagValue[]): RunConfig {
   if (changes.length === 0) return config;
   // First, so that a mistyped key is told as such.
-  const changed = resolveConfig({ flags: changes, inherited: { name: "the run's own configuration", values: asInput(config) } }).config;
+  const changed = resolveConfig({ flags: changes, inherited: { name: "the run's own configuration", values: asRunFile(config) } }).config;
   const problems = new ProblemList();
   for (const { key, flag } of changes.filter((change) => !isChangeable(change.key))) {
     problems.add("RESUME_CHANGED", `${key} cannot change while a run goes on: it would be another run`, {

@@ -1,6 +1,6 @@
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
-import { type ConfigFlags, configFlags } from "../config-flags.ts";
+import { type ConfigFlags, changeFlag, configFlags } from "../config-flags.ts";
 import { pathFrom } from "../paths.ts";
 import { trainingView } from "../views/training.ts";
 
@@ -19,14 +19,7 @@ export const continueCommand = defineCommand<Flags, [adapter: string], TrainingR
   ],
   flags: {
     ...configFlags,
-    change: {
-      kind: "parsed",
-      parse: (text: string) => text,
-      optional: true,
-      variadic: true,
-      brief: "What may differ from the adapter: rank=64, or just its name to take the file's value",
-      placeholder: "name[=value]",
-    },
+    change: changeFlag("What may differ from the adapter: rank=64, or just its name to take the file's value"),
   },
   aliases: { c: "config", p: "preset", o: "output", s: "set" },
   positional: {

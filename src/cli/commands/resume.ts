@@ -1,7 +1,7 @@
 import type { FlagValue } from "../../config/index.ts";
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
-import { type ConfigFlags, configFlags } from "../config-flags.ts";
+import { type ConfigFlags, changeFlag, configFlags } from "../config-flags.ts";
 import { pathFrom } from "../paths.ts";
 import { trainingView } from "../views/training.ts";
 
@@ -27,14 +27,9 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
   ],
   flags: {
     ...configFlags,
-    change: {
-      kind: "parsed",
-      parse: (text: string) => text,
-      optional: true,
-      variadic: true,
-      brief: "What may differ: training.steps=200; of another trainer's checkpoint steps=200, or just a name to take the file's value",
-      placeholder: "name[=value]",
-    },
+    change: changeFlag(
+      "What may differ: training.steps=200; of another trainer's checkpoint steps=200, or just a name to take the file's value",
+    ),
   },
   aliases: { c: "config", p: "preset", o: "output", s: "set" },
   positional: {

@@ -5,6 +5,7 @@ import { crc32 } from "node:zlib";
 import { HeirloomError } from "../../core/index.ts";
 import { fileError, writeFileAtomic } from "../../core/node/index.ts";
 import { encodeSafetensors, encodeTorchFile, type TensorToWrite, type ValueToSave } from "../../formats/index.ts";
+import { hashFile } from "../../runs/index.ts";
 
 /** One file that is to be written, its content still to be encoded from live memory, or encoded already. */
 export type PlannedFile = { readonly name: string } & (
@@ -75,25 +76,15 @@ export async function writePlannedFile(folder: string, file: PlannedFile): Promi
   return { name: file.name, bytes, sha256: hash.digest("hex") };
 }
 
-async function sha256Of(path: string): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash("sha256");
-  let bytes = 0;
-  for await (const chunk of fileChunks(path)) {
-    hash.update(chunk);
-    bytes += chunk.byteLength;
-  }
-  return { bytes, sha256: hash.digest("hex") };
-}
-
 /** Holds the files of a folder against their checksums; all faults at once. @throws CHECKPOINT_INVALID */
 export async function checkFiles(folder: string, files: readonly FileChecksum[]): Promise<void> {
   const hint = "resume from an earlier checkpoint: name its folder";
   const problems = await Promise.all(
     files.map(async ({ name, bytes, sha256 }) => {
       const where = join(folder, name);
-      const found = await sha256Of(where).catch((error: unknown) => error);
+      const found = await hashFile(where).catch((error: unknown) => error);
       if (found instanceof HeirloomError) return { code: "CHECKPOINT_INVALID" as const, message: found.problems[0].message, where, hint };
-      const { bytes: size, sha256: sum } = found as Awaited<ReturnType<typeof sha256Of>>;
+      const { bytes: size, sha256: sum } = found as Awaited<ReturnType<typeof hashFile>>;
       if (size !== bytes) return { code: "CHECKPOINT_INVALID" as const, message: `expected ${bytes} bytes, found ${size}`, where, hint };
       if (sum === sha256) return null;
       const message = `expected the content that was saved (SHA-256 ${sha256.slice(0, 12)}…), found another (${sum.slice(0, 12)}…)`;

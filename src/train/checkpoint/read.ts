@@ -3,11 +3,8 @@ import { decodeToF32 } from "../../codecs/index.ts";
 import { HeirloomError, ProblemList, readAll } from "../../core/index.ts";
 import { openFile } from "../../core/node/index.ts";
 import { memoryLayout } from "../../engine/index.ts";
-import { entryOfDict, isTorchTensor, type LogEntry, type PickleValue, readJson, readTorchFile } from "../../formats/index.ts";
+import { dictOf, entryOfDict, isTorchTensor, type LogEntry, type PickleValue, readJson, readTorchFile } from "../../formats/index.ts";
 import type { Optimizer } from "../optimizers/index.ts";
-
-const asMap = (value: PickleValue | undefined): ReadonlyMap<PickleValue, PickleValue> =>
-  value instanceof Map ? (value as ReadonlyMap<PickleValue, PickleValue>) : new Map<PickleValue, PickleValue>();
 
 /** Updates that a parameter has had: a number, or a tensor of one. */
 async function stepOf(value: PickleValue | undefined): Promise<number | null> {
@@ -28,7 +25,7 @@ export async function readOptimizerState(checkpoint: string, optimizer: Optimize
   const source = await openFile(join(checkpoint, "optimizer.pt"));
   const problems = new ProblemList();
   try {
-    const state = asMap(entryOfDict((await readTorchFile(source)).value, "state"));
+    const state = dictOf(entryOfDict((await readTorchFile(source)).value, "state"));
     // torch makes a parameter's state in its first step: before it there is none.
     if (state.size === 0) return 0;
     const indices = new Map(parameters.map((name, index) => [name, index]));

@@ -1,7 +1,16 @@
 import { decodeToF32 } from "../../codecs/index.ts";
 import { isHeirloomError, readAll } from "../../core/index.ts";
 import { type OpenedPath, openPath } from "../../folders/index.ts";
-import { entryOfDict, isTorchTensor, type LogEntry, type PickleValue, readTorchFile, scanTorchObject } from "../../formats/index.ts";
+import {
+  dictOf,
+  entryOfDict,
+  isTorchTensor,
+  type LogEntry,
+  listOf,
+  type PickleValue,
+  readTorchFile,
+  scanTorchObject,
+} from "../../formats/index.ts";
 
 /** Files of a Trainer's checkpoint beside the weights. Without the first three nothing can be gone on with. */
 export const TRAINER_FILES = {
@@ -64,9 +73,6 @@ export interface TrainerCheckpoint {
 }
 
 const numberOf = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
-const listOf = (value: PickleValue | undefined): readonly PickleValue[] => (Array.isArray(value) ? (value as readonly PickleValue[]) : []);
-const dictOf = (value: PickleValue | undefined): ReadonlyMap<PickleValue, PickleValue> =>
-  value instanceof Map ? (value as ReadonlyMap<PickleValue, PickleValue>) : new Map<PickleValue, PickleValue>();
 const isPlain = (value: unknown): value is Plain =>
   value === null || typeof value === "string" || typeof value === "number" || typeof value === "boolean";
 
