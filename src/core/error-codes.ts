@@ -20,6 +20,10 @@ export const ERROR_CODES = {
   CONFIG_SYNTAX: { exit: 10, summary: "The configuration file is not valid YAML or JSON." },
   ADAPTER_RANK_INVALID: { exit: 10, summary: "The LoRA rank is not a positive whole number." },
   ADAPTER_TARGET_MISSING: { exit: 10, summary: "A target matches no module of the base model." },
+  ADAPTER_TIED_CHOICE: {
+    exit: 10,
+    summary: "Embedding or head of a tied base are to be trained, and it is not said whether as one or apart.",
+  },
   ADAPTER_PATTERN_UNSUPPORTED: { exit: 10, summary: "A Python pattern cannot be carried over to JavaScript unchanged." },
   DATA_EMPTY: { exit: 10, summary: "A data file holds no rows to train on." },
   DATA_ROW_TOO_LONG: { exit: 10, summary: "Rows are longer than maxLength, and the policy for them is to stop." },

@@ -1,5 +1,5 @@
 // formats: bytes and text on disk (safetensors, shard indexes, JSON, JSON Lines, PEFT's
-// adapter_config.json, bitsandbytes' 4-bit layout, torch.save without Python). Takes byte sources, yields chunks.
+// adapter_config.json, bitsandbytes' 4-bit layout, GGUF, torch.save without Python). Takes byte sources, yields chunks.
 // Must not know Node, the values of numbers (codecs), models or training.
 export {
   type Bnb4bitNested,
@@ -12,6 +12,7 @@ export {
   restoreAbsmax,
 } from "./bnb4bit.ts";
 export { dtypeBits, elementCount, isSafetensorsDtype, SAFETENSORS_DTYPES, type SafetensorsDtype, tensorBytes } from "./dtypes.ts";
+export * from "./gguf/index.ts";
 export { decodeUtf8, type ParseJsonOptions, parseJson, readJson } from "./json.ts";
 export { type JsonlRow, readJsonl } from "./jsonl.ts";
 export { refuseLfsPointer } from "./lfs-pointer.ts";
