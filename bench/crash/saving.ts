@@ -1,5 +1,5 @@
 // npm run bench -- saving: how long training stands still for a checkpoint, beside the copy that it needs and the write that it does not wait for.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,7 +8,15 @@ import { loadRuntime } from "../../src/compute/index.ts";
 import { writeTextAtomic } from "../../src/core/node/index.ts";
 import { CausalModel, loadModelFolder, loraPlans, newAdapterParameters } from "../../src/engine/index.ts";
 import { openModelFolder } from "../../src/folders/index.ts";
-import { adapterFiles, CheckpointSaver, type CheckpointState, type PlannedFile, trainerFiles } from "../../src/train/fixtures/inside.ts";
+import {
+  adapterFiles,
+  CheckpointSaver,
+  type CheckpointState,
+  MemoryCopy,
+  type PlannedFile,
+  type Reading,
+  trainerFiles,
+} from "../../src/train/fixtures/inside.ts";
 import { TrainingSession } from "../../src/train/index.ts";
 
 const ROUNDS = 5;
@@ -17,7 +25,7 @@ interface Live {
   readonly session: TrainingSession;
   /** Every tensor that a checkpoint holds. */
   readonly tensors: readonly Float32Array[];
-  files(): PlannedFile[];
+  files(read: Reading): PlannedFile[];
 }
 
 const PROGRESS = {
@@ -60,51 +68,98 @@ async function openLive(path: string): Promise<Live> {
   });
   session.optimizer.step = 1;
   const tensors = [...parameters.map(({ values }) => values), ...session.optimizer.slots.flatMap(({ state }) => Object.values(state))];
-  return { session, tensors, files: () => [...adapterFiles({ spec, resolved, parameters }), ...trainerFiles(session, PROGRESS)] };
+  const files = (read: Reading): PlannedFile[] => [
+    ...adapterFiles({ spec, resolved, parameters }, read),
+    ...trainerFiles(session, PROGRESS, read),
+  ];
+  return { session, tensors, files };
 }
 
-/** The longest that a timer of the training thread was late: what it can make no update in. */
-function watchThread(): () => number {
+/** The longest that a timer of the training thread was late, and how long the thread was at work: what it can make no update in. */
+function watchThread(): () => { readonly lateMs: number; readonly busyMs: number } {
+  const before = performance.eventLoopUtilization();
   let last = performance.now();
-  let longest = 0;
+  let lateMs = 0;
   const timer = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last);
+    lateMs = Math.max(lateMs, performance.now() - last);
     last = performance.now();
   }, 1);
   return () => {
     clearInterval(timer);
-    return longest;
+    return { lateMs, busyMs: performance.eventLoopUtilization(before).active };
   };
 }
 
+/** The most memory that the process has had since {@link forgetPeak}, in MiB; Linux only. */
+function peakMiB(): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024;
+}
+
+function forgetPeak(): void {
+  writeFileSync("/proc/self/clear_refs", "5");
+}
+
 interface Round {
+  /** Into memory that is new, and into memory that has been written to before. */
   readonly copyMs: number;
+  readonly copyAgainMs: number;
   readonly stallMs: number;
   readonly writeMs: number;
+  readonly busyMs: number;
   readonly lateMs: number;
 }
 
-async function measureRound(live: Live, run: string): Promise<Round> {
-  const bytes = live.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const beforeCopy = performance.now();
-  const copies = live.tensors.map((values) => values.slice());
-  const copyMs = performance.now() - beforeCopy;
-  copies.length = 0;
-  const saver = new CheckpointSaver({ flush: () => Promise.resolve(), report: () => Promise.resolve() });
+function timed(body: () => void): number {
   const began = performance.now();
-  // Only what saving reads of it: the state is written as it is.
-  const state = { step: 1 } as CheckpointState;
-  await saver.save({ run, state, files: live.files(), verify: () => Promise.resolve(), retention: { keepLast: null, best: null } }, bytes);
-  const stallMs = performance.now() - began;
-  const late = watchThread();
-  await saver.settle();
-  const lateMs = late();
-  const writeMs = performance.now() - began - stallMs;
-  rmSync(join(run, "checkpoint-1"), { recursive: true });
-  return { copyMs, stallMs, writeMs, lateMs };
+  body();
+  return performance.now() - began;
 }
 
+async function save(live: Live, saver: CheckpointSaver, run: string): Promise<Omit<Round, "copyMs" | "copyAgainMs">> {
+  const began = performance.now();
+  await saver.save({
+    run,
+    // Only what saving reads of it: the state is written as it is.
+    state: { step: 1 } as CheckpointState,
+    memory: live.tensors,
+    files: live.files,
+    verify: () => Promise.resolve(),
+    retention: { keepLast: null, best: null },
+  });
+  const stallMs = performance.now() - began;
+  const watched = watchThread();
+  await saver.settle();
+  const writeMs = performance.now() - began - stallMs;
+  const { lateMs, busyMs } = watched();
+  rmSync(join(run, "checkpoint-1"), { recursive: true });
+  return { stallMs, writeMs, busyMs, lateMs };
+}
+
+async function measureRound(live: Live, saver: CheckpointSaver, again: MemoryCopy, run: string): Promise<Round> {
+  const copies: Float32Array[] = [];
+  const copyMs = timed(() => {
+    for (const values of live.tensors) copies.push(values.slice());
+  });
+  copies.length = 0;
+  const copyAgainMs = timed(() => void again.take(live.tensors));
+  return { copyMs, copyAgainMs, ...(await save(live, saver, run)) };
+}
+
+const newSaver = (): CheckpointSaver => new CheckpointSaver({ flush: () => Promise.resolve(), report: () => Promise.resolve() });
+
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+
+/** How much more memory than the live tensors a few checkpoints take at their peak, in MiB, before anything else was copied. */
+async function measurePeak(live: Live, run: string): Promise<{ readonly peakMiB: number; readonly firstMs: number }> {
+  const saver = newSaver();
+  const before = process.memoryUsage.rss() / 2 ** 20;
+  forgetPeak();
+  const { stallMs: firstMs } = await save(live, saver, run);
+  for (let more = 1; more < ROUNDS; more++) await save(live, saver, run);
+  const peak = peakMiB() - before;
+  await saver.close();
+  return { peakMiB: peak, firstMs };
+}
 
 /** The benchmark as `npm run bench -- saving` runs it. */
 export async function savingBench(args: string[]): Promise<void> {
@@ -113,33 +168,59 @@ export async function savingBench(args: string[]): Promise<void> {
   try {
     const live = await openLive(values.model ?? "");
     const mib = live.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0) / 2 ** 20;
-    await measureRound(live, run); // the first one pays for memory that is new
+    // Written to, as training does: memory that was never touched is no memory yet.
+    for (const [i, tensor] of live.tensors.entries()) tensor.fill(1 / (i + 3));
+    const { peakMiB: peak, firstMs } = await measurePeak(live, run);
+    const [saver, again] = [newSaver(), new MemoryCopy()];
+    await measureRound(live, saver, again, run); // the first one pays for memory that is new
     const rounds: Round[] = [];
-    while (rounds.length < ROUNDS) rounds.push(await measureRound(live, run));
-    const row = (what: string, key: keyof Round): string => {
-      const each = rounds.map((round) => round[key]);
-      return `| ${what} | ${median(each).toFixed(0)} (${Math.min(...each).toFixed(0)} – ${Math.max(...each).toFixed(0)}) |`;
-    };
-    const lines = [
-      "# saving",
-      "",
-      `${cpus()[0]?.model.trim() ?? "unknown"}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()[0]?.toFixed(1)}. A checkpoint of ${mib.toFixed(0)} MiB (rank 16 on all`,
-      `linears, both embeddings as fp32 copies, AdamW's moments), ${ROUNDS} rounds after one to warm up.`,
-      "",
-      "| ms | median (min – max) |",
-      "| --- | --- |",
-      row("copying the same tensors and nothing else", "copyMs"),
-      row("training stands still: encoding, checksums of the torch file, the copy", "stallMs"),
-      row("hashing, writing and syncing, beside training", "writeMs"),
-      row("longest that training's thread was held up meanwhile", "lateMs"),
-    ];
-    console.log(lines.join("\n"));
+    while (rounds.length < ROUNDS) rounds.push(await measureRound(live, saver, again, run));
+    const report = reportOf({ mib, peak, firstMs, rounds });
+    console.log(report);
     if (values.out !== undefined) {
-      await writeTextAtomic(`bench/results/${values.out}.md`, `${lines.join("\n")}\n`);
-      await writeTextAtomic(`bench/results/${values.out}.json`, `${JSON.stringify({ schemaVersion: 1, mib, rounds }, null, 2)}\n`);
+      await writeTextAtomic(`bench/results/${values.out}.md`, `${report}\n`);
+      const figures = { schemaVersion: 2, mib, peakMiB: peak, firstMs, rounds };
+      await writeTextAtomic(`bench/results/${values.out}.json`, `${JSON.stringify(figures, null, 2)}\n`);
     }
     await live.session.model.dispose();
   } finally {
     rmSync(run, { recursive: true, force: true });
   }
+}
+
+interface Figures {
+  readonly mib: number;
+  readonly peak: number;
+  readonly firstMs: number;
+  readonly rounds: readonly Round[];
+}
+
+function reportOf({ mib, peak, firstMs, rounds }: Figures): string {
+  const row = (what: string, each: readonly number[], digits = 0): string =>
+    `| ${what} | ${median(each).toFixed(digits)} (${Math.min(...each).toFixed(digits)} – ${Math.max(...each).toFixed(digits)}) |`;
+  const of = (key: keyof Round): number[] => rounds.map((round) => round[key]);
+  const against = (key: keyof Round): number[] => rounds.map((round) => round.stallMs / round[key]);
+  return [
+    "# saving",
+    "",
+    `${cpus()[0]?.model.trim() ?? "unknown"}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()[0]?.toFixed(1)}. A checkpoint of ${mib.toFixed(0)} MiB (rank 16 on all`,
+    `linears, both embeddings as fp32 copies, AdamW's moments), ${ROUNDS} rounds after one to warm up. The ratios are of each round's own figures.`,
+    "",
+    "| ms | median (min – max) |",
+    "| --- | --- |",
+    row("copying the same tensors into new memory and nothing else", of("copyMs")),
+    row("copying them into memory that has been written to before, and nothing else", of("copyAgainMs")),
+    row("training stands still: the copy, into the buffers of the checkpoint before", of("stallMs")),
+    row("hashing, writing and syncing, beside training", of("writeMs")),
+    row("of that, training's thread is at work", of("busyMs")),
+    row("longest that training's thread was held up meanwhile", of("lateMs")),
+    "",
+    "| training stands still | times the copy, median (min – max) |",
+    "| --- | --- |",
+    row("against the copy into new memory", against("copyMs"), 2),
+    row("against the copy into used memory (target: at most 1.1)", against("copyAgainMs"), 2),
+    "",
+    `The first checkpoint of a run, whose buffers are new: ${firstMs.toFixed(0)} ms. Peak of ${ROUNDS} checkpoints one after the other above what`,
+    `the process has without them: ${peak.toFixed(0)} MiB, ${(peak / mib).toFixed(2)} times what a checkpoint holds.`,
+  ].join("\n");
 }

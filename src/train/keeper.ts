@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { bf16ToF32, encodeFromF32, f32ToBf16 } from "../codecs/index.ts";
+import { bf16ToF32, f32ToBf16 } from "../codecs/index.ts";
 import { evaluationSettings } from "../config/index.ts";
 import { writeFolderAtomic } from "../core/node/index.ts";
 import type { BatchPosition } from "../data/index.ts";
@@ -9,9 +9,12 @@ import type { Ledger } from "../ledger/index.ts";
 import { ADAPTER_RECORD, type AdapterRecord, configHash, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";
 import {
   type CheckpointState,
+  encodedPieces,
   indexedGroups,
   type PlannedCheckpoint,
   type PlannedFile,
+  type Reading,
+  readLive,
   trainerFiles,
   writePlannedFile,
 } from "./checkpoint/index.ts";
@@ -106,28 +109,30 @@ export class Keeper {
     if (this.roundsAtEnd) for (const { values } of this.#prepared.parameters) bf16ToF32(f32ToBf16(values), values);
   }
 
-  /** @param dtype F32 as trained, for a checkpoint; or the base's own. */
-  async #modelFiles(dtype: "F32" | "BF16"): Promise<PlannedFile[]> {
-    const { base, parameters } = this.#prepared;
-    const tensors = parameters.map(({ diskName, shape, values }) => ({
-      name: diskName,
-      dtype,
-      shape,
-      chunks: () => [encodeFromF32(dtype, values)],
-    }));
+  /** Files of the base that a trained model needs beside its weights. */
+  async #companions(): Promise<PlannedFile[]> {
+    const { adapter, base } = this.#prepared;
+    if (adapter !== null) return [];
     const model = await openModelFolder(base.folder);
     try {
-      const companions = (await model.folder.list()).filter((name) => COMPANIONS.includes(name));
-      return [{ name: "model.safetensors", tensors }, ...companions.map((name) => ({ name, copyOf: join(base.folder, name) }))];
+      const names = (await model.folder.list()).filter((name) => COMPANIONS.includes(name));
+      return names.map((name) => ({ name, copyOf: join(base.folder, name) }));
     } finally {
       await model.folder.close();
     }
   }
 
-  async #weights(step: number, evaluations: readonly EvaluationRecord[], dtype: "F32" | "BF16"): Promise<PlannedFile[]> {
+  /** Says where the weights go, once it is known where they are read from. */
+  async #weights(step: number, evaluations: readonly EvaluationRecord[], dtype: "F32" | "BF16"): Promise<(read: Reading) => PlannedFile[]> {
     const { adapter, parameters } = this.#prepared;
-    if (adapter === null) return this.#modelFiles(dtype);
-    return [...adapterFiles({ ...adapter, parameters }), this.#record(step, evaluations)];
+    const companions = await this.#companions();
+    return (read) => {
+      if (adapter !== null) return [...adapterFiles({ ...adapter, parameters }, read), this.#record(step, evaluations)];
+      const tensors = parameters.map(({ diskName, shape, values }) => {
+        return { name: diskName, dtype, shape, chunks: () => encodedPieces(dtype, read(values)) };
+      });
+      return [{ name: "model.safetensors", tensors }, ...companions];
+    };
   }
 
   #verify(folder: string): Promise<void> {
@@ -135,11 +140,10 @@ export class Keeper {
     return adapter === null ? assertSavedModel(folder, this.#observed) : assertSavedLedger(folder, this.#observed, base.spec);
   }
 
-  /** About what a checkpoint takes: masters and optimizer state. */
-  get checkpointBytes(): number {
+  /** What a checkpoint holds and every update changes: masters and optimizer state. */
+  get #memory(): Float32Array[] {
     const { slots } = this.#session.optimizer;
-    const masters = this.#prepared.parameters.reduce((sum, { values }) => sum + values.byteLength, 0);
-    return slots.reduce((sum, { state }) => sum + Object.values(state).reduce((bytes, part) => bytes + part.byteLength, 0), masters);
+    return [...this.#prepared.parameters.map(({ values }) => values), ...slots.flatMap(({ state }) => Object.values(state))];
   }
 
   /** The checkpoint of where the run stands. */
@@ -149,14 +153,15 @@ export class Keeper {
     const { step, steps, position, tokens, livenessDone, first, last, answers, samples, best, stopping } = progress;
     // Only what was measured on the weights as they are saved.
     const measured = last.filter((record) => record.step === step);
-    const trainer = trainerFiles(this.#session, {
+    const weights = await this.#weights(step, measured, "F32");
+    const told = {
       ...progress,
       epochs: Math.max(1, Math.ceil((progress.epoch / Math.max(1, step)) * steps)),
       batchSize: config.training.batchSize,
       evaluateEvery: config.evaluation.everySteps,
       saveEvery: config.checkpoints.everySteps,
       seed: config.training.seed,
-    });
+    };
     const parameters = indexedGroups(this.#session).flatMap(({ slots }) => slots.map(({ parameter }) => parameter.name));
     return {
       run: this.#run.folder,
@@ -177,7 +182,8 @@ export class Keeper {
         environment: this.#run.environment,
         changes: this.#run.changes,
       },
-      files: [...(await this.#weights(step, measured, "F32")), ...trainer],
+      memory: this.#memory,
+      files: (read) => [...weights(read), ...trainerFiles(this.#session, told, read)],
       verify: (folder) => this.#verify(folder),
       retention: { keepLast: config.checkpoints.keepLast, best: this.#keepsBest ? (best?.step ?? null) : null },
     };
@@ -199,7 +205,7 @@ export class Keeper {
     const folder = join(this.#run.folder, isRejected ? RUN_FILES.rejected : name);
     const files = await this.#weights(step, evaluations, this.roundsAtEnd ? "BF16" : "F32");
     await writeFolderAtomic(folder, async (temporary) => {
-      for (const file of files) await writePlannedFile(temporary, file);
+      for (const file of files(readLive)) await writePlannedFile(temporary, file);
       await this.#verify(temporary);
     });
     return folder;

@@ -296,7 +296,7 @@ class Loop {
     if (this.kept === step) return checkpointFolder(this.run.keeper.run, step);
     this.kept = step;
     const planned = await this.run.keeper.checkpoint(progress);
-    await this.saver.save(planned, this.run.keeper.checkpointBytes);
+    await this.saver.save(planned);
     return checkpointFolder(planned.run, step);
   }
 }

@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter } from "../adapter/index.ts";
-import { encodeFromF32 } from "../codecs/index.ts";
 import { InternalError, readText } from "../core/index.ts";
 import { openFile } from "../core/node/index.ts";
 import { type Parameter, storedLayout } from "../engine/index.ts";
@@ -8,7 +7,7 @@ import { openModelFolder } from "../folders/index.ts";
 import { openSafetensors, parsePeftConfig, serializePeftConfig, type TensorFile, type TensorToWrite } from "../formats/index.ts";
 import { assertSameLedger, type Ledger, observeLedger, readLedger } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
-import type { PlannedFile } from "./checkpoint/index.ts";
+import { encodedPieces, type PlannedFile, type Reading, readLive } from "./checkpoint/index.ts";
 
 /** PEFT's file names. */
 const ADAPTER_FILES = { config: "adapter_config.json", weights: "adapter_model.safetensors" } as const;
@@ -20,7 +19,7 @@ export interface AdapterToSave {
   readonly parameters: readonly Parameter[];
 }
 
-function tensorsToWrite({ resolved, parameters }: AdapterToSave): TensorToWrite[] {
+function tensorsToWrite({ resolved, parameters }: AdapterToSave, read: Reading): TensorToWrite[] {
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
   return adapterTensors(resolved).map((tensor) => {
     const parameter = byName.get(tensor.aliasOf ?? tensor.liveName);
@@ -29,15 +28,15 @@ function tensorsToWrite({ resolved, parameters }: AdapterToSave): TensorToWrite[
       name: tensor.name,
       dtype: parameter.masterDtype,
       shape: tensor.shape,
-      chunks: () => [encodeFromF32(parameter.masterDtype, storedLayout(parameter, parameter.values))],
+      chunks: () => encodedPieces(parameter.masterDtype, storedLayout(parameter, read(parameter.values))),
     };
   });
 }
 
-/** The files of an adapter, as PEFT loads them. */
-export function adapterFiles(adapter: AdapterToSave): PlannedFile[] {
+/** The files of an adapter, as PEFT loads them; `read` says where its tensors are read from, by default as they are live. */
+export function adapterFiles(adapter: AdapterToSave, read: Reading = readLive): PlannedFile[] {
   return [
-    { name: ADAPTER_FILES.weights, tensors: tensorsToWrite(adapter) },
+    { name: ADAPTER_FILES.weights, tensors: tensorsToWrite(adapter, read) },
     { name: ADAPTER_FILES.config, text: serializePeftConfig(peftFromAdapter(adapter.spec)) },
   ];
 }

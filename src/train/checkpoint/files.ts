@@ -2,23 +2,23 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
+import { encodeFromF32, type FloatDtype } from "../../codecs/index.ts";
 import { HeirloomError } from "../../core/index.ts";
 import { fileError, writeFileAtomic } from "../../core/node/index.ts";
 import { encodeSafetensors, encodeTorchFile, type TensorToWrite, type ValueToSave } from "../../formats/index.ts";
 import { hashFile } from "../../runs/index.ts";
 
-/** One file that is to be written, its content still to be encoded from live memory, or encoded already. */
+/** One file that is to be written; its content is made when its turn comes. */
 export type PlannedFile = { readonly name: string } & (
-  | { readonly text: string }
+  | { readonly text: string | (() => string) }
   | { readonly tensors: readonly TensorToWrite[] }
   | { readonly torch: ValueToSave }
   /** Another file, as it is. */
   | { readonly copyOf: string }
-  | { readonly chunks: readonly Uint8Array[] }
 );
 
-/** Hashed and written at a time, so that training's thread is free again in between: some 5 ms of hashing. */
-const PIECE_BYTES = 8 * 2 ** 20;
+/** Values encoded, hashed and written at a time, so that training's thread is free again in between: some 5 ms of hashing. */
+const PIECE_VALUES = 2 ** 21;
 
 /** What a file holds, to tell later whether it still is that. */
 export interface FileChecksum {
@@ -37,27 +37,18 @@ async function* fileChunks(path: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-function* piecesOf(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
-  for (const chunk of chunks) for (let at = 0; at < chunk.byteLength; at += PIECE_BYTES) yield chunk.subarray(at, at + PIECE_BYTES);
+/** The bytes of a tensor, piece by piece. */
+export function* encodedPieces(dtype: FloatDtype, values: Float32Array): Generator<Uint8Array, void, undefined> {
+  for (let at = 0; at < values.length; at += PIECE_VALUES) yield encodeFromF32(dtype, values.subarray(at, at + PIECE_VALUES));
 }
 
 function chunksOf(file: PlannedFile): Chunks {
-  if ("chunks" in file) return piecesOf(file.chunks);
-  if ("text" in file) return [new TextEncoder().encode(file.text)];
+  if ("text" in file) return [new TextEncoder().encode(typeof file.text === "string" ? file.text : file.text())];
   if ("tensors" in file) return encodeSafetensors(file.tensors, { format: "pt" });
   // torch.save names the archive after its file.
   if ("torch" in file)
     return encodeTorchFile(file.torch, { archiveName: file.name.replace(/\.[^.]*$/, ""), crc32: (bytes, before) => crc32(bytes, before) });
   return fileChunks(file.copyOf);
-}
-
-/** The file with its content encoded into memory of its own: what it is made from may change from now on. */
-export async function detached(file: PlannedFile): Promise<PlannedFile> {
-  if ("copyOf" in file || "chunks" in file) return file;
-  const chunks: Uint8Array[] = [];
-  // A chunk may be used again by its encoder.
-  for await (const chunk of chunksOf(file)) chunks.push(chunk.slice());
-  return { name: file.name, chunks };
 }
 
 /** Writes a file into a folder, whole or not at all, and gives its checksum. */

@@ -1,4 +1,5 @@
-import { detachCheckpoint, type PlannedCheckpoint, writeCheckpoint } from "./write.ts";
+import { MemoryCopy, type Reading, readLive } from "./memory.ts";
+import { type PlannedCheckpoint, writeCheckpoint } from "./write.ts";
 
 /** Copies may take this share of the memory that is free, to the machine and to the container. */
 const COPY_SHARE = 0.25;
@@ -11,12 +12,14 @@ export interface SaverContext {
 }
 
 /**
- * Writes checkpoints beside training: what they hold is copied, and hashing,
- * writing and syncing happen while updates go on. Where a copy
- * does not fit into memory, training waits for the disk. One at a time.
+ * Writes checkpoints beside training: the tensors that they hold are copied, and
+ * encoding, checksums, writing and syncing happen while updates go on. The copy's
+ * memory is kept for the next one. Where a copy does not fit into memory, training
+ * waits for the disk. One at a time.
  */
 export class CheckpointSaver {
   readonly #context: SaverContext;
+  readonly #copy = new MemoryCopy();
   #pending: Promise<void> | null = null;
   #failure: { readonly error: unknown } | null = null;
 
@@ -27,28 +30,32 @@ export class CheckpointSaver {
   /**
    * Starts writing a checkpoint; when this resolves, what it is made of may change.
    *
-   * @param bytes about how large it is
    * @throws what went wrong with the one before
    */
-  async save(planned: PlannedCheckpoint, bytes: number): Promise<void> {
+  async save(planned: PlannedCheckpoint): Promise<void> {
     await this.settle();
-    const fits = bytes <= COPY_SHARE * process.availableMemory();
-    const copied = fits ? await detachCheckpoint(planned) : planned;
-    const writing = this.#write(copied);
-    if (fits) this.#pending = writing;
-    else await writing;
+    if (this.#fits(planned)) {
+      this.#pending = this.#write(planned, this.#copy.take(planned.memory));
+    } else {
+      this.#copy.release();
+      await this.#write(planned, readLive);
+    }
     this.check();
   }
 
-  async #write(planned: PlannedCheckpoint): Promise<void> {
+  /** What is held already counts as free. */
+  #fits({ memory }: PlannedCheckpoint): boolean {
+    const bytes = memory.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return bytes <= COPY_SHARE * (process.availableMemory() + this.#copy.bytes);
+  }
+
+  async #write(planned: PlannedCheckpoint, read: Reading): Promise<void> {
     try {
-      const path = await writeCheckpoint({
-        ...planned,
-        verify: async (folder) => {
-          await planned.verify(folder);
-          await this.#context.flush();
-        },
-      });
+      const verify = async (folder: string): Promise<void> => {
+        await planned.verify(folder);
+        await this.#context.flush();
+      };
+      const path = await writeCheckpoint({ ...planned, verify }, read);
       await this.#context.report({ type: "checkpoint", step: planned.state.step, path });
     } catch (error) {
       this.#failure = { error };
@@ -72,5 +79,6 @@ export class CheckpointSaver {
   /** Finishes what is being written, however it ends: a run that has failed gives its lock and its thread back after that. */
   async close(): Promise<void> {
     await this.#pending;
+    this.#copy.release();
   }
 }

@@ -13,7 +13,8 @@ import {
 import { DEFAULT_GROUP, hasWeightDecay } from "../../ledger/index.ts";
 import type { OptimizerSlot } from "../optimizers/index.ts";
 import type { TrainingSession } from "../session.ts";
-import type { PlannedFile } from "./files.ts";
+import { encodedPieces, type PlannedFile } from "./files.ts";
+import type { Reading } from "./memory.ts";
 
 /** How far a run is, in the words of the Trainer. */
 export interface TrainerProgress {
@@ -57,14 +58,14 @@ export function indexedGroups({ groups, optimizer }: TrainingSession): readonly 
 
 const f32 = (value: number): Uint8Array => encodeFromF32("F32", Float32Array.of(value));
 
-function slotState({ parameter, state }: OptimizerSlot, step: number): AdamWParameterState {
+function slotState({ parameter, state }: OptimizerSlot, step: number, read: Reading): AdamWParameterState {
   const moment = (values: Float32Array) =>
-    torchTensor("F32", parameter.shape, () => [encodeFromF32("F32", storedLayout(parameter, values))]);
+    torchTensor("F32", parameter.shape, () => encodedPieces("F32", storedLayout(parameter, read(values))));
   const { exp_avg: mean, exp_avg_sq: square } = state as { exp_avg: Float32Array; exp_avg_sq: Float32Array };
   return { step: torchTensor("F32", [], f32(step)), expAvg: moment(mean), expAvgSq: moment(square) };
 }
 
-function optimizerFile(session: TrainingSession, step: number): PlannedFile {
+function optimizerFile(session: TrainingSession, step: number, read: Reading): PlannedFile {
   const { betas, epsilon, weightDecay } = session.plan.training;
   const rates = session.learningRates(step + 1);
   const parameters = new Map<number, AdamWParameterState>();
@@ -72,7 +73,7 @@ function optimizerFile(session: TrainingSession, step: number): PlannedFile {
   const groups = indexedGroups(session).map(({ group, slots }) => {
     const indices = slots.map((slot) => {
       // torch makes a parameter's state in its first step.
-      if (session.optimizer.step > 0) parameters.set(index, slotState(slot, session.optimizer.step));
+      if (session.optimizer.step > 0) parameters.set(index, slotState(slot, session.optimizer.step, read));
       return index++;
     });
     const settings = session.groups.get(group);
@@ -104,7 +105,7 @@ function schedulerFile(session: TrainingSession, step: number): PlannedFile {
 }
 
 function stateFile({ step, steps, epoch, epochs, tokens, batchSize, evaluateEvery, saveEvery, log, best }: TrainerProgress): PlannedFile {
-  const text = serializeTrainerState({
+  const values = {
     bestGlobalStep: best?.step ?? null,
     bestMetric: best?.value ?? null,
     bestModelCheckpoint: null,
@@ -125,18 +126,20 @@ function stateFile({ step, steps, epoch, epochs, tokens, batchSize, evaluateEver
     trainBatchSize: batchSize,
     trialName: null,
     trialParams: null,
-  });
-  return { name: "trainer_state.json", text };
+  };
+  return { name: "trainer_state.json", text: () => serializeTrainerState(values) };
 }
 
 /**
  * What the Trainer wants beside the weights to resume: optimizer.pt, scheduler.pt,
  * rng_state.pth and trainer_state.json. Its random generators cannot be handed
  * over, as ours are other ones: theirs start from the run's seed and step.
+ *
+ * @param read where the optimizer's tensors are read from
  */
-export function trainerFiles(session: TrainingSession, progress: TrainerProgress): PlannedFile[] {
+export function trainerFiles(session: TrainingSession, progress: TrainerProgress, read: Reading): PlannedFile[] {
   return [
-    optimizerFile(session, progress.step),
+    optimizerFile(session, progress.step, read),
     schedulerFile(session, progress.step),
     { name: "rng_state.pth", torch: seededRngState(progress.seed + progress.step) },
     stateFile(progress),

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { removeFolderAtomic, writeFolderAtomic, writeTextAtomic } from "../../core/node/index.ts";
 import { checkpointFolder, listCheckpoints } from "../../runs/index.ts";
-import { detached, type FileChecksum, type PlannedFile, writePlannedFile } from "./files.ts";
+import { type FileChecksum, type PlannedFile, writePlannedFile } from "./files.ts";
+import { type Reading, readLive } from "./memory.ts";
 import { type CheckpointState, STATE_FILE, serializeState } from "./state.ts";
 
 /** Which checkpoints stay. */
@@ -16,17 +17,13 @@ export interface Retention {
 export interface PlannedCheckpoint {
   readonly run: string;
   readonly state: CheckpointState;
-  readonly files: readonly PlannedFile[];
+  /** Every tensor that the files are made of and that the next update changes. */
+  readonly memory: readonly Float32Array[];
+  /** The files; what they say of anything but these tensors is settled when this is called. */
+  readonly files: (read: Reading) => readonly PlannedFile[];
   /** Reads the folder back before it gets its name; throws if it is not what is trained. */
   readonly verify: (folder: string) => Promise<void>;
   readonly retention: Retention;
-}
-
-/** The checkpoint with its files encoded, so that training may go on while it is written. */
-export async function detachCheckpoint(planned: PlannedCheckpoint): Promise<PlannedCheckpoint> {
-  const files: PlannedFile[] = [];
-  for (const file of planned.files) files.push(await detached(file));
-  return { ...planned, files };
 }
 
 /** Removes older checkpoints; never the newest, so never the only one. */
@@ -37,9 +34,15 @@ async function prune(run: string, { keepLast, best }: Retention): Promise<void> 
   for (const { path, step } of all) if (!kept.has(path) && step !== best) await removeFolderAtomic(path);
 }
 
-/** Writes `checkpoint-<step>` whole or not at all, then removes those that need not stay. Returns its path. */
-export async function writeCheckpoint({ run, state, files, verify, retention }: PlannedCheckpoint): Promise<string> {
+/**
+ * Writes `checkpoint-<step>` whole or not at all, then removes those that need not stay. Returns its path.
+ *
+ * @param read where the tensors are read from; by default they are live, and nothing may change them until this is done
+ */
+export async function writeCheckpoint(planned: PlannedCheckpoint, read: Reading = readLive): Promise<string> {
+  const { run, state, verify, retention } = planned;
   const folder = checkpointFolder(run, state.step);
+  const files = planned.files(read);
   await writeFolderAtomic(folder, async (temporary) => {
     const sums: FileChecksum[] = [];
     for (const file of files) sums.push(await writePlannedFile(temporary, file));

@@ -1,0 +1,132 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { breakDisk } from "../../core/fixtures/faulty-disk.ts";
+import { torchTensor } from "../../formats/index.ts";
+import { failure } from "../fixtures/tiny-run.ts";
+import { CheckpointSaver } from "./saver.ts";
+import type { CheckpointState } from "./state.ts";
+import { type PlannedCheckpoint, writeCheckpoint } from "./write.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "heirloom-saver-"));
+});
+afterEach(() => {
+  breakDisk(null);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const FILES = ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json"];
+/** More than one piece of a file, and no whole number of them. */
+const LARGE = 2 ** 21 + 5;
+
+/** A checkpoint of two tensors, the smaller one twice in its files, as an embedding is that serves two modules. */
+function planned(run: string, step: number, [large, small]: readonly [Float32Array, Float32Array]): PlannedCheckpoint {
+  const bytes = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const shape = (values: Float32Array): number[] => [values.length];
+  return {
+    run,
+    // Only what saving reads of it: the state is written as it is.
+    state: { step } as CheckpointState,
+    memory: [large, small],
+    files: (read) => [
+      {
+        name: "adapter_model.safetensors",
+        tensors: ["a", "b"].map((name) => ({ name, dtype: "F32", shape: shape(small), chunks: () => [bytes(read(small))] })),
+      },
+      { name: "optimizer.pt", torch: new Map([["large", torchTensor("F32", shape(large), () => [bytes(read(large))])]]) },
+      { name: "trainer_state.json", text: `{"step":${step}}` },
+    ],
+    verify: () => Promise.resolve(),
+    retention: { keepLast: null, best: null },
+  };
+}
+
+const tensors = (): [Float32Array, Float32Array] => [Float32Array.from({ length: LARGE }, (_, i) => i), Float32Array.of(1, 2, 3)];
+
+const saverOf = (events: string[] = []): CheckpointSaver =>
+  new CheckpointSaver({
+    flush: () => Promise.resolve(),
+    report: ({ step }) => {
+      events.push(`written ${step}`);
+      return Promise.resolve();
+    },
+  });
+
+/** The bytes of a checkpoint that was written while nothing changed. */
+async function written(step: number, values: [Float32Array, Float32Array]): Promise<Buffer[]> {
+  const path = await writeCheckpoint(planned(join(folder, "still"), step, values));
+  return FILES.map((name) => readFileSync(join(path, name)));
+}
+
+const found = (run: string, step: number): Buffer[] => FILES.map((name) => readFileSync(join(run, `checkpoint-${step}`, name)));
+
+const same = (a: readonly Buffer[], b: readonly Buffer[]): boolean[] => a.map((bytes, i) => bytes.equals(b[i] as Buffer));
+
+describe("a checkpoint that is written beside training", () => {
+  test("holds what the tensors were when it was taken, byte for byte, however they change meanwhile", async () => {
+    const live = tensors();
+    const saver = saverOf();
+    for (const step of [1, 2, 3]) {
+      const expected = await written(step, live);
+      await saver.save(planned(folder, step, live));
+      for (const values of live) values.fill(-step);
+      await saver.settle();
+      expect(same(found(folder, step), expected)).toEqual([true, true, true]);
+    }
+  });
+
+  test("is waited for by the next one", async () => {
+    const live = tensors();
+    const events: string[] = [];
+    const saver = saverOf(events);
+    await saver.save(planned(folder, 1, live));
+    expect(events).toEqual([]);
+    const expected = await written(1, live);
+    for (const values of live) values.fill(7);
+    await saver.save(planned(folder, 2, live));
+    expect(events).toEqual(["written 1"]);
+    await saver.settle();
+    expect(events).toEqual(["written 1", "written 2"]);
+    expect(same(found(folder, 1), expected)).toEqual([true, true, true]);
+  });
+
+  test("that fails is told by the next check, and the one after it is written whole", async () => {
+    const live = tensors();
+    const saver = saverOf();
+    breakDisk({ path: /optimizer/ });
+    await saver.save(planned(folder, 1, live));
+    expect(await failure(saver.settle())).toMatchObject({ code: "DISK_FULL" });
+    breakDisk(null);
+    const expected = await written(2, live);
+    await saver.save(planned(folder, 2, live));
+    for (const values of live) values.fill(0);
+    await saver.settle();
+    expect(same(found(folder, 2), expected)).toEqual([true, true, true]);
+  });
+
+  test("may read no tensor that was not copied", async () => {
+    const [large, small] = tensors();
+    const saver = saverOf();
+    await saver.save({ ...planned(folder, 1, [large, small]), memory: [large] });
+    expect(await failure(saver.settle())).toMatchObject({ code: "INTERNAL" });
+  });
+});
+
+test("a copy that does not fit into memory is not made: training waits for the disk, and what was copied before is given back", async () => {
+  const live = tensors();
+  const events: string[] = [];
+  const saver = saverOf(events);
+  const expected = await written(1, live);
+  const available = process.availableMemory;
+  process.availableMemory = () => 0;
+  try {
+    await saver.save(planned(folder, 1, live));
+  } finally {
+    process.availableMemory = available;
+  }
+  expect(events).toEqual(["written 1"]);
+  expect(same(found(folder, 1), expected)).toEqual([true, true, true]);
+});
