@@ -56,7 +56,13 @@ const adapterObject = z
       .describe("modules taken out of targetModules again"),
     layers: z.array(wholeNumber.nonnegative()).min(1).nullable().default(null).describe("layer numbers that get LoRA; null: all layers"),
     modulesToSave: textList.prefault([]).describe("modules trained in full, as copies: embed_tokens, lm_head"),
-    ensureWeightTying: z.boolean().default(false).describe("for tied bases: one shared copy of embed_tokens and lm_head instead of two"),
+    ensureWeightTying: z
+      .boolean()
+      .nullable()
+      .default(null)
+      .describe(
+        "where the base ties embed_tokens and lm_head and one of them is trained: true for one shared copy, false for each apart; must be said then",
+      ),
     init: z.enum(["kaiming", "gaussian"]).default("kaiming").describe("how A starts; B starts at zero either way"),
     fullCopyDtype: z
       .enum(["fp32", "bf16"])

@@ -13,5 +13,6 @@ export { adapterFromConfig, predictRun } from "./predict-run.ts";
 export { type AdapterFiles, readLedger, type StoredEntry } from "./read.ts";
 export { type RecoveredOptimizer, recoverOptimizer, type StatedGroups } from "./recover-optimizer.ts";
 export { type LedgerRow, ledgerTable } from "./table.ts";
+export { type TiedTraining, tiedTraining } from "./tied-choice.ts";
 export type { GroupRule, Ledger, LedgerBasis, LedgerCounts, LedgerDifference, LedgerDifferenceKind, LedgerEntry, Role } from "./types.ts";
 export { inUsualOrder } from "./usual-order.ts";

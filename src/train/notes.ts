@@ -1,6 +1,7 @@
 import { formatCount } from "../core/index.ts";
 import { type Dataset, NO_LABEL } from "../data/index.ts";
 import { EMBEDDING_KEY } from "../engine/index.ts";
+import { adapterFromConfig, tiedTraining } from "../ledger/index.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** `1 row`, `2 rows`. */
@@ -51,9 +52,21 @@ function quantizationNote({ base, config }: Prepared): string[] {
   ];
 }
 
+/** What training a tensor that the base uses twice means. */
+function tiedNote({ base, config }: Prepared): string[] {
+  const tied = config.adapter === null ? null : tiedTraining(base.spec, adapterFromConfig(config.adapter, config.base));
+  return tied === null ? [] : [`the base uses one tensor as embedding and head: ${tied.meaning}`];
+}
+
 /** Everything about a run's inputs that a user should know before it starts. */
 export function inputNotes(prepared: Prepared): string[] {
   const { eosId } = prepared.tokenizer;
   const held = [...prepared.evaluation].flatMap(([name, dataset]) => dataNotes(`held-out set "${name}"`, dataset, eosId));
-  return [...quantizationNote(prepared), ...dataNotes("training data", prepared.train, eosId), ...held, ...paddingNote(prepared)];
+  return [
+    ...quantizationNote(prepared),
+    ...tiedNote(prepared),
+    ...dataNotes("training data", prepared.train, eosId),
+    ...held,
+    ...paddingNote(prepared),
+  ];
 }

@@ -118,7 +118,11 @@ describe("what is saved", () => {
 
   test.each([true, false])("of tied embeddings with one shared copy (%s) has the ledger of what is trained", async (ensureWeightTying) => {
     const base = await workshop.model(`tied-${ensureWeightTying}`, { tied: true });
-    const { result } = await workshop.train({ base, adapter: { ensureWeightTying }, training: { steps: 2 } });
+    const unsaid = await failure(workshop.train({ base, training: { steps: 2 } }));
+    expect(unsaid).toMatchObject({ code: "ADAPTER_TIED_CHOICE", exitCode: 10 });
+    const { result, events } = await workshop.train({ base, adapter: { ensureWeightTying }, training: { steps: 2 } });
+    const said = events.flatMap((event) => (event.type === "note" ? [event.message] : []));
+    expect(said.some((note) => note.includes(`ensureWeightTying: ${ensureWeightTying}`))).toBe(true);
     const copies = ensureWeightTying ? 1 : 2;
     expect(result.counts.fullCopies).toBe(copies * 264 * 32);
     const opened = await openAdapterFolder(result.adapter as string);

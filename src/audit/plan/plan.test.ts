@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { resolveConfig } from "../../config/index.ts";
 import { type PlanOptions, planRun } from "../index.ts";
@@ -34,6 +37,20 @@ describe("planRun", () => {
       { name: "embeddings", learningRate: 1e-5, tensors: 2, parameters: 1_050_673_152 },
       { name: "default", learningRate: 1e-4, tensors: 448, parameters: 83_886_080 },
     ]);
+  });
+
+  it("says what training a tied embedding means, and asks for the choice", async () => {
+    const tied = join(mkdtempSync(join(tmpdir(), "heirloom-plan-")), "config.json");
+    writeFileSync(tied, JSON.stringify({ ...JSON.parse(readFileSync(LLAMA, "utf8")), tie_word_embeddings: true }));
+    const adapter = { modulesToSave: ["embed_tokens"] };
+    await expect(plan({ base: tied, adapter })).rejects.toMatchObject({ code: "ADAPTER_TIED_CHOICE" });
+    const shared = await plan({ base: tied, adapter: { ...adapter, ensureWeightTying: true } });
+    const apart = await plan({ base: tied, adapter: { ...adapter, ensureWeightTying: false } });
+    const said = ({ warnings }: typeof shared) => warnings.filter(({ code }) => code === "TIED_EMBEDDINGS").map(({ hint }) => hint);
+    expect(said(shared)).toEqual([expect.stringContaining("one copy of 525,336,576 parameters as both")]);
+    expect(said(apart)).toEqual([expect.stringContaining("the tie is broken")]);
+    // Where neither is trained there is nothing to choose.
+    expect(said(await plan({ base: tied, adapter: { modulesToSave: [] }, training: { steps: 10 } }))).toEqual([]);
   });
 
   it("adds memory up by part, and holds gradients and moments of what is trained in fp32", async () => {

@@ -1,7 +1,7 @@
 import { type AdapterSpec, type ResolvedAdapter, resolveTargets } from "../../adapter/index.ts";
 import type { LearningRateGroup, RunConfig } from "../../config/index.ts";
 import { readModelSpec } from "../../folders/index.ts";
-import { adapterFromConfig, DEFAULT_GROUP, type Ledger, ledgerCounts, peftBanner, predictRun } from "../../ledger/index.ts";
+import { adapterFromConfig, DEFAULT_GROUP, type Ledger, ledgerCounts, peftBanner, predictRun, tiedTraining } from "../../ledger/index.ts";
 import type { ModelSpec } from "../../model/index.ts";
 import { plannedFiles } from "./files.ts";
 import { microBatchFlops, type PlannedFlops } from "./flops.ts";
@@ -109,6 +109,20 @@ function memoryWarning(totalBytes: number, memoryBytes: number): PlanWarning[] {
   ];
 }
 
+/** What training a tensor that is used twice means. */
+function tiedWarning({ spec, adapter }: Case): PlanWarning[] {
+  const tied = adapter === null ? null : tiedTraining(spec, adapter.spec);
+  if (tied === null) return [];
+  return [
+    {
+      code: "TIED_EMBEDDINGS",
+      message: `the base uses one tensor as embedding and head, and ${tied.modules.join(" and ")} ${tied.modules.length === 1 ? "is" : "are"} trained`,
+      hint: tied.meaning,
+      tensors: tied.modules.map((module) => `${module}.weight`),
+    },
+  ];
+}
+
 /** {@link planRun} for a base whose config is at hand. */
 async function planFromSpec(config: RunConfig, spec: ModelSpec, knowledge: ConfigKnowledge, options: PlanOptions): Promise<PlanResult> {
   const made = caseOf(config, spec, knowledge, options.memoryBytes);
@@ -150,7 +164,11 @@ async function planFromSpec(config: RunConfig, spec: ModelSpec, knowledge: Confi
     },
     ...(await timeOf(made, flops, options)),
     rounding,
-    warnings: [...memoryWarning(totalBytes, options.memoryBytes), ...roundingWarnings(rounding, made.ledger, made.memory.bf16Copies)],
+    warnings: [
+      ...memoryWarning(totalBytes, options.memoryBytes),
+      ...tiedWarning(made),
+      ...roundingWarnings(rounding, made.ledger, made.memory.bf16Copies),
+    ],
   };
 }
 
