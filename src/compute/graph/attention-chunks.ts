@@ -63,7 +63,7 @@ export function chunkedProductFlops(node: Node<AttentionAttributes>): number {
 }
 
 /** Added to the score of a key that is not seen: exp of it is 0 beside any real score, and unlike −∞ it cannot make a NaN. */
-const UNSEEN = -1e30;
+export const UNSEEN = -1e30;
 
 /** Short forms for what attention's lowerings write most. */
 export interface Writer {

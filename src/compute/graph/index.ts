@@ -9,6 +9,7 @@ export { elementCount, sameShape, showShape } from "./node.ts";
 export { add } from "./ops/add.ts";
 export { attention } from "./ops/attention.ts";
 export { attentionGrad } from "./ops/attention-grad.ts";
+export { type CachedKeys, cachedAttention } from "./ops/cached-attention.ts";
 export { concat } from "./ops/concat.ts";
 export { constant } from "./ops/constant.ts";
 export { crossEntropy } from "./ops/cross-entropy.ts";

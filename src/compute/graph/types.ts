@@ -40,6 +40,7 @@ export type OpName =
   | "rope"
   | "attention"
   | "attentionGrad"
+  | "cachedAttention"
   | "crossEntropy"
   | "crossEntropyGrad";
 

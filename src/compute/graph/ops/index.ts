@@ -2,6 +2,7 @@ import type { Op, OpName } from "../types.ts";
 import { addOp } from "./add.ts";
 import { attentionOp } from "./attention.ts";
 import { attentionGradOp } from "./attention-grad.ts";
+import { cachedAttentionOp } from "./cached-attention.ts";
 import { concatOp } from "./concat.ts";
 import { constantOp } from "./constant.ts";
 import { crossEntropyOp } from "./cross-entropy.ts";
@@ -35,6 +36,7 @@ export const OPS: Readonly<Record<OpName, Op>> = Object.freeze({
   add: addOp,
   attentionGrad: attentionGradOp,
   attention: attentionOp,
+  cachedAttention: cachedAttentionOp,
   concat: concatOp,
   constant: constantOp,
   crossEntropyGrad: crossEntropyGradOp,
