@@ -1,5 +1,6 @@
+import type { SavedOptimizer } from "../formats/index.ts";
 import { inUsualOrder, type Ledger, type LedgerEntry, type RecoveredOptimizer, recoverOptimizer } from "../ledger/index.ts";
-import type { OptimizerState, TrainerFiles } from "./trainer-checkpoint.ts";
+import type { TrainerFiles } from "./trainer-checkpoint.ts";
 
 /** An optimizer's state held against the stored tensors. */
 export interface OptimizerMatch {
@@ -23,27 +24,27 @@ function candidatesOf(ledger: Ledger): readonly LedgerEntry[] {
   return own.length > 0 ? own : ledger.entries;
 }
 
-function matchNames(names: readonly string[], { shapes }: OptimizerState, ledger: Ledger): OptimizerMatch {
+function matchNames(names: readonly string[], { state }: SavedOptimizer, ledger: Ledger): OptimizerMatch {
   const given = new Set(names);
-  const withoutState = names.filter((_, index) => shapes.size > 0 && !shapes.has(index));
+  const withoutState = names.filter((_, index) => state.size > 0 && !state.has(index));
   const trained = new Map(names.filter((name) => !withoutState.includes(name)).map((name) => [name, ""]));
   const leftOut = candidatesOf(ledger).flatMap(({ name }) => (given.has(name) ? [] : [name]));
   return { recovery: null, trained, parameterCount: given.size, leftOut, withoutState, isOrdered: true };
 }
 
-function matchIndices(optimizer: OptimizerState, ledger: Ledger, isOrdered: boolean): OptimizerMatch {
+function matchIndices(optimizer: SavedOptimizer, ledger: Ledger, isOrdered: boolean): OptimizerMatch {
   const candidates = candidatesOf(ledger);
-  const stated = optimizer.groups.map(({ indices }) => indices.map((index) => optimizer.shapes.get(index) ?? null));
+  const stated = optimizer.groups.map(({ indices }) => indices.map((index) => optimizer.state.get(index)?.shape ?? null));
   const recovery = recoverOptimizer(isOrdered ? candidates : inUsualOrder(candidates), stated);
   const shared = { recovery, parameterCount: stated.flat().length, isOrdered };
   if (recovery.kind !== "recovered") return { ...shared, trained: null, leftOut: [], withoutState: [] };
   const trained = new Map<string, string>();
   const withoutState: string[] = [];
   // Plain SGD keeps no state at all: there, being in a group is all the evidence.
-  const keepsState = optimizer.shapes.size > 0;
+  const keepsState = optimizer.state.size > 0;
   for (const [g, names] of recovery.groups.entries()) {
     for (const [i, name] of names.entries()) {
-      if (keepsState && !optimizer.shapes.has(optimizer.groups[g]?.indices[i] ?? -1)) withoutState.push(name);
+      if (keepsState && !optimizer.state.has(optimizer.groups[g]?.indices[i] ?? -1)) withoutState.push(name);
       else trained.set(name, recovery.groupNames[g] ?? "");
     }
   }

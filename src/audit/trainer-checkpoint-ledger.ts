@@ -1,7 +1,8 @@
+import { type SavedOptimizer, updatesOf } from "../formats/index.ts";
 import type { Ledger } from "../ledger/index.ts";
 import { matchOptimizer, type OptimizerMatch } from "./optimizer-match.ts";
 import type { RecordedGroup } from "./recorded-groups.ts";
-import type { OptimizerState, TrainerFiles } from "./trainer-checkpoint.ts";
+import type { TrainerFiles } from "./trainer-checkpoint.ts";
 
 /** How far a checkpoint is, and what its optimizer gave away. */
 export interface InspectedCheckpoint {
@@ -60,12 +61,24 @@ function matchNotes({ recovery, leftOut, withoutState, isOrdered }: OptimizerMat
   return notes;
 }
 
-function groupsOf({ groups }: OptimizerState, groupNames: readonly string[], ledger: Ledger): RecordedGroup[] {
-  return groups.flatMap(({ learningRate, initialLearningRate }, g) => {
+/** The family of an optimizer's algorithm; `none` if it holds no state. */
+function kindOf({ state }: SavedOptimizer): string {
+  const kinds = [...state.values()].map(({ kind }) => kind).filter((kind) => kind !== null);
+  // 8-bit optimizers keep small tensors in full, under the same keys.
+  return kinds.find((kind) => kind === "8-bit") ?? kinds[0] ?? (state.size === 0 ? "none" : "other");
+}
+
+function stepsOf(optimizer: SavedOptimizer): { min: number; max: number } | null {
+  const steps = updatesOf(optimizer);
+  return steps.length === 0 ? null : { min: steps.reduce((a, b) => Math.min(a, b)), max: steps.reduce((a, b) => Math.max(a, b)) };
+}
+
+function groupsOf({ groups }: SavedOptimizer, groupNames: readonly string[], ledger: Ledger): RecordedGroup[] {
+  return groups.flatMap(({ learningRate, peak }, g) => {
     const name = groupNames[g] ?? `group ${g}`;
     const entries = ledger.entries.filter(({ group }) => group === name);
     const parameters = entries.reduce((sum, entry) => sum + entry.parameters, 0);
-    const rate = initialLearningRate ?? learningRate;
+    const rate = peak ?? learningRate;
     return rate === null ? [] : [{ name, match: [], learningRate: rate, tensors: entries.length, parameters }];
   });
 }
@@ -111,11 +124,11 @@ export function checkpointEvidence(ledger: Ledger, files: TrainerFiles, isOrdere
         optimizer === null
           ? null
           : {
-              kind: optimizer.kind,
+              kind: kindOf(optimizer),
               order: found?.order ?? (match?.trained == null ? null : "names"),
-              tensors: optimizer.shapes.size,
+              tensors: optimizer.state.size,
               withoutState: match?.withoutState ?? [],
-              steps: optimizer.steps,
+              steps: stepsOf(optimizer),
             },
       generators,
       argumentsClass,

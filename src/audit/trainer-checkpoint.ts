@@ -1,36 +1,23 @@
-import { decodeToF32 } from "../codecs/index.ts";
 import { type ByteSource, isHeirloomError } from "../core/index.ts";
 import type { OpenedPath } from "../folders/index.ts";
 import {
   dictOf,
   entryOfDict,
-  isTorchTensor,
   listOf,
   type PickleValue,
   readJson,
+  readSavedOptimizer,
   readTorchFile,
+  type SavedOptimizer,
   scanTorchObject,
+  TRAINER_FILES,
 } from "../formats/index.ts";
 
-/** Names of the files beside the weights, as the Trainer gives them. */
-const FILES = {
-  state: "trainer_state.json",
-  optimizer: "optimizer.pt",
-  scheduler: "scheduler.pt",
-  arguments: "training_args.bin",
-} as const;
 /** What heirloom's own checkpoints have beside the Trainer's files: it names the optimizer's indices. */
 const OWN_STATE = "heirloom_state.json";
 /** One per process if there are several. */
 const RNG_FILE = /^rng_state(_\d+)?\.pth$/;
 
-/** State of an optimizer's index whose shape is that of the parameter, by the name of the algorithm that keeps it. */
-const SHAPED_STATE: readonly (readonly [key: string, kind: string])[] = [
-  ["state1", "8-bit"],
-  ["exp_avg", "adam"],
-  ["momentum_buffer", "sgd"],
-  ["exp_avg_sq", "adafactor"],
-];
 /** Arguments worth repeating; others may be paths, addresses or tokens. */
 const SHOWN_ARGUMENTS = [
   "optim",
@@ -49,26 +36,6 @@ const SHOWN_ARGUMENTS = [
   "fp16",
 ];
 
-/** One `param_groups` entry of an optimizer. */
-export interface OptimizerGroup {
-  readonly learningRate: number | null;
-  /** Peak rate, where a scheduler noted it. */
-  readonly initialLearningRate: number | null;
-  readonly weightDecay: number | null;
-  readonly indices: readonly number[];
-}
-
-/** An optimizer's file: indices, not names. */
-export interface OptimizerState {
-  /** `adam`, `8-bit`, `sgd`, `adafactor`, or `none` without any state. */
-  readonly kind: string;
-  readonly groups: readonly OptimizerGroup[];
-  /** Index → shape of its parameter, for those that have state; null where the state does not tell. */
-  readonly shapes: ReadonlyMap<number, readonly number[] | null>;
-  /** Updates that the tensors have had: fewest and most. */
-  readonly steps: { readonly min: number; readonly max: number } | null;
-}
-
 /** A learning rate as a trainer logged it. */
 export interface LoggedRate {
   readonly step: number;
@@ -84,7 +51,7 @@ export interface TrainerFiles {
   readonly lastLoss: number | null;
   /** Logged learning rates, in order. */
   readonly rates: readonly LoggedRate[];
-  readonly optimizer: OptimizerState | null;
+  readonly optimizer: SavedOptimizer | null;
   /** Live names at the optimizer's indices, where heirloom's own state tells them. */
   readonly namedOptimizer: readonly string[] | null;
   /** Rates per group after the last update. */
@@ -100,58 +67,6 @@ export interface TrainerFiles {
 }
 
 const numberOf = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
-const isIndex = (value: PickleValue): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-
-/** A count that torch keeps as a number or as a tensor of one value. */
-async function stepOf(value: PickleValue | undefined): Promise<number | null> {
-  if (!isTorchTensor(value)) return numberOf(value);
-  if (value.dtype !== "F32" || value.shape.some((size) => size !== 1)) return null;
-  return numberOf(decodeToF32("F32", await value.source.read(0, value.source.size))[0]);
-}
-
-function optimizerGroup(group: PickleValue): OptimizerGroup {
-  const number = (key: string): number | null => numberOf(entryOfDict(group, key));
-  return {
-    learningRate: number("lr"),
-    initialLearningRate: number("initial_lr"),
-    weightDecay: number("weight_decay"),
-    indices: listOf(entryOfDict(group, "params")).filter(isIndex),
-  };
-}
-
-/** Each is a tensor of its own, and on the hub a request: some at a time hide the latency. */
-const PARALLEL_STEPS = 16;
-
-async function readSteps(values: readonly (PickleValue | undefined)[]): Promise<number[]> {
-  const steps: number[] = [];
-  for (let at = 0; at < values.length; at += PARALLEL_STEPS) {
-    const found = await Promise.all(values.slice(at, at + PARALLEL_STEPS).map(stepOf));
-    steps.push(...found.filter((step) => step !== null));
-  }
-  return steps;
-}
-
-async function readOptimizer(value: PickleValue): Promise<OptimizerState> {
-  const shapes = new Map<number, readonly number[] | null>();
-  const kinds = new Set<string>();
-  const counters: (PickleValue | undefined)[] = [];
-  for (const [index, plain] of dictOf(entryOfDict(value, "state"))) {
-    if (!isIndex(index)) continue;
-    // FSDP keeps bitsandbytes' state one level deeper.
-    const state = entryOfDict(plain, "__bnb_optimizer_quant_state__") ?? plain;
-    const known = SHAPED_STATE.find(([key]) => isTorchTensor(entryOfDict(state, key)));
-    const tensor = known === undefined ? undefined : entryOfDict(state, known[0]);
-    // Some keep a state flat or per row: only its own layout tells the parameter's.
-    shapes.set(index, isTorchTensor(tensor) ? tensor.shape : null);
-    if (known !== undefined) kinds.add(known[1]);
-    counters.push(entryOfDict(plain, "step"));
-  }
-  const steps = await readSteps(counters);
-  // 8-bit optimizers keep small tensors in full, under the same keys.
-  const kind = kinds.has("8-bit") ? "8-bit" : ([...kinds][0] ?? (shapes.size === 0 ? "none" : "other"));
-  const range = steps.length === 0 ? null : { min: steps.reduce((a, b) => Math.min(a, b)), max: steps.reduce((a, b) => Math.max(a, b)) };
-  return { kind, groups: listOf(entryOfDict(value, "param_groups")).map(optimizerGroup), shapes, steps: range };
-}
 
 function stateFields(json: unknown): Pick<TrainerFiles, "step" | "maxSteps" | "epoch" | "epochs" | "lastLoss" | "rates"> {
   const state = typeof json === "object" && json !== null ? (json as Readonly<Record<string, unknown>>) : {};
@@ -211,19 +126,24 @@ class CheckpointReader {
  * Reads the state that the Hugging Face Trainer (or heirloom) saved beside the
  * weights: progress, optimizer, schedule, random numbers, arguments. Runs no pickle.
  *
- * @throws JSON_INVALID, LFS_POINTER, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE
+ * @throws JSON_INVALID, LFS_POINTER, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE, CHECKPOINT_INVALID
  */
 export async function readTrainerFiles(opened: OpenedPath): Promise<TrainerFiles> {
   const { files } = opened;
   const reader = new CheckpointReader(opened);
   const rngFile = [...files].sort().find((name) => RNG_FILE.test(name));
-  const state = await reader.read(FILES.state, readJson);
-  const optimizer = await reader.torch(FILES.optimizer, readOptimizer);
-  const scheduler = await reader.torch(FILES.scheduler, readScheduler);
+  const state = await reader.read(TRAINER_FILES.state, readJson);
+  const optimizer = await reader.read(TRAINER_FILES.optimizer, readSavedOptimizer);
+  const scheduler = await reader.torch(TRAINER_FILES.scheduler, readScheduler);
   const generators = await reader.torch(rngFile, (value) => [...dictOf(value).keys()].filter((key) => typeof key === "string"));
-  const object = await reader.read(FILES.arguments, scanTorchObject);
+  const object = await reader.read(TRAINER_FILES.arguments, scanTorchObject);
   const namedOptimizer = await reader.read(OWN_STATE, ownNames);
-  const needed = [FILES.state, FILES.optimizer, FILES.scheduler, ...(rngFile === undefined ? ["rng_state.pth"] : [])];
+  const needed = [
+    TRAINER_FILES.state,
+    TRAINER_FILES.optimizer,
+    TRAINER_FILES.scheduler,
+    ...(rngFile === undefined ? ["rng_state.pth"] : []),
+  ];
   return {
     ...stateFields(state),
     optimizer,

@@ -3,14 +3,53 @@ import { decodeToF32 } from "../../codecs/index.ts";
 import { HeirloomError, ProblemList, readAll } from "../../core/index.ts";
 import { openFile } from "../../core/node/index.ts";
 import { memoryLayout } from "../../engine/index.ts";
-import { dictOf, entryOfDict, isTorchTensor, type LogEntry, type PickleValue, readJson, readTorchFile } from "../../formats/index.ts";
-import type { Optimizer } from "../optimizers/index.ts";
+import {
+  type LogEntry,
+  optimizerStateAt,
+  readJson,
+  readSavedOptimizer,
+  type SavedOptimizer,
+  TRAINER_FILES,
+  updatesOf,
+} from "../../formats/index.ts";
+import type { Optimizer, OptimizerSlot } from "../optimizers/index.ts";
 
-/** Updates that a parameter has had: a number, or a tensor of one. */
-async function stepOf(value: PickleValue | undefined): Promise<number | null> {
-  if (typeof value === "number") return value;
-  if (!isTorchTensor(value) || value.source.size === 0) return null;
-  return decodeToF32(value.dtype, await readAll(value.source), value.source.name)[0] ?? null;
+/** Fills a slot with what is saved at its index; notes what does not fit. */
+async function fillSlot({ parameter, state: kinds }: OptimizerSlot, index: number, saved: SavedOptimizer, problems: ProblemList) {
+  const own = saved.state.get(index);
+  const at = (key: string) => ({
+    where: `${optimizerStateAt(saved.file, index, key)} (${parameter.name})`,
+    details: { index, key, parameter: parameter.name },
+  });
+  if (own !== undefined && own.updates === null) problems.add("CHECKPOINT_INVALID", "expected a number of updates, found none", at("step"));
+  for (const [key, values] of Object.entries(kinds)) {
+    const tensor = own?.tensors.get(key);
+    if (tensor === undefined || tensor.shape.join() !== parameter.shape.join()) {
+      const found = tensor === undefined ? "none" : `[${tensor.shape.join(", ")}]`;
+      problems.add("CHECKPOINT_INVALID", `expected a tensor of shape [${parameter.shape.join(", ")}], found ${found}`, at(key));
+      continue;
+    }
+    values.set(memoryLayout(parameter, decodeToF32(tensor.dtype, await readAll(tensor.source), at(key).where)));
+  }
+}
+
+/** Notes state at indices that are not trained, of no parameter at all, and counters that differ. */
+function checkWhole(saved: SavedOptimizer, trained: ReadonlySet<number>, parameters: readonly string[], problems: ProblemList): void {
+  for (const index of new Set([...parameters.keys(), ...saved.state.keys()])) {
+    if (trained.has(index)) continue;
+    problems.add("CHECKPOINT_INVALID", "the optimizer state has a tensor that is not being trained", {
+      where: `${saved.file} state[${index}] (${parameters[index] ?? "of no name"})`,
+      details: { index },
+    });
+  }
+  for (const key of saved.shared)
+    problems.add("CHECKPOINT_INVALID", "expected state of parameters only, found another", {
+      where: `${saved.file} state[${key}]`,
+      details: { key },
+    });
+  const updates = updatesOf(saved);
+  if (updates.length > 1)
+    problems.add("CHECKPOINT_INVALID", `expected one number of updates, found ${updates.join(", ")}`, { where: saved.file });
 }
 
 /**
@@ -22,40 +61,28 @@ async function stepOf(value: PickleValue | undefined): Promise<number | null> {
  * @throws CHECKPOINT_INVALID, and what reading a torch file throws
  */
 export async function readOptimizerState(checkpoint: string, optimizer: Optimizer, parameters: readonly string[]): Promise<number> {
-  const source = await openFile(join(checkpoint, "optimizer.pt"));
-  const problems = new ProblemList();
+  const source = await openFile(join(checkpoint, TRAINER_FILES.optimizer));
   try {
-    const state = dictOf(entryOfDict((await readTorchFile(source)).value, "state"));
+    const saved = await readSavedOptimizer(source);
     // torch makes a parameter's state in its first step: before it there is none.
-    if (state.size === 0) return 0;
+    if (saved.state.size === 0) return 0;
+    const problems = new ProblemList();
     const indices = new Map(parameters.map((name, index) => [name, index]));
-    const steps = new Set<number>();
-    for (const { parameter, state: kinds } of optimizer.slots) {
-      const index = indices.get(parameter.name);
-      const saved = index === undefined ? undefined : state.get(index);
-      const step = await stepOf(entryOfDict(saved ?? null, "step"));
-      if (step !== null) steps.add(step);
-      for (const [kind, values] of Object.entries(kinds)) {
-        const tensor = entryOfDict(saved ?? null, kind);
-        const shape = isTorchTensor(tensor) ? tensor.shape : null;
-        if (!isTorchTensor(tensor) || shape?.join() !== parameter.shape.join()) {
-          const found = shape === null ? "none" : `[${shape.join(", ")}]`;
-          problems.add("CHECKPOINT_INVALID", `expected ${kind} of shape [${parameter.shape.join(", ")}], found ${found}`, {
-            where: `${source.name} ${parameter.name}`,
-          });
-          continue;
-        }
-        values.set(memoryLayout(parameter, decodeToF32(tensor.dtype, await readAll(tensor.source), source.name)));
+    const trained = new Set<number>();
+    for (const slot of optimizer.slots) {
+      const index = indices.get(slot.parameter.name);
+      if (index === undefined) {
+        problems.add("CHECKPOINT_INVALID", "the optimizer state has no index for a tensor that is trained", {
+          where: `${saved.file} ${slot.parameter.name}`,
+        });
+        continue;
       }
-      indices.delete(parameter.name);
+      trained.add(index);
+      await fillSlot(slot, index, saved, problems);
     }
-    for (const name of indices.keys()) {
-      problems.add("CHECKPOINT_INVALID", "the optimizer state has a tensor that is not being trained", { where: `${source.name} ${name}` });
-    }
-    if (steps.size > 1)
-      problems.add("CHECKPOINT_INVALID", `expected one number of updates, found ${[...steps].join(", ")}`, { where: source.name });
+    checkWhole(saved, trained, parameters, problems);
     problems.throwIfAny();
-    return [...steps][0] ?? 0;
+    return updatesOf(saved)[0] ?? 0;
   } finally {
     await source.close();
   }

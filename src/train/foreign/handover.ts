@@ -12,14 +12,14 @@ import {
 } from "../../config/index.ts";
 import { ProblemList } from "../../core/index.ts";
 import { type AdapterFolder, openAdapterFolder, openModelFolder } from "../../folders/index.ts";
-import type { LogEntry } from "../../formats/index.ts";
+import { type LogEntry, TRAINER_FILES } from "../../formats/index.ts";
 import { adapterFromConfig, predictLedger } from "../../ledger/index.ts";
 import type { ModelSpec } from "../../model/index.ts";
 import { changedSelections, unnamedChanges } from "../continue.ts";
 import { storedAdapterValues, type Values } from "../inherited.ts";
 import { sameScales } from "../scales.ts";
 import { refuseArguments, trainerNotes, trainerSettings } from "./arguments.ts";
-import { readTrainerCheckpoint, TRAINER_FILES, type TrainerCheckpoint } from "./files.ts";
+import { readTrainerCheckpoint, type TrainerCheckpoint } from "./files.ts";
 import { type ForeignOptimizer, foreignOptimizer } from "./optimizer.ts";
 import { Contradictions, checkSchedule, requireSaid, runValues } from "./settings.ts";
 

@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
+import { TRAINER_FILES } from "../../formats/index.ts";
 import { listCheckpoints, RUN_FILES } from "../../runs/index.ts";
 import { STATE_FILE } from "../checkpoint/index.ts";
-import { TRAINER_FILES } from "./files.ts";
 
 /** Names in a folder; none if there is no such folder. */
 async function namesIn(folder: string): Promise<ReadonlySet<string>> {

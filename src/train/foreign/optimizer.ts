@@ -1,7 +1,7 @@
 import type { ProblemList } from "../../core/index.ts";
+import { type SavedGroup, type SavedOptimizer, TRAINER_FILES, updatesOf } from "../../formats/index.ts";
 import { type LedgerEntry, matchesTensor, recoverOptimizer } from "../../ledger/index.ts";
-import type { StoredGroup, StoredOptimizer, TrainerCheckpoint } from "./files.ts";
-import { TRAINER_FILES } from "./files.ts";
+import type { TrainerCheckpoint } from "./files.ts";
 
 /** A learning-rate group as another trainer's optimizer had it. */
 export interface ForeignGroup {
@@ -39,16 +39,15 @@ const ALGORITHMS: readonly (readonly [key: string, name: string])[] = [
   ["momentum_buffer", "SGD"],
   ["square_avg", "RMSprop"],
   ["state1", "bitsandbytes' optimizer"],
-  ["__bnb_optimizer_quant_state__", "bitsandbytes' 8-bit optimizer"],
 ];
 
 /** The algorithm that a state is of; null if it is torch's AdamW. */
-function otherAlgorithm({ groups, state }: StoredOptimizer): string | null {
-  const kept = [...state.values()];
+function otherAlgorithm({ groups, state, shared: ofNoParameter }: SavedOptimizer): string | null {
+  const kept = [...state.values()].map(({ tensors }) => tensors);
   if (kept.some((own) => own.get("state1")?.dtype === "U8")) return "bitsandbytes' 8-bit optimizer";
   for (const [key, name] of ALGORITHMS) if (kept.some((own) => own.has(key))) return name;
   if (kept.some((own) => own.has("exp_avg") && !own.has("exp_avg_sq"))) return "Lion";
-  if (kept.some((own) => !own.has("exp_avg"))) return "an optimizer that is not known";
+  if (kept.some((own) => !own.has("exp_avg")) || ofNoParameter.length > 0) return "an optimizer that is not known";
   const options = groups.map((group) => group.options);
   if (options.some((group) => group.get("amsgrad") === true)) return "AMSGrad";
   // transformers' own AdamW of old and apex' have other arithmetic and other options.
@@ -77,7 +76,7 @@ function shared<T>(values: readonly (T | null)[], what: string, where: string, h
 
 /** The groups that hold a tensor, with what is needed of each. */
 function groupsOf(
-  stored: readonly StoredGroup[],
+  stored: readonly SavedGroup[],
   recovered: { readonly groupNames: readonly string[]; readonly groups: readonly (readonly string[])[] },
 ): ForeignGroup[] | null {
   const groups = stored.map(({ peak, learningRate, weightDecay }, g) => ({
@@ -140,7 +139,7 @@ export function foreignOptimizer(
   const judge = new Judge(path, problems, hint);
   const algorithm = otherAlgorithm(optimizer);
   if (algorithm !== null) return judge.refuse(`expected the state of torch's AdamW, found that of ${algorithm}${argumentOf(checkpoint)}`);
-  const shapes = optimizer.groups.map(({ indices }) => indices.map((index) => optimizer.state.get(index)?.get("exp_avg")?.shape ?? null));
+  const shapes = optimizer.groups.map(({ indices }) => indices.map((index) => optimizer.state.get(index)?.shape ?? null));
   const recovered = recoverOptimizer(entries, shapes);
   if (recovered.kind === "unknown") return judge.refuse(`its indices cannot be matched with tensors: ${recovered.reason}`);
   if (recovered.kind === "conflict") {
@@ -155,8 +154,10 @@ export function foreignOptimizer(
   const withoutState = started ? parameters.filter((_, index) => !optimizer.state.has(index)) : [];
   const fault = misfit(recovered.leftOut, withoutState);
   if (fault !== null) return judge.refuse(fault);
-  if (optimizer.updates.length > 1)
-    return judge.refuse(`its tensors have had different numbers of updates: ${optimizer.updates.join(", ")}`);
+  const uncounted = [...optimizer.state].find(([, { updates }]) => updates === null);
+  if (uncounted !== undefined) return judge.refuse(`index ${uncounted[0]} has no step: how often it was updated is not known`);
+  const updates = updatesOf(optimizer);
+  if (updates.length > 1) return judge.refuse(`its tensors have had different numbers of updates: ${updates.join(", ")}`);
   const groups = groupsOf(optimizer.groups, recovered);
   if (groups === null) return judge.refuse("a group lacks its initial_lr or its weight_decay");
   const used = optimizer.groups.filter(({ indices }) => indices.length > 0);
@@ -169,7 +170,7 @@ export function foreignOptimizer(
     "eps",
   );
   if (betas === null || epsilon === null) return null;
-  return { order: recovered.order, parameters, groups, betas, epsilon, updates: optimizer.updates[0] ?? 0 };
+  return { order: recovered.order, parameters, groups, betas, epsilon, updates: updates[0] ?? 0 };
 }
 
 /** What a group may be called and how run.yaml may say which tensors are in it; the first way that fits is taken. */

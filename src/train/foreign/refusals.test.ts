@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { ProblemList } from "../../core/index.ts";
+import type { SavedGroup, SavedOptimizer, SavedParameterState, TorchTensor } from "../../formats/index.ts";
 import type { LedgerEntry } from "../../ledger/index.ts";
 import { epochNotes, refuseArguments, trainerNotes, trainerSettings } from "./arguments.ts";
-import type { StoredGroup, StoredOptimizer, TrainerCheckpoint } from "./files.ts";
+import type { TrainerCheckpoint } from "./files.ts";
 import { foreignOptimizer, groupValues } from "./optimizer.ts";
 
 const A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight";
@@ -22,21 +23,35 @@ const ADAMW = new Map<string, string | number | boolean | null>([
   ["maximize", false],
   ["decoupled_weight_decay", true],
 ]);
-const group = (indices: readonly number[], facts: Partial<StoredGroup> = {}): StoredGroup => ({
+const group = (indices: readonly number[], facts: Partial<SavedGroup> = {}): SavedGroup => ({
   ...{ learningRate: 1e-3, peak: 1e-3, weightDecay: 0.01, betas: [0.9, 0.999], epsilon: 1e-8, options: ADAMW, indices },
   ...facts,
 });
 type Kept = Readonly<Record<string, string>>;
-/** State of all three tensors under these keys, with their dtypes. */
-const stateOf = (kept: Kept): StoredOptimizer["state"] =>
-  new Map(ENTRIES.map(({ shape }, index) => [index, new Map(Object.entries(kept).map(([key, dtype]) => [key, { shape, dtype }]))]));
+/** State of all three tensors under these keys, with their dtypes, after five updates. */
+const stateOf = (kept: Kept): SavedOptimizer["state"] =>
+  new Map(
+    ENTRIES.map(({ shape }, index): [number, SavedParameterState] => {
+      const tensors = Object.entries(kept).map(([key, dtype]): [string, TorchTensor] => [
+        key,
+        { kind: "tensor", shape, dtype } as TorchTensor,
+      ]);
+      return [index, { updates: 5, tensors: new Map(tensors), shape, kind: "adam" }];
+    }),
+  );
+/** The moments of AdamW, the last tensor's after as many updates as are given. */
+const lastAfter = (updates: number | null): SavedOptimizer["state"] =>
+  new Map([...stateOf(MOMENTS)].map(([index, kept]) => [index, index === 2 ? { ...kept, updates } : kept]));
 const MOMENTS: Kept = { exp_avg: "F32", exp_avg_sq: "F32" };
 
-const checkpoint = (optimizer: Partial<StoredOptimizer> = {}, facts: Partial<TrainerCheckpoint> = {}): TrainerCheckpoint => ({
+const checkpoint = (optimizer: Partial<SavedOptimizer> = {}, facts: Partial<TrainerCheckpoint> = {}): TrainerCheckpoint => ({
   path: "out/checkpoint-5",
   stateFiles: [],
   ...{ step: 5, maxSteps: 10, epoch: 1, batchSize: 4, log: [], scheduled: 5 },
-  optimizer: { groups: [group([0, 1, 2]), group([], { weightDecay: 0 })], state: stateOf(MOMENTS), updates: [5], ...optimizer },
+  optimizer: {
+    ...{ file: "optimizer.pt", groups: [group([0, 1, 2]), group([], { weightDecay: 0 })], state: stateOf(MOMENTS), shared: [] },
+    ...optimizer,
+  },
   ...{ arguments: new Map(), argumentsClass: null, unread: [], processes: 1, hasLossScaler: false },
   ...facts,
 });
@@ -47,7 +62,7 @@ const judged = (from: TrainerCheckpoint) => {
 };
 
 describe("an optimizer that is not torch's AdamW is refused by name", () => {
-  const cases: readonly [string, Partial<StoredOptimizer>][] = [
+  const cases: readonly [string, Partial<SavedOptimizer>][] = [
     ["bitsandbytes' 8-bit optimizer", { state: stateOf({ state1: "U8", state2: "U8" }) }],
     ["bitsandbytes' optimizer", { state: stateOf({ state1: "F32", state2: "F32" }) }],
     ["SGD", { state: stateOf({ momentum_buffer: "F32" }) }],
@@ -55,6 +70,7 @@ describe("an optimizer that is not torch's AdamW is refused by name", () => {
     ["Lion", { state: stateOf({ exp_avg: "F32" }) }],
     ["AMSGrad", { state: stateOf({ ...MOMENTS, max_exp_avg_sq: "F32" }) }],
     ["an optimizer that is not known", { state: stateOf({ momentum: "F32" }) }],
+    ["an optimizer that is not known", { shared: ["global_step"] }],
     ["an Adam that is not torch's", { groups: [group([0, 1, 2], { options: new Map([["correct_bias", true]]) }), group([])] }],
     ["AMSGrad", { groups: [group([0, 1, 2], { options: new Map([...ADAMW, ["amsgrad", true]]) }), group([])] }],
     ["an AdamW that maximizes", { groups: [group([0, 1, 2], { options: new Map([...ADAMW, ["maximize", true]]) }), group([])] }],
@@ -73,9 +89,10 @@ describe("an optimizer that is not torch's AdamW is refused by name", () => {
 });
 
 describe("an AdamW whose state is not that of the adapter is refused", () => {
-  const cases: readonly [string, Partial<StoredOptimizer>, RegExp][] = [
+  const cases: readonly [string, Partial<SavedOptimizer>, RegExp][] = [
     ["tensors that it never updated", { state: new Map([...stateOf(MOMENTS)].slice(0, 2)) }, /has never updated .*lm_head/],
-    ["different counts", { updates: [5, 3] }, /different numbers of updates: 5, 3/],
+    ["no counts", { state: lastAfter(null) }, /index 2 has no step/],
+    ["different counts", { state: lastAfter(3) }, /different numbers of updates: 5, 3/],
     ["no peak rate", { groups: [group([0, 1, 2], { peak: null }), group([])] }, /initial_lr/],
     ["different betas", { groups: [group([0, 1]), group([2], { betas: [0.9, 0.95] })] }, /one pair of betas for all groups/],
     ["too many tensors", { groups: [group([0, 1, 2, 3]), group([])] }, /cannot be matched/],
