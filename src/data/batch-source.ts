@@ -1,5 +1,5 @@
 import { HeirloomError, shuffledIndices } from "../core/index.ts";
-import type { Example } from "./example.ts";
+import { type Example, exampleLength } from "./example.ts";
 import { layOut, type MicroBatch, sequenceBuckets } from "./micro-batch.ts";
 import { packFirstFit } from "./pack.ts";
 
@@ -21,6 +21,27 @@ export interface BatchOptions {
 export interface TrainingBatchOptions extends BatchOptions {
   /** Whole number, 0 to 2^32 − 1. */
   readonly seed: number;
+  /** How often the examples come in an epoch, run by run. @defaultValue each once */
+  readonly parts?: readonly ExamplePart[];
+}
+
+/** A run of examples, and how often they come in one epoch: 2 is twice each, 0.5 half of them, the others in the next. */
+export interface ExamplePart {
+  /** Index of the first. */
+  readonly start: number;
+  readonly count: number;
+  readonly weight: number;
+}
+
+/** Runs of examples one after another, neighbours of one weight as one. */
+export function partsOf(runs: readonly { readonly count: number; readonly weight: number }[]): ExamplePart[] {
+  const parts: ExamplePart[] = [];
+  let start = 0;
+  for (const { count, weight } of runs) {
+    parts.push({ start, count, weight });
+    start += count;
+  }
+  return parts;
 }
 
 /** Where a {@link BatchSource} stands: the next batch is number `index` of epoch `epoch`, both from 0. */
@@ -33,7 +54,7 @@ export interface BatchPosition {
 export type EpochPlan = readonly (readonly (readonly number[])[])[];
 
 function lengthsOf(examples: readonly Example[]): Int32Array {
-  return Int32Array.from(examples, ({ inputIds }) => inputIds.length);
+  return Int32Array.from(examples, exampleLength);
 }
 
 function intoBatches(rows: readonly (readonly number[])[], batchSize: number): EpochPlan {
@@ -41,12 +62,37 @@ function intoBatches(rows: readonly (readonly number[])[], batchSize: number): E
 }
 
 /**
- * The order of an epoch; it depends on seed, epoch, lengths and options only. Examples are shuffled; with packing they
+ * The examples of an epoch, in the order of the files. Those of a part are drawn from an endless line of shuffled passes over
+ * it: epoch e takes what lies between e and e + 1 times its weight, so over epochs every row comes equally often, to one.
+ */
+function drawn(
+  examples: readonly Example[],
+  { seed, parts = [{ start: 0, count: examples.length, weight: 1 }] }: TrainingBatchOptions,
+  epoch: number,
+): Uint32Array {
+  const indices: number[] = [];
+  for (const [p, { start, count, weight }] of parts.entries()) {
+    const first = Math.floor(count * weight * epoch);
+    const end = Math.floor(count * weight * (epoch + 1));
+    for (let pass = Math.floor(first / count); pass * count < end; pass++) {
+      const from = Math.max(first - pass * count, 0);
+      const to = Math.min(end - pass * count, count);
+      const isWhole = from === 0 && to === count;
+      const order = isWhole ? null : shuffledIndices(count, seed, `data/part/${p}/${pass}`);
+      for (let i = from; i < to; i++) indices.push(start + (order?.[i] ?? i));
+    }
+  }
+  return Uint32Array.from(indices).sort();
+}
+
+/**
+ * The order of an epoch; it depends on seed, epoch, lengths and options only. The examples drawn are shuffled; with packing they
  * are then packed first-fit and the rows shuffled again, because first-fit leaves long examples for the last rows. The
  * last batch may have fewer rows.
  */
 export function planEpoch(examples: readonly Example[], options: TrainingBatchOptions, epoch: number): EpochPlan {
-  const order = shuffledIndices(examples.length, options.seed, `data/examples/${epoch}`);
+  const chosen = drawn(examples, options, epoch);
+  const order = shuffledIndices(chosen.length, options.seed, `data/examples/${epoch}`).map((index) => chosen[index] as number);
   if (!options.packing)
     return intoBatches(
       Array.from(order, (index) => [index]),
@@ -65,9 +111,13 @@ export class BatchSource {
   #position: BatchPosition = { epoch: 0, index: 0 };
   #planned: { readonly epoch: number; readonly plan: EpochPlan } | undefined;
 
-  /** @throws DATA_EMPTY without examples. */
+  /** @throws DATA_EMPTY without examples, or if the weights of their parts leave an epoch without any. */
   constructor(examples: readonly Example[], options: TrainingBatchOptions) {
     if (examples.length === 0) throw new HeirloomError("DATA_EMPTY", "expected examples to train on, found none");
+    const { parts } = options;
+    // A part that gives at least one row to the first epoch gives one to every epoch.
+    if (parts?.every(({ count, weight }) => count * weight < 1) === true)
+      throw new HeirloomError("DATA_EMPTY", "the weights of the sources leave epochs without a row", { hint: "raise a weight in data.train" });
     this.#examples = examples;
     this.#options = options;
     this.#buckets = options.buckets ?? sequenceBuckets(options.maxLength);

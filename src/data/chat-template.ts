@@ -18,7 +18,7 @@ export interface Span {
 /** A chat as text, with the parts that its template marks as generated. */
 export interface RenderedChat {
   readonly text: string;
-  /** What `{% generation %}` … `{% endgeneration %}` enclosed. */
+  /** What `{% generation %}` … `{% endgeneration %}` enclosed, in order, also where that is nothing. */
   readonly spans: readonly Span[];
 }
 
@@ -28,6 +28,8 @@ export interface ChatTemplate {
   readonly name: string;
   /** Whether the template itself marks what an assistant generates. */
   readonly marksGenerations: boolean;
+  /** Whether its source has this name in it: a template that never mentions `tools` leaves them out in silence. */
+  mentions(name: string): boolean;
   /** Whether a rendering so far asked for the date; its result then depends on `now`. */
   readonly usedClock: boolean;
   /** @throws CHAT_TEMPLATE_INVALID if the template fails or refuses the messages. */
@@ -38,6 +40,10 @@ export interface ChatTemplate {
 export interface RenderOptions {
   /** Whether to end with what introduces an assistant's turn. @defaultValue false */
   readonly addGenerationPrompt?: boolean;
+  /** Functions that the assistant may call. @defaultValue none */
+  readonly tools?: readonly object[] | null;
+  /** Further variables by their names. */
+  readonly variables?: Readonly<Record<string, unknown>>;
   /** The row, for messages. */
   readonly where?: string;
 }
@@ -80,7 +86,7 @@ function takeMarks(marked: string, fail: (reason: string) => never): RenderedCha
       openedAt = text.length;
     } else if (piece === CLOSE_MARK) {
       if (openedAt === undefined) fail("it closes a generation that it did not open");
-      if (text.length > openedAt) spans.push({ start: openedAt, end: text.length });
+      spans.push({ start: openedAt, end: text.length });
       openedAt = undefined;
     } else text += piece;
   }
@@ -105,8 +111,7 @@ export function compileChatTemplate(source: string, options: ChatTemplateOptions
     },
     heirloom_open: OPEN_MARK,
     heirloom_close: CLOSE_MARK,
-    // transformers passes both as None; a template that tests `is not none` must not see "undefined".
-    tools: null,
+    // transformers passes this (and tools) as None; a template that tests `is not none` must not see "undefined".
     documents: null,
   };
   let template: Template;
@@ -115,13 +120,15 @@ export function compileChatTemplate(source: string, options: ChatTemplateOptions
   } catch (cause) {
     throw new HeirloomError("CHAT_TEMPLATE_INVALID", `the chat template could not be parsed: ${reasonOf(cause)}`, { where: name, cause });
   }
+  const marksGenerations = new RegExp(GENERATION_TAG).test(source);
   return {
     name,
-    marksGenerations: new RegExp(GENERATION_TAG).test(source),
+    marksGenerations,
+    mentions: (word) => source.includes(word),
     get usedClock() {
       return usedClock;
     },
-    render(messages, { addGenerationPrompt = false, where = name } = {}) {
+    render(messages, { addGenerationPrompt = false, where = name, tools = null, variables = {} } = {}) {
       const fail = (reason: string, cause?: unknown): never => {
         throw new HeirloomError("CHAT_TEMPLATE_INVALID", `the chat template failed: ${reason}`, {
           where,
@@ -129,14 +136,22 @@ export function compileChatTemplate(source: string, options: ChatTemplateOptions
           ...(cause === undefined ? {} : { cause }),
         });
       };
-      if (messages.some((message) => MARKS.test(message.content))) fail("a message holds the noncharacter U+FDD0 or U+FDD1");
+      if (marksGenerations && MARKS.test(JSON.stringify([messages, tools, variables])))
+        fail("a message holds the noncharacter U+FDD0 or U+FDD1");
       let rendered: string;
       try {
-        rendered = template.render({ ...namedTokens, ...helpers, messages, add_generation_prompt: addGenerationPrompt });
+        rendered = template.render({
+          ...namedTokens,
+          ...helpers,
+          ...variables,
+          tools,
+          messages,
+          add_generation_prompt: addGenerationPrompt,
+        });
       } catch (cause) {
         return fail(reasonOf(cause), cause);
       }
-      return takeMarks(rendered, fail);
+      return marksGenerations ? takeMarks(rendered, fail) : { text: rendered, spans: [] };
     },
   };
 }

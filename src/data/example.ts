@@ -1,7 +1,8 @@
-import { renderWithAssistantSpans } from "./assistant-spans.ts";
+import { renderTrained, type TrainOn } from "./assistant-spans.ts";
 import type { ChatTemplate, Span } from "./chat-template.ts";
-import type { Row } from "./row-forms.ts";
+import type { DataRecord } from "./record.ts";
 import type { Tokenizer } from "./tokenizer.ts";
+import { toolsAsText } from "./tool-text.ts";
 import { trainedTokens } from "./trained-tokens.ts";
 
 /** The label of a token that is not trained, as PyTorch's cross-entropy has it. */
@@ -11,10 +12,17 @@ export const NO_LABEL = -100;
 export interface Example {
   readonly inputIds: Int32Array;
   readonly labels: Int32Array;
-  /** Line number in its file, from 1. */
+  /** Its tokens, for those that are not held in memory: their ids need not be fetched to know how many there are. */
+  readonly length?: number;
+  /** Row number in its file, from 1: the line of JSON Lines, the record of other containers. */
   readonly row: number;
   /** Its file. */
   readonly source: string;
+}
+
+/** How many tokens an example has. */
+export function exampleLength(example: Example): number {
+  return example.length ?? example.inputIds.length;
 }
 
 /** Token ids and labels of a row, before any limit. */
@@ -25,8 +33,19 @@ export interface EncodedRow {
   readonly insideToken: number;
 }
 
-/** Turns rows into ids and labels. */
-export type RowEncoder = (row: Row, where: string) => EncodedRow;
+/** Turns records into ids and labels. */
+export type RowEncoder = (record: DataRecord, where: string) => EncodedRow;
+
+/** How records become tokens. */
+export interface EncoderOptions {
+  /** @defaultValue "assistant" */
+  readonly trainOn?: TrainOn;
+  /** Whether tools go to the chat template, or into the text of the turns as Hermes has them. @defaultValue "template" */
+  readonly tools?: ToolStyle;
+}
+
+/** How functions, calls and observations get into a chat. */
+export type ToolStyle = "template" | "hermes";
 
 /** What the tokenizer's post-processor puts before and after a text (BOS, with some also EOS). */
 function affixes(tokenizer: Tokenizer): { readonly prefix: readonly number[]; readonly suffix: readonly number[] } {
@@ -47,14 +66,15 @@ function labelled(ids: readonly number[], isTrained: (index: number) => boolean,
 /**
  * Makes the encoder of a tokenizer and chat template.
  *
- * - `{text}`: what the post-processor adds (usually BOS), the text, EOS if the ids do not end with it; all labelled.
- * - `{prompt, completion}`: the same for prompt + completion encoded as one text, as TRL does; labels on each token that
- *   holds a character of the completion, and on EOS.
- * - `{messages}`: exactly what the chat template renders, nothing added; labels on assistants' turns.
+ * - a text: what the post-processor adds (usually BOS), the text, EOS if the ids do not end with it; all labelled.
+ * - a completion: the same for prompt + completion encoded as one text, as TRL does; labels on each token that holds a
+ *   character of the completion, and on EOS; with `trainOn: "all"` on the prompt, too.
+ * - a chat: exactly what the chat template renders, nothing added; labels as {@link renderTrained} finds them.
  *
  * A tokenizer without an EOS token gets none added.
  */
-export function rowEncoder(tokenizer: Tokenizer, template: () => ChatTemplate): RowEncoder {
+export function rowEncoder(tokenizer: Tokenizer, template: () => ChatTemplate, options: EncoderOptions = {}): RowEncoder {
+  const { trainOn = "assistant", tools = "template" } = options;
   const { prefix, suffix } = affixes(tokenizer);
   const specials = [...tokenizer.specialTokens.keys()];
   const encodeText = (text: string, span: Span, labelsPrefix: boolean): EncodedRow => {
@@ -64,16 +84,17 @@ export function rowEncoder(tokenizer: Tokenizer, template: () => ChatTemplate): 
     if (tokenizer.eosId !== null && ids.at(-1) !== tokenizer.eosId) ids.push(tokenizer.eosId);
     return labelled(ids, (i) => (i < prefix.length ? labelsPrefix : (mask[i - prefix.length] ?? 1) === 1), insideToken);
   };
-  return (row, where) => {
-    switch (row.form) {
+  return (record, where) => {
+    switch (record.kind) {
       case "text":
-        return encodeText(row.text, { start: 0, end: row.text.length }, true);
-      case "prompt-completion": {
-        const text = row.prompt + row.completion;
-        return encodeText(text, { start: row.prompt.length, end: text.length }, false);
+        return encodeText(record.text, { start: 0, end: record.text.length }, true);
+      case "completion": {
+        const text = record.prompt + record.completion;
+        const isAll = trainOn === "all";
+        return encodeText(text, { start: isAll ? 0 : record.prompt.length, end: text.length }, isAll);
       }
-      case "messages": {
-        const { text, spans } = renderWithAssistantSpans(template(), row.messages, specials, where);
+      case "chat": {
+        const { text, spans } = renderTrained(template(), tools === "hermes" ? toolsAsText(record) : record, trainOn, specials, where);
         const ids = tokenizer.encode(text, { addSpecialTokens: false });
         const { mask, insideToken } = trainedTokens(tokenizer, text, ids, spans);
         return labelled(ids, (i) => mask[i] === 1, insideToken);

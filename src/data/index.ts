@@ -1,10 +1,13 @@
 // data: from data files and a tokenizer to batches of token ids: readers, chat templates, tokenization, packing,
 // sampling with an exact position. Reads files; must not know models, tensors on a device or the training loop.
+
+export type { TrainOn } from "./assistant-spans.ts";
 export {
   type BatchOptions,
   type BatchPosition,
   BatchSource,
   type EpochPlan,
+  type ExamplePart,
   evalBatches,
   planEpoch,
   type TrainingBatchOptions,
@@ -18,18 +21,32 @@ export {
   type RenderOptions,
   type Span,
 } from "./chat-template.ts";
-export { countLabels, type EncodedRow, type Example, NO_LABEL, type RowEncoder, rowEncoder } from "./example.ts";
+export type { DatasetReport } from "./dataset-report.ts";
+export type { TooLongPolicy } from "./encode-batch.ts";
 export {
+  countLabels,
+  type EncodedRow,
+  type EncoderOptions,
+  type Example,
+  exampleLength,
+  NO_LABEL,
+  type RowEncoder,
+  rowEncoder,
+  type ToolStyle,
+} from "./example.ts";
+export type { RowForm } from "./forms/index.ts";
+export {
+  type DataSource,
   type Dataset,
   type DatasetOptions,
-  type DatasetReport,
+  type DatasetReading,
   fingerprintExamples,
   loadDataset,
-  type TooLongPolicy,
 } from "./load-dataset.ts";
 export { loadTokenizer } from "./load-tokenizer.ts";
 export { type MicroBatch, sequenceBuckets } from "./micro-batch.ts";
-export type { Row, RowForm } from "./row-forms.ts";
+export type { FileReport, ReadingOptions } from "./read-records.ts";
+export type { ChatRecord, DataRecord, Turn } from "./record.ts";
 export {
   createTokenizer,
   type DecodeOptions,

@@ -229,13 +229,13 @@ describe("a data file", () => {
             { text: "fine" },
             { instruction: "a", input: "", output: "b" },
             { conversations: [{ from: "human", value: "x" }] },
-            { prompt: 3, completion: "x" },
+            { text: 3 },
             { text: "a", messages: [] },
             { prompt: "other form", completion: "x" },
             { messages: [] },
-            { messages: [{ role: "user", content: [{ type: "text", text: "x" }] }] },
-            { messages: [{ role: "assistant", content: "x", tool_calls: [{}] }] },
-            { text: "x", tools: [] },
+            { chosen: "a", rejected: "b" },
+            { input_ids: [1], labels: [1] },
+            { text: "x", tools: [{ name: "f" }] },
             { text: "\ud800 half" },
             "[1]",
             {},
@@ -246,18 +246,18 @@ describe("a data file", () => {
     expect(error.code).toBe("DATA_FORMAT_INVALID");
     expect(error.problems.map(({ where, message }) => `${where?.split(":").at(-1)}: ${message}`)).toMatchInlineSnapshot(`
       [
-        "2: the form Alpaca (instruction, input, output) is not read yet: convert the rows to {prompt, completion}, {text} or {messages}",
-        "3: the form ShareGPT (conversations) is not read yet: convert the rows to {prompt, completion}, {text} or {messages}",
-        "4: expected text in "prompt", found 3",
-        "5: the row has the fields of two forms (text and messages): keep one",
+        "2: the row is of the form alpaca, those before it are text: keep one form in a file",
+        "3: the row is of the form sharegpt, those before it are text: keep one form in a file",
+        "4: expected text in "text", found 3",
+        "5: the row has the fields of several forms (text and messages): keep one, or say which with --format",
         "6: the row is of the form prompt-completion, those before it are text: keep one form in a file",
-        "7: "messages" is empty",
-        "8: messages[0] has typed content parts, which are not read yet: join their text into one string",
-        "9: messages[0] has "tool_calls", which is not read yet",
-        "10: the field "tools" is not read yet, and the row means something else without it",
+        "7: the row is of the form messages, those before it are text: keep one form in a file",
+        "8: the row is of the form preference pairs (chosen, rejected), which supervised training cannot learn from",
+        "9: the row is of the form token ids (input_ids), which supervised training cannot learn from",
+        "10: "tools" has no place in a row of the form text, and the row means something else without it",
         "11: "text" holds half of a surrogate pair, which is no character",
         "12: expected an object, found a list of 1",
-        "13: expected the fields of {prompt, completion}, {text} or {messages}, found none",
+        "13: expected the fields of {text}, {prompt, completion}, {messages}, {conversations} or {instruction, output}, found none",
       ]
     `);
   });
@@ -275,7 +275,7 @@ describe("a data file", () => {
   test("may have other fields, which the report names", async () => {
     const { report } = await load({ files: [file({ text: "a b", id: 1 }, { text: "b c", id: 2, note: "x" })] });
     expect(report.unusedFields).toEqual({ id: 2, note: 1 });
-    expect(report.files).toEqual([{ path: join(folder, `${files}.jsonl`), form: "text", rows: 2 }]);
+    expect(report.files).toMatchObject([{ path: join(folder, `${files}.jsonl`), container: "jsonl", form: "text", rows: 2 }]);
   });
 });
 

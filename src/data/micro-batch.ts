@@ -1,5 +1,5 @@
 import { InternalError } from "../core/index.ts";
-import { type Example, NO_LABEL } from "./example.ts";
+import { type Example, exampleLength, NO_LABEL } from "./example.ts";
 
 /** What one forward and backward pass takes. All arrays are `[batch × sequence]`, row-major. */
 export interface MicroBatch {
@@ -54,7 +54,7 @@ export function layOut(
     if (example === undefined) throw new InternalError(`a batch asks for example ${index} of ${examples.length}`);
     return example;
   };
-  const used = rows.map((row) => row.reduce((sum, index) => sum + exampleAt(index).inputIds.length, 0));
+  const used = rows.map((row) => row.reduce((sum, index) => sum + exampleLength(exampleAt(index)), 0));
   const longest = Math.max(0, ...used);
   const sequence = buckets.find((bucket) => bucket >= longest);
   if (sequence === undefined) throw new InternalError(`a row of ${longest} tokens is longer than the longest sequence, ${buckets.at(-1)}`);
@@ -68,8 +68,9 @@ export function layOut(
     let at = r * sequence;
     for (const [s, index] of row.entries()) {
       const example = exampleAt(index);
-      const { length } = example.inputIds;
-      inputIds.set(example.inputIds, at);
+      const ids = example.inputIds;
+      const { length } = ids;
+      inputIds.set(ids, at);
       labels.set(example.labels, at);
       labels[at] = NO_LABEL;
       segments.fill(s + 1, at, at + length);

@@ -42,6 +42,8 @@ export interface Tokenizer {
   readonly namedTokens: Readonly<Record<string, string>>;
   /** Jinja source, or null if the folder has none. */
   readonly chatTemplate: string | null;
+  /** What it was made from: a worker thread makes its own from them. */
+  readonly files: TokenizerFiles;
   idOf(token: string): number | null;
   /** How many bytes of UTF-8 the token stands for; null if the tokenizer is not byte-level. */
   byteLength(id: number): number | null;
@@ -247,6 +249,7 @@ export function createTokenizer(files: TokenizerFiles, name: string): Tokenizer 
   const built = buildLibrary({ ...repaired, added_tokens: addedJson }, name);
   return {
     name,
+    files,
     ...wrapLibrary(
       built,
       added,

@@ -1,0 +1,75 @@
+import { CsvError, parse } from "csv-parse";
+import { printable } from "../../formats/index.ts";
+import { containerFault, MAX_ROW_BYTES, type Reader, type SourceRow, textOf } from "./reader.ts";
+
+/** Real tables have a dozen columns; more is a file that is no table. */
+const MAX_COLUMNS = 1000;
+
+function checkHeader(header: readonly string[], where: string): string[] {
+  const seen = new Set<string>();
+  for (const [i, name] of header.entries()) {
+    if (name === "") throw containerFault(where, `column ${i + 1} of the header has no name`, "give every column a name in the first row");
+    if (seen.has(name)) throw containerFault(where, `two columns of the header are called "${printable(name, 60)}"`, "rename one of them");
+    seen.add(name);
+  }
+  if (header.length > MAX_COLUMNS) throw containerFault(where, `expected at most ${MAX_COLUMNS} columns, found ${header.length}`);
+  return [...header];
+}
+
+function faultOf(error: unknown, where: string, row: number): unknown {
+  if (!(error instanceof CsvError)) return error;
+  const { lines } = error as CsvError & { readonly lines?: number };
+  const at = lines === undefined ? "" : ` (line ${lines})`;
+  const reasons: Readonly<Record<string, string>> = {
+    CSV_RECORD_INCONSISTENT_COLUMNS: "the row has another number of fields than the header",
+    CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: "the row has another number of fields than the header",
+    CSV_QUOTE_NOT_CLOSED: "a quoted field is not closed before the file ends",
+    CSV_INVALID_CLOSING_QUOTE: "text follows the closing quote of a field",
+    INVALID_OPENING_QUOTE: "a quote stands inside a field that does not begin with one",
+    CSV_MAX_RECORD_SIZE: `a row has more than ${MAX_ROW_BYTES} characters`,
+  };
+  const reason = reasons[error.code] ?? printable(error.message);
+  return containerFault(
+    `${where}:${row}`,
+    `${reason}${at}`,
+    "fields with quotes, separators or line breaks must stand in quotes, quotes in them doubled",
+    error,
+  );
+}
+
+/** A table with a header row; commas, or tabs in `.tsv` files. Every field is text; an empty one counts as absent. */
+export const csv: Reader = {
+  container: "csv",
+  extensions: [".csv", ".tsv"],
+  async *rows(file, { where, extension }): AsyncGenerator<SourceRow, void, undefined> {
+    let row = 0;
+    const parser = parse({
+      delimiter: extension === ".tsv" ? "\t" : ",",
+      columns: (header: string[]) => checkHeader(header, where),
+      skip_empty_lines: true,
+      max_record_size: MAX_ROW_BYTES,
+    });
+    const feeding = (async (): Promise<void> => {
+      try {
+        for await (const piece of textOf(file, where)) {
+          if (!parser.write(piece)) await new Promise((resolve) => parser.once("drain", resolve));
+          if (parser.destroyed) return;
+        }
+        parser.end();
+      } catch (error) {
+        parser.destroy(error as Error);
+      }
+    })();
+    try {
+      for await (const record of parser as AsyncIterable<Record<string, string>>) {
+        const held = Object.entries(record).filter(([, value]) => value !== "");
+        yield { row: ++row, value: Object.fromEntries(held) };
+      }
+    } catch (error) {
+      throw faultOf(error, where, row + 1);
+    } finally {
+      parser.destroy();
+    }
+    await feeding;
+  },
+};

@@ -1,0 +1,31 @@
+import type { ChatMessage } from "./chat-template.ts";
+
+/** One message of a chat, and whether it is trained. */
+export interface Turn {
+  readonly message: ChatMessage;
+  /** 1: trained, 0: not, as the row itself says; null: it says nothing, and `trainOn` decides. */
+  readonly weight: 0 | 1 | null;
+}
+
+/** A chat as the template takes it. */
+export interface ChatRecord {
+  readonly kind: "chat";
+  readonly turns: readonly Turn[];
+  /** Functions that the assistant may call, each `{ type: "function", function }`; null without any. */
+  readonly tools: readonly object[] | null;
+  /** Further variables of the template (`chat_template_kwargs`, as TRL calls them). */
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+/** What every row form becomes: the only thing that the encoder knows. */
+export type DataRecord =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "completion"; readonly prompt: string; readonly completion: string }
+  | ChatRecord;
+
+/** A chat of turns without weights, tools or variables. */
+export function plainChat(turns: readonly (Turn | ChatMessage)[], tools: readonly object[] | null = null): ChatRecord {
+  const asTurn = (turn: Turn | ChatMessage): Turn =>
+    "message" in turn && "weight" in turn ? (turn as Turn) : { message: turn as ChatMessage, weight: null };
+  return { kind: "chat", turns: turns.map(asTurn), tools, variables: {} };
+}
