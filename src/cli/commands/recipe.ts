@@ -2,7 +2,6 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RecipeResult, RecipeTool } from "../../audit/recipe/index.ts";
 import { HeirloomError, ProblemList } from "../../core/index.ts";
-import { writeTextAtomic } from "../../core/node/index.ts";
 import { defineCommand } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
 import { pathFrom } from "../paths.ts";
@@ -31,6 +30,7 @@ async function writeFiles(folder: string, files: RecipeResult["files"]): Promise
   }
   problems.throwIfAny();
   await mkdir(folder, { recursive: true });
+  const { writeTextAtomic } = await import("../../core/node/index.ts");
   for (const { name, text } of files) await writeTextAtomic(join(folder, name), text);
 }
 

@@ -1,4 +1,5 @@
 import type { FlagValue } from "../../config/index.ts";
+import { HeirloomError } from "../../core/index.ts";
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ConfigFlags, changeFlag, configFlags } from "../config-flags.ts";
@@ -44,7 +45,6 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
     const given = Object.entries(flags).filter(([, value]) => value !== undefined);
     if (checkpoint === null) {
       if (given.length === 0) return library.resume(path, { ...options, changes: await flagChanges(change) });
-      const { HeirloomError } = await import("../../core/index.ts");
       throw new HeirloomError("USAGE", "a run of heirloom is resumed as its record has it, but for what --change names", {
         where: given.map(([name]) => `--${name}`).join(", "),
         hint: `for instance --change training.steps=400; with another configuration it is a new run: heirloom continue ${run} -c more.yaml`,
