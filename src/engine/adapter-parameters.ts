@@ -4,7 +4,7 @@ import { ProblemList, RandomStream } from "../core/index.ts";
 import type { TensorFile } from "../formats/index.ts";
 import { type ModelSpec, modelParameters } from "../model/index.ts";
 import type { BaseWeights } from "./base-weights.ts";
-import { createParameter, type MasterDtype, type Parameter } from "./parameter.ts";
+import { createParameter, type MasterDtype, type Parameter, storedLayout } from "./parameter.ts";
 
 /** How an adapter's tensors become parameters. */
 export interface AdapterParameterOptions {
@@ -23,23 +23,41 @@ function graphKey(tensor: AdapterTensor): string {
   return tensor.name.replace(/^base_model\.model\./, "");
 }
 
-/** torch's `kaiming_uniform_(a=√5)`: uniform in ±1/√fan_in, as PEFT starts A. */
-function kaimingUniform(shape: readonly number[], random: RandomStream): Float32Array {
-  const [rows, fanIn] = shape as [number, number];
-  const bound = 1 / Math.sqrt(fanIn);
-  return Float32Array.from({ length: rows * fanIn }, () => (2 * random.nextFloat() - 1) * bound);
+/** Words that a stream gives up for one number: a uniform one takes two, a normal one two uniform ones. */
+const UNIFORM_WORDS = 2;
+const NORMAL_WORDS = 4;
+
+/** `next` for every element from `first` on, as if those before had been drawn, too; they are left 0. */
+function drawn(count: number, first: number, random: RandomStream, words: number, next: () => number): Float32Array {
+  const values = new Float32Array(count);
+  if (first > 0) random.position = first * words;
+  for (let i = first; i < count; i++) values[i] = next();
+  return values;
 }
 
-/** The initial value of a LoRA matrix, as PEFT's `init_lora_weights` says. */
-function initialLora(tensor: AdapterTensor, options: AdapterParameterOptions): Float32Array {
+/** torch's `kaiming_uniform_(a=√5)`: uniform in ±1/√fan_in, as PEFT starts A. */
+function kaimingUniform(shape: readonly number[], first: number, random: RandomStream): Float32Array {
+  const [rows, fanIn] = shape as [number, number];
+  const bound = 1 / Math.sqrt(fanIn);
+  return drawn(rows * fanIn, first, random, UNIFORM_WORDS, () => (2 * random.nextFloat() - 1) * bound);
+}
+
+/**
+ * The initial value of a LoRA matrix, as PEFT's `init_lora_weights` says.
+ *
+ * @param kept elements of A, its first rows, that come from elsewhere and are left 0
+ */
+function initialLora(tensor: AdapterTensor, options: AdapterParameterOptions, kept: number): Float32Array {
   const { initLoraWeights } = options.spec;
   const [rows, columns] = tensor.shape as [number, number];
   const random = new RandomStream(options.seed, tensor.liveName);
-  if (initLoraWeights === false) return kaimingUniform(tensor.shape, random);
+  // A larger B has new columns, which lie between the old ones.
+  const first = tensor.role === "lora_B" ? 0 : kept;
+  if (initLoraWeights === false) return kaimingUniform(tensor.shape, first, random);
   if (tensor.role === "lora_B") return new Float32Array(rows * columns);
-  if (initLoraWeights === true) return kaimingUniform(tensor.shape, random);
+  if (initLoraWeights === true) return kaimingUniform(tensor.shape, first, random);
   const [rank] = tensor.shape as [number]; // of A, which may be the module's own
-  return Float32Array.from({ length: rows * columns }, () => random.nextNormal() / rank);
+  return drawn(rows * columns, first, random, NORMAL_WORDS, () => random.nextNormal() / rank);
 }
 
 type Values = (tensor: AdapterTensor) => Promise<Float32Array | null>;
@@ -71,10 +89,23 @@ async function makeParameters(options: AdapterParameterOptions, values: Values):
   return parameters;
 }
 
-/** The parameters of a new adapter: LoRA as PEFT starts it, full copies equal to the base. */
-export function newAdapterParameters(options: AdapterParameterOptions): Promise<Parameter[]> {
+/**
+ * The parameters of a new adapter: LoRA as PEFT starts it, full copies equal to the base.
+ *
+ * @param kept parameters by name whose values come first: nothing is drawn or copied where they are the whole tensor, and
+ *   of a larger one their part is left open. @defaultValue none
+ */
+export function newAdapterParameters(
+  options: AdapterParameterOptions,
+  kept: ReadonlyMap<string, Parameter> = new Map(),
+): Promise<Parameter[]> {
   return makeParameters(options, (tensor) => {
-    const values = tensor.role === "full_copy" ? Float32Array.from(options.base.values(graphKey(tensor))) : initialLora(tensor, options);
+    const before = kept.get(tensor.liveName);
+    if (before?.shape.join() === tensor.shape.join()) return Promise.resolve(storedLayout(before, before.values));
+    const values =
+      tensor.role === "full_copy"
+        ? Float32Array.from(options.base.values(graphKey(tensor)))
+        : initialLora(tensor, options, before?.values.length ?? 0);
     return Promise.resolve(values);
   });
 }

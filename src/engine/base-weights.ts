@@ -59,6 +59,11 @@ export class BaseWeights {
     return target;
   }
 
+  /** Whether {@link values} dequantizes this parameter each time. */
+  isPacked(name: string): boolean {
+    return this.#find(name).kind === "nf4";
+  }
+
   /** Every tensor that is held, once; a tied head is its embedding. */
   *tensors(): Iterable<BaseTensor> {
     for (const { name, shape, tiedTo } of modelParameters(this.spec)) {

@@ -1,19 +1,13 @@
 import type { Program, TensorData } from "../compute/index.ts";
 import { InternalError } from "../core/index.ts";
 import type { ModelSpec } from "../model/index.ts";
-import { BLOCK_LINEARS, type BlockLinear, type BlockPlan } from "./architectures/index.ts";
+import type { BlockPlan } from "./architectures/index.ts";
+import { blockPlan, type LoraPlan, layerPrefix } from "./block-plan.ts";
 import { type DropoutPosition, fillDropoutMask } from "./dropout.ts";
-import type { LinearPlan } from "./linear.ts";
 import { EMBEDDING_KEY } from "./parameter.ts";
 import { type BlockPrograms, GRADIENT_PREFIX, type ProgramCache } from "./programs.ts";
 import type { Weights } from "./weights.ts";
 import type { Workspace } from "./workspace.ts";
-
-/** LoRA of one linear layer. */
-export interface LoraPlan {
-  readonly rank: number;
-  readonly scaling: number;
-}
 
 /** What every block of one forward pass is fed with. */
 export interface StackInputs {
@@ -38,27 +32,6 @@ export interface StackParts {
   readonly dropout: number;
 }
 
-function layerPrefix(layer: number): string {
-  return `model.layers.${layer}.`;
-}
-
-/** The shape, bias and LoRA of one linear layer of a block. */
-function linearPlan(spec: ModelSpec, name: BlockLinear, lora: LoraPlan | undefined): LinearPlan {
-  const heads = spec.headCount * spec.headDim;
-  const kvHeads = spec.kvHeadCount * spec.headDim;
-  const shapes: Record<BlockLinear, readonly [inFeatures: number, outFeatures: number, bias: boolean]> = {
-    "self_attn.q_proj": [spec.hiddenSize, heads, spec.biases.q],
-    "self_attn.k_proj": [spec.hiddenSize, kvHeads, spec.biases.k],
-    "self_attn.v_proj": [spec.hiddenSize, kvHeads, spec.biases.v],
-    "self_attn.o_proj": [heads, spec.hiddenSize, spec.biases.o],
-    "mlp.gate_proj": [spec.hiddenSize, spec.intermediateSize, spec.biases.mlp],
-    "mlp.up_proj": [spec.hiddenSize, spec.intermediateSize, spec.biases.mlp],
-    "mlp.down_proj": [spec.intermediateSize, spec.hiddenSize, spec.biases.mlp],
-  };
-  const [inFeatures, outFeatures, bias] = shapes[name];
-  return { inFeatures, outFeatures, bias, lora: lora ?? null };
-}
-
 /** Runs the decoder blocks forward and backward, one layer at a time, on shared compiled graphs. */
 export class BlockStack {
   readonly #parts: StackParts;
@@ -77,16 +50,8 @@ export class BlockStack {
     return this.#trainsEmbedding;
   }
 
-  #plan(layer: number, inputs: StackInputs, dropout: number): BlockPlan {
-    const { spec, lora } = this.#parts;
-    const entries = BLOCK_LINEARS.map((name) => [name, linearPlan(spec, name, lora.get(layerPrefix(layer) + name))] as const);
-    return {
-      batch: inputs.batch,
-      sequence: inputs.sequence,
-      linears: Object.fromEntries(entries) as Record<BlockLinear, LinearPlan>,
-      window: spec.slidingWindows[layer] ?? null,
-      dropout,
-    };
+  #plan(layer: number, { batch, sequence }: StackInputs, dropout: number): BlockPlan {
+    return blockPlan(this.#parts.spec, this.#parts.lora, layer, { batch, sequence, dropout, cache: null });
   }
 
   /** The training graphs of a layer; null if nothing at or below it is trained. */

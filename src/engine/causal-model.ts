@@ -4,7 +4,9 @@ import type { MicroBatch } from "../data/index.ts";
 import type { LedgerEntry } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import type { BaseWeights } from "./base-weights.ts";
-import { BlockStack, type LoraPlan, type StackInputs } from "./block-stack.ts";
+import type { LoraPlan } from "./block-plan.ts";
+import { BlockStack, type StackInputs } from "./block-stack.ts";
+import { Decoder } from "./decoder.ts";
 import type { DropoutPosition } from "./dropout.ts";
 import { Head } from "./head.ts";
 import { labelRows } from "./label-rows.ts";
@@ -39,18 +41,24 @@ export type LiveTensor = Pick<LedgerEntry, "name" | "shape" | "dtype" | "bytes" 
 export class CausalModel {
   readonly spec: ModelSpec;
   readonly weights: Weights;
-  readonly workspace = new Workspace();
+  readonly workspace: Workspace;
+  readonly #parts: CausalModelParts;
   readonly #stack: BlockStack;
   readonly #head: Head;
   readonly #programs: ProgramCache;
   readonly #rotary: RotaryTable;
+  readonly #isGuest: boolean;
 
-  constructor(parts: CausalModelParts) {
+  /** @param host another model on the same base, whose compiled graphs and buffers are shared */
+  constructor(parts: CausalModelParts, host?: CausalModel) {
     const { spec, lora, dropout } = parts;
     this.spec = spec;
+    this.#parts = parts;
+    this.#isGuest = host !== undefined;
+    this.workspace = host?.workspace ?? new Workspace();
     this.weights = new Weights(parts.base, parts.parameters, this.workspace);
-    this.#programs = new ProgramCache(parts.runtime, spec, parts.activations, parts.threads);
-    this.#rotary = new RotaryTable(spec);
+    this.#programs = host === undefined ? new ProgramCache(parts.runtime, spec, parts.activations, parts.threads) : host.#programs;
+    this.#rotary = host === undefined ? new RotaryTable(spec) : host.#rotary;
     const shared = { spec, programs: this.#programs, weights: this.weights, workspace: this.workspace, dropout };
     this.#stack = new BlockStack({ ...shared, lora });
     this.#head = new Head({ ...shared, lora: lora.get("lm_head") ?? null });
@@ -64,12 +72,36 @@ export class CausalModel {
     return { batch: batch.batch, sequence: batch.sequence, segments: batch.segments, ...rotary };
   }
 
-  /** Puts the embedding rows of the batch's tokens into the stack's input buffer. */
-  #embed(batch: MicroBatch, rows: Float32Array): void {
+  /**
+   * The same base with another adapter (or none), beside this one: nothing of the base is read or held again, and graphs
+   * of equal shape are compiled once for all. It lives as long as this model; its own `dispose` does nothing.
+   */
+  withAdapter(adapter: Pick<CausalModelParts, "parameters" | "lora">): CausalModel {
+    return new CausalModel({ ...this.#parts, ...adapter }, this);
+  }
+
+  /** Continues sequences of up to `maxLength` tokens with a cache of keys and values. */
+  decoder(maxLength: number): Decoder {
+    return new Decoder(
+      {
+        spec: this.spec,
+        programs: this.#programs,
+        weights: this.weights,
+        head: this.#head,
+        rotary: this.#rotary,
+        lora: this.#parts.lora,
+        embed: (ids, rows) => this.#embed(ids, rows),
+      },
+      maxLength,
+    );
+  }
+
+  /** Puts the embedding rows of tokens into `rows`. */
+  #embed(ids: ArrayLike<number>, rows: Float32Array): void {
     const width = this.spec.hiddenSize;
     const table = this.weights.feed(EMBEDDING_KEY, EMBEDDING_KEY);
-    for (let t = 0; t < batch.inputIds.length; t++) {
-      const id = batch.inputIds[t] as number;
+    for (let t = 0; t < ids.length; t++) {
+      const id = ids[t] as number;
       if (id < 0 || id >= this.spec.vocabSize) {
         throw new HeirloomError("TOKENIZER_TOO_LARGE", `token id ${id} has no row in an embedding of ${this.spec.vocabSize} rows`, {
           hint: "use the tokenizer that belongs to this base model",
@@ -82,7 +114,7 @@ export class CausalModel {
 
   async #hidden(batch: MicroBatch): Promise<Float32Array> {
     const inputs = this.#inputs(batch);
-    this.#embed(batch, this.#stack.inputRows(inputs));
+    this.#embed(batch.inputIds, this.#stack.inputRows(inputs));
     return this.#stack.forward(inputs);
   }
 
@@ -120,7 +152,7 @@ export class CausalModel {
    */
   async accumulate(batch: MicroBatch, weight: number, position: DropoutPosition): Promise<number> {
     const inputs = this.#inputs(batch);
-    this.#embed(batch, this.#stack.inputRows(inputs));
+    this.#embed(batch.inputIds, this.#stack.inputRows(inputs));
     const hidden = await this.#stack.forwardKeeping(inputs, position);
     const dHidden = this.workspace.floats("dy", hidden.length);
     const loss = await this.#head.lossAndGradients(hidden, labelRows(batch), weight, dHidden, position);
@@ -175,6 +207,7 @@ export class CausalModel {
 
   /** Releases the compiled graphs and buffers. */
   async dispose(): Promise<void> {
+    if (this.#isGuest) return;
     await this.#programs.dispose();
     this.workspace.clear();
   }

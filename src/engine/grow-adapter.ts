@@ -1,4 +1,5 @@
 import { HeirloomError, ProblemList } from "../core/index.ts";
+import { type AdapterParameterOptions, newAdapterParameters } from "./adapter-parameters.ts";
 import type { Parameter } from "./parameter.ts";
 
 /**
@@ -31,9 +32,22 @@ export function takeOverValues(saved: readonly Parameter[], grown: readonly Para
       );
       continue;
     }
-    target.values.set(parameter.values);
+    if (target.values !== parameter.values) target.values.set(parameter.values);
   }
   problems.throwIfAny();
+}
+
+/**
+ * The parameters of an adapter that goes on from a saved one: the values that were saved, and, where it has tensors
+ * or rows beyond them, what a new adapter of the same seed would have there. Only those are drawn.
+ *
+ * @param saved may share its memory with the result
+ * @throws CONTINUE_CHANGE_INVALID for every tensor that would be dropped or shrink
+ */
+export async function growAdapter(saved: readonly Parameter[], options: AdapterParameterOptions): Promise<Parameter[]> {
+  const grown = await newAdapterParameters(options, new Map(saved.map((parameter) => [parameter.name, parameter])));
+  takeOverValues(saved, grown);
+  return grown;
 }
 
 /** Refuses a smaller rank before anything is read. */

@@ -1,6 +1,7 @@
 import type { TensorData } from "../compute/index.ts";
+import { InternalError } from "../core/index.ts";
 import type { ModelSpec } from "../model/index.ts";
-import type { LoraPlan } from "./block-stack.ts";
+import type { LoraPlan } from "./block-plan.ts";
 import { type DropoutPosition, fillDropoutMask } from "./dropout.ts";
 import type { LabelRows } from "./label-rows.ts";
 import { ACCUMULATOR_PREFIX, GRADIENT_PREFIX, type HeadPlan, type ProgramCache } from "./programs.ts";
@@ -94,6 +95,21 @@ export class Head {
       start += count;
     }
     return all;
+  }
+
+  /**
+   * Logits [N, V] of the named rows of `hidden` [M, D] for decoding: at most {@link CHUNK_ROWS}, padded no further than to
+   * a power of two (one row of 32 padded ones costs as much as eight by themselves). A view that the next call overwrites.
+   */
+  async decodingLogits(hidden: Float32Array, rows: Int32Array): Promise<Float32Array> {
+    if (rows.length > CHUNK_ROWS) throw new InternalError(`logits of ${rows.length} rows at once`);
+    let size = 1;
+    while (size < rows.length) size *= 2;
+    const vocab = this.#parts.spec.vocabSize;
+    const program = await this.#parts.programs.headLogits(this.#plan(size, 0));
+    const logits = this.#parts.workspace.floats("head/logits", size * vocab);
+    await program.run(this.#weightFeeds(Object.keys(program.inputs), { x: this.#gather(hidden, rows, 0, size) }), { logits });
+    return logits.subarray(0, rows.length * vocab);
   }
 
   /** Cross-entropy of each labelled row [N], in nats. */

@@ -10,10 +10,12 @@ export {
   loadBaseWeights,
   type QuantizationChoice,
 } from "./base-weights.ts";
-export type { LoraPlan } from "./block-stack.ts";
+export type { LoraPlan } from "./block-plan.ts";
 export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-model.ts";
+export { Decoder, type DecodingStream, PREFILL_ROWS } from "./decoder.ts";
 export type { DropoutPosition } from "./dropout.ts";
-export { requireGrowth, takeOverValues } from "./grow-adapter.ts";
+export { growAdapter, requireGrowth, takeOverValues } from "./grow-adapter.ts";
+export { cacheLength, cacheSlots, kvCacheBytes } from "./kv-cache.ts";
 export { labelRows } from "./label-rows.ts";
 export { loadModelFolder, loraPlans } from "./open-model.ts";
 export { EMBEDDING_KEY, type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";

@@ -1,7 +1,7 @@
 import type { ResolvedAdapter } from "../adapter/index.ts";
 import type { ModelFolder } from "../folders/index.ts";
 import { type BaseOptions, type BaseWeights, loadBaseWeights } from "./base-weights.ts";
-import type { LoraPlan } from "./block-stack.ts";
+import type { LoraPlan } from "./block-plan.ts";
 
 /** LoRA of a resolved adapter, as the graphs need it. */
 export function loraPlans(resolved: ResolvedAdapter): Map<string, LoraPlan> {

@@ -107,15 +107,23 @@ export class ProgramCache {
   /** A block's forward graph alone: `x` → `y`. */
   blockForward(plan: BlockPlan): Promise<Program> {
     return this.#once("block-forward", plan, () => {
-      const y = BLOCK_BUILDERS[this.#spec.architecture](this.#spec, plan);
+      const { y } = BLOCK_BUILDERS[this.#spec.architecture](this.#spec, plan);
       return this.#compile("block-forward", graph({ outputs: { y } }));
+    });
+  }
+
+  /** A block's forward graph with a cache: `x` → `y`, and the rows `k`, `v` that the cache is to keep. */
+  blockCached(plan: BlockPlan): Promise<Program> {
+    return this.#once("block-cached", plan, () => {
+      const { y, k, v } = BLOCK_BUILDERS[this.#spec.architecture](this.#spec, plan);
+      return this.#compile("block-cached", fuseAddIntoGemm(graph({ outputs: { y, k, v } })));
     });
   }
 
   /** A block's forward and backward graphs; the backward one takes `dy`. */
   blockTraining(plan: BlockPlan, wanted: BlockGradients): Promise<BlockPrograms> {
     return this.#once("block-training", { plan, wanted, policy: this.#policy }, async () => {
-      const y = BLOCK_BUILDERS[this.#spec.architecture](this.#spec, plan);
+      const { y } = BLOCK_BUILDERS[this.#spec.architecture](this.#spec, plan);
       const names = wanted.input ? ["x", ...wanted.parameters] : wanted.parameters;
       const outputs = gradientOutputs(y, input("dy", y.shape), graph({ outputs: { y } }).inputs, names);
       const split = splitForBackward({ y }, outputs, this.#policy);

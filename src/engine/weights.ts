@@ -31,6 +31,11 @@ export class Weights {
     return this.base.values(key, (length) => this.#workspace.floats(`dequantized/${scratch}`, length));
   }
 
+  /** Whether {@link feed} dequantizes `key` anew each time. */
+  isPacked(key: string): boolean {
+    return !this.#byKey.has(key) && this.base.isPacked(key);
+  }
+
   /** The parameter behind `key` if it is being trained. */
   trainable(key: string): Parameter | undefined {
     const parameter = this.#byKey.get(key);
