@@ -9,6 +9,7 @@ export { checkpointFolder, checkpointStep, listCheckpoints, newRunId, RUN_FILES,
 export { type Lineage, type LineageLink, type LineageOptions, type LinkState, verifyLineage } from "./lineage.ts";
 export { machineEnvironment } from "./machine.ts";
 export type { AnswerRecord, EarlyStop, EvaluationConditions, GateRecord, HeldOutRecord, RunMeasures, SamplePair } from "./measures.ts";
+export { hasMergeRecord, MERGE_RECORD, type MergeRecord, readMergeRecord, writeMergeRecord } from "./merge-record.ts";
 export { newestRun } from "./newest-run.ts";
 export { parentRecord } from "./parent.ts";
 export { type RunEvent, type RunEvents, readEvents, type TailedEvent, type TailOptions, tailEvents } from "./read-events.ts";

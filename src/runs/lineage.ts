@@ -5,6 +5,7 @@ import { openFolder, sha256 } from "../core/node/index.ts";
 import { fingerprintModel } from "./fingerprint.ts";
 import { differingFiles, type HashedFile, type HashedFiles, hashFile } from "./hashes.ts";
 import { RUN_FILES } from "./layout.ts";
+import { hasMergeRecord, type MergeRecord, readMergeRecord } from "./merge-record.ts";
 import { type ParentRecord, type RunRecord, readRunRecord } from "./record.ts";
 import { hashWeightsAt, readRunResult, recordHash } from "./result.ts";
 
@@ -110,16 +111,20 @@ class Walk {
     return known;
   }
 
-  async #base({ id, base, tokenizer, config }: RunRecord): Promise<void> {
-    await this.#check(id, "base model", base.path, async () => {
-      const folder = await openFolder(base.path, { followLinks: true });
+  async #model(id: string, what: string, { path, fingerprint }: Pick<RunRecord["base"], "path" | "fingerprint">): Promise<void> {
+    await this.#check(id, what, path, async () => {
+      const folder = await openFolder(path, { followLinks: true });
       try {
-        const now = await this.#hashOnce(`model ${base.path}`, async () => (await fingerprintModel(folder)).value);
-        return comparedHash(base.fingerprint.value, now);
+        const now = await this.#hashOnce(`model ${path}`, async () => (await fingerprintModel(folder)).value);
+        return comparedHash(fingerprint.value, now);
       } finally {
         await folder.close();
       }
     });
+  }
+
+  async #base({ id, base, tokenizer, config }: RunRecord): Promise<void> {
+    await this.#model(id, "base model", base);
     const file = (path: string): Promise<string> => this.#hashOnce(path, async () => (await hashFile(path)).sha256);
     const path = join(base.path, "tokenizer.json");
     await this.#check(id, "tokenizer", path, async () => comparedHash(tokenizer.sha256, await file(path)));
@@ -152,7 +157,7 @@ class Walk {
   }
 
   /** The adapter that was continued; gives the folder of the run above, if it is there. */
-  async #parent(folder: string, { id }: RunRecord, parent: ParentRecord): Promise<string | null> {
+  async #parent(folder: string, { id }: Pick<RunRecord, "id">, parent: ParentRecord): Promise<string | null> {
     const elsewhere = parent.run === null ? null : join(dirname(folder), parent.run, basename(parent.adapter));
     const { state } = await this.#check(id, "parent adapter", parent.adapter, async () => {
       const here = await judged(async () =>
@@ -196,6 +201,16 @@ class Walk {
     }
   }
 
+  /** A merged model; returns the folder of the run that made its adapter. */
+  async merged(folder: string): Promise<string | null> {
+    const record: MergeRecord = await readMergeRecord(folder);
+    const id = basename(folder);
+    await this.#check(id, "merged model", folder, async () => comparedFiles(record.files, await hashWeightsAt(folder)));
+    await this.#model(id, "base model", record.base);
+    if (record.original !== null) await this.#model(id, "original weights", record.original);
+    return this.#parent(folder, { id }, record.adapter);
+  }
+
   /** One run; returns the folder of the run above it. */
   async run(folder: string): Promise<string | null> {
     const record = await readRunRecord(folder);
@@ -211,14 +226,15 @@ class Walk {
 /**
  * Verifies the chain of hashes that a run stands in: its record, what it made,
  * its base, tokenizer and data, the adapter that it continued, and so on up.
- * Every broken link is told by name.
+ * Of a merged model: its weights, its base, the adapter that was merged, and the
+ * run that made it, and so on up. Every broken link is told by name.
  *
- * @param run folder of a run
+ * @param run folder of a run, or of a merged model
  * @throws FILE_MISSING, RECORD_INVALID for the run itself; faults further up are links
  */
 export async function verifyLineage(run: string, options: LineageOptions = {}): Promise<Lineage> {
   const walk = new Walk(options.hashes ?? true);
-  let above = await walk.run(run);
+  let above = (await hasMergeRecord(run)) ? await walk.merged(run) : await walk.run(run);
   const seen = new Set([run]);
   while (above !== null && !seen.has(above)) {
     const folder: string = above;

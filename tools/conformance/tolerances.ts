@@ -20,5 +20,7 @@ export const TOLERANCES = {
   offsetUlps: 2,
   /** Restored scales, as a share of nested_absmax. */
   restoredAbsmax: 1e-6,
+  /** Merged weights, as a share of the tensor's largest: PEFT sums at most 64 products and adds them to the weight in fp32, each within 2^-24. */
+  merged: 64 * 2 ** -24,
   exact: 0,
 } as const;

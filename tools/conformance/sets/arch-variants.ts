@@ -6,12 +6,12 @@ import { InternalError } from "../../../src/core/index.ts";
 import type { MicroBatch } from "../../../src/data/index.ts";
 import type { TensorFile } from "../../../src/formats/index.ts";
 import type { SessionPlan } from "../../../src/train/index.ts";
-import { type Check, type Finding, type Measure, unsupportedCheck } from "../check.ts";
+import type { Check, Finding, Measure } from "../check.ts";
 import { sameList } from "../compare.ts";
 import { floats, foldersIn, has, namesLike, once, readBatch, readJsonFile, readTensors } from "../files.ts";
 import { adapterLedger, baseLedger, line, lines, observedLedger, predicted, trainableLines } from "../ledgers.ts";
 import { gradientMeasures, logitsMeasure, lossMeasures } from "../logits.ts";
-import { MERGE_UNSUPPORTED } from "../merge.ts";
+import { mergeMeasures } from "../merge.ts";
 import { type LoadedBase, loadAdapter, loadBase, readSpec, withModel } from "../scene.ts";
 import { adapterMeasures, firstStepAllowance, notRepeatable, replay } from "../training.ts";
 
@@ -60,7 +60,7 @@ function variantChecks(variant: Variant): Check[] {
     ...(has(folder, "scalars.json") && runnable ? [check("ledger", () => ledgers(variant))] : []),
     ...(runnable && patterns.length > 0 ? [check("logits", () => logits(variant)), check("gradients", () => gradients(variant))] : []),
     ...(runnable && tied && patterns.length > 0 ? [check("training", () => tiedTraining(variant))] : []),
-    ...(has(folder, "merged") ? [unsupportedCheck(name, "merge", MERGE_UNSUPPORTED)] : []),
+    ...(has(folder, "merged") ? [check("merge", () => merged(variant))] : []),
   ];
 }
 
@@ -191,5 +191,16 @@ async function tiedTraining(variant: Variant): Promise<Finding> {
         ? firstStepAllowance(await floats(file, `grad.${name}`), plan.learningRate, plan.training.epsilon)
         : () => 0;
     return [...measures, ...(await adapterMeasures("trained adapter", live, saved, allowance))];
+  });
+}
+
+async function merged(variant: Variant): Promise<Measure[]> {
+  const { folder } = variant;
+  return mergeMeasures({
+    adapter: join(folder, "adapter-trained"),
+    base: join(folder, "base"),
+    batch: (await plainFile(variant)).batch,
+    logits: await floats(await readTensors(folder, "trained_forward.safetensors"), "logits"),
+    ...(has(folder, "merged/model.safetensors") ? { stored: { file: join(folder, "merged/model.safetensors"), whole: true } } : {}),
   });
 }

@@ -5,12 +5,12 @@ import type { LearningRateGroup } from "../../../src/config/index.ts";
 import type { ActivationPolicy } from "../../../src/engine/index.ts";
 import { DEFAULT_GROUP } from "../../../src/ledger/index.ts";
 import type { SessionPlan } from "../../../src/train/index.ts";
-import { type Check, type Finding, type Measure, unsupportedCheck } from "../check.ts";
+import type { Check, Finding, Measure } from "../check.ts";
 import { near, sameSet } from "../compare.ts";
 import { floats, has, namesLike, once, readBatch, readBatches, readJsonFile, readTensors } from "../files.ts";
 import { adapterLedger, baseLedger, line, observedLedger } from "../ledgers.ts";
 import { gradientMeasures, logitsMeasure, lossMeasures, meanLoss } from "../logits.ts";
-import { MERGE_UNSUPPORTED } from "../merge.ts";
+import { mergeMeasures } from "../merge.ts";
 import { type LoadedBase, loadAdapter, loadBase, withModel } from "../scene.ts";
 import { TOLERANCES } from "../tolerances.ts";
 import { adapterMeasures, momentMeasures, notRepeatable, replay, usedGroups } from "../training.ts";
@@ -244,7 +244,8 @@ async function repeatRun({ folder, shared, base }: LlamaSet, mode: string): Prom
 }
 
 /** The merged model that is stored, run as a base of its own; and merging. */
-function mergedChecks({ folder }: LlamaSet): Check[] {
+function mergedChecks(set: LlamaSet): Check[] {
+  const { folder } = set;
   const [merged] = namesLike(folder, /^(merged(?:-4bit)?)$/);
   if (merged === undefined || !has(folder, merged, "model.safetensors")) return [];
   const logits: Check = {
@@ -258,5 +259,22 @@ function mergedChecks({ folder }: LlamaSet): Check[] {
       ]);
     },
   };
-  return [logits, unsupportedCheck(merged, "merge", MERGE_UNSUPPORTED)];
+  return [logits, { case: merged, kind: "merge", run: () => mergeAgain(set, merged) }];
+}
+
+/**
+ * The adapter of the token run, merged: onto a 4-bit base dequantized, which is what it saw in training. (PEFT quantizes the sum
+ * again, which changes logits by more than 1.)
+ */
+async function mergeAgain({ folder, baseFolder }: LlamaSet, merged: string): Promise<Measure[]> {
+  const isPacked = merged === "merged-4bit";
+  return mergeMeasures({
+    adapter: join(folder, "adapter-final-token"),
+    base: baseFolder,
+    batch: await readBatch(await readTensors(folder, "forward.safetensors"), "full."),
+    logits: await floats(await readTensors(folder, "trained_forward.safetensors"), "trained.logits"),
+    stored: isPacked
+      ? { file: join(folder, "merged_dequantized_plus_delta.safetensors"), whole: false }
+      : { file: join(folder, merged, "model.safetensors"), whole: true },
+  });
 }

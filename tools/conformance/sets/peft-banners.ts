@@ -3,12 +3,12 @@
 import { join } from "node:path";
 import { adapterTensors, resolveTargets } from "../../../src/adapter/index.ts";
 import { ledgerCounts, peftBanners } from "../../../src/ledger/index.ts";
-import { type Check, type Finding, type Measure, unsupportedCheck } from "../check.ts";
+import type { Check, Finding, Measure } from "../check.ts";
 import { sameList } from "../compare.ts";
 import { floats, foldersIn, has, readBatch, readJsonFile, readTensors } from "../files.ts";
 import { adapterLedger, baseLedger, line, lines, predicted, trainableLines } from "../ledgers.ts";
 import { logitsMeasure } from "../logits.ts";
-import { MERGE_UNSUPPORTED } from "../merge.ts";
+import { mergeMeasures } from "../merge.ts";
 import { LOAD_IN_4BIT, loadAdapter, loadBase, readSpec, withModel } from "../scene.ts";
 
 interface Record_ {
@@ -30,7 +30,11 @@ export function bannerChecks(folder: string): Promise<Check[]> {
     const ledger: Check = { case: name, kind: "ledger", run: () => banners(folder, name) };
     if (!has(own, "adapter/adapter_model.safetensors")) return [];
     if (!has(own, "logits.safetensors")) return [ledger];
-    return [ledger, { case: name, kind: "logits", run: () => logits(folder, name) }, unsupportedCheck(name, "merge", MERGE_UNSUPPORTED)];
+    return [
+      ledger,
+      { case: name, kind: "logits", run: () => logits(folder, name) },
+      { case: name, kind: "merge", run: () => merged(folder, name) },
+    ];
   });
   return Promise.resolve(checks);
 }
@@ -87,4 +91,20 @@ async function logits(folder: string, name: string): Promise<Measure[]> {
     });
   }
   return measures;
+}
+
+/**
+ * Held against the adapter's own logits, not against what PEFT's merge gave: that quantizes a 4-bit base again, and changes
+ * the head along with a tied embedding, by more than 1 in each case (`merged_max_logit_diff` in the records).
+ */
+async function merged(folder: string, name: string): Promise<Measure[]> {
+  const record = await readJsonFile<Record_>(folder, name, "record.json");
+  const file = await readTensors(folder, name, "logits.safetensors");
+  return mergeMeasures({
+    adapter: join(folder, name, "adapter"),
+    base: join(folder, record.base),
+    ...(record.load_in_4bit ? { heldAs: "nf4-double" as const } : {}),
+    batch: await readBatch(file),
+    logits: await floats(file, "adapter"),
+  });
 }

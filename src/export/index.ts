@@ -1,0 +1,18 @@
+// export: models and adapters written down as something else: merged, quantized, in other tools'
+// formats. Knows the engine, to compare what it wrote; not training.
+export * from "./import/index.ts";
+export {
+  type ExportEvent,
+  type GroupDifference,
+  HELD_AS,
+  type LogitDifference,
+  MERGE_DTYPES,
+  MERGE_TARGETS,
+  type MergeCheck,
+  type MergeDtype,
+  type MergeRequest,
+  type MergeResult,
+  type MergeTarget,
+  type Rounding,
+} from "./merge/api.ts";
+export { type ExportOptions, mergeAdapter } from "./merge/merge.ts";
