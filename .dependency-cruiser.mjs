@@ -23,6 +23,8 @@ const DOORS = [
   // The parts of audit/: a command loads the one that it needs, which halves the time to start; explain also runs in a browser.
   "^src/audit/[^/]+/index\\.ts$",
   "^src/audit/explain-files\\.ts$",
+  // Importing needs no engine: the command loads it by itself.
+  "^src/export/import/index\\.ts$",
   "^src/compute/[^/]+/index\\.ts$",
 ];
 

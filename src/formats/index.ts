@@ -29,6 +29,7 @@ export { isLaterThanKnown, NEWEST_PEFT_RELEASE, type PeftRelease, peftRelease } 
 export type { ScannedObject } from "./pickle-scan.ts";
 export { dictOf, entryOfDict, listOf, type PickleValue } from "./pickle-values.ts";
 export { describeValue, printable } from "./printable.ts";
+export { pythonJson } from "./python-json.ts";
 export { PythonFloat, pyFloat } from "./python-float.ts";
 export { encodeSafetensors, planSafetensors, type SafetensorsPlan, type TensorPlan, type TensorToWrite } from "./safetensors-encode.ts";
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors-header.ts";

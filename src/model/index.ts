@@ -2,6 +2,7 @@
 // parameter names and shapes, rotary frequencies, one record per architecture.
 // Knows nothing of files, adapters or training.
 export type { Architecture } from "./architectures/index.ts";
+export * from "./gguf/index.ts";
 export type { ModelSpec } from "./model-spec.ts";
 export {
   containerModules,

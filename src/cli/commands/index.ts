@@ -4,6 +4,7 @@ import { diff } from "./diff.ts";
 import { evalCommand } from "./eval.ts";
 import { explain } from "./explain.ts";
 import { generate } from "./generate.ts";
+import { importCommand } from "./import.ts";
 import { inspect } from "./inspect.ts";
 import { plan } from "./plan.ts";
 import { recipe } from "./recipe.ts";
@@ -15,6 +16,7 @@ import { verify } from "./verify.ts";
 /** Every command by its name, in the order of the help. */
 export const COMMANDS = {
   demo,
+  import: importCommand,
   train,
   continue: continueCommand,
   resume,
