@@ -40,6 +40,18 @@ const FOREIGN_NAMES: ReadonlyMap<string, string> = new Map([
   ["dataset", "data.train"],
   ["datasets", "data.train"],
   ["chat_template", "data.template"],
+  ["chat_template_path", "data.template"],
+  ["assistant_only_loss", "data.trainOn"],
+  ["completion_only_loss", "data.trainOn"],
+  // Axolotl, LlamaFactory and mlx-lm
+  ["train_on_inputs", "data.trainOn"],
+  ["train_on_prompt", "data.trainOn"],
+  ["mask_history", "data.trainOn"],
+  ["mask_prompt", "data.trainOn"],
+  ["sample_packing", "data.packing"],
+  ["cutoff_len", "data.maxLength"],
+  ["sequence_len", "data.maxLength"],
+  ["tool_format", "data.tools"],
 ]);
 
 const camelCase = (name: string): string => name.replace(/[_-]([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

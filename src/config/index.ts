@@ -39,6 +39,7 @@ export {
   type AdapterConfig,
   type CheckpointConfig,
   type DataConfig,
+  type DataSourceConfig,
   type EarlyStoppingConfig,
   type EngineConfig,
   type EvaluationConfig,

@@ -30,9 +30,18 @@ export function folderOf(path: string): string {
   return end === 0 ? "/" : path.slice(0, end);
 }
 
+function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** In a list of paths an entry may be a table with more than the path. */
+function resolveTable(table: Readonly<Record<string, unknown>>, folder: string): unknown {
+  return "path" in table ? { ...table, path: resolveValue(table["path"], folder) } : table;
+}
+
 function resolveValue(value: unknown, folder: string): unknown {
   if (typeof value === "string") return value === "" ? value : joinPath(folder, value);
-  if (Array.isArray(value)) return value.map((item) => resolveValue(item, folder));
+  if (Array.isArray(value)) return value.map((item: unknown) => (isTable(item) ? resolveTable(item, folder) : resolveValue(item, folder)));
   if (typeof value === "object" && value !== null) {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolveValue(item, folder)]));
   }

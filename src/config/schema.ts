@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { dataSchema } from "./data-schema.ts";
 
 /**
  * The schema of run.yaml: one source for types, validation, JSON Schema and
@@ -75,21 +76,6 @@ const adapter = z
   .union([z.literal("none"), adapterObject])
   .transform((value) => (value === "none" ? null : value))
   .describe("the LoRA adapter; none only with fullParameter");
-
-const evalSets = z.union([text, z.array(text), z.record(text, filledTextList)]).transform((value): Record<string, string[]> => {
-  if (typeof value === "string") return { eval: [value] };
-  if (!Array.isArray(value)) return value;
-  return value.length === 0 ? {} : { eval: value };
-});
-
-const data = z.strictObject({
-  train: filledTextList.describe("training file or files (JSON Lines)"),
-  eval: evalSets.prefault({}).describe("held-out file or files, or a table of named sets"),
-  maxLength: positiveCount.default(1024).describe("longest row in tokens, and the length of a packed row"),
-  packing: z.boolean().default(true).describe("put several rows into one sequence, without letting them see each other"),
-  template: text.nullable().default(null).describe("a Jinja file with the chat template; null: the tokenizer's own"),
-  onTooLong: z.enum(["error", "truncate", "drop"]).default("error").describe("what to do with rows longer than maxLength"),
-});
 
 const rate = z.number().nonnegative();
 
@@ -219,7 +205,7 @@ export const runSchema = z.strictObject({
   output: text.default("runs").describe("folder that run folders are made in"),
   fullParameter: z.boolean().default(false).describe("train all weights of the base; needs adapter: none and quantization: none"),
   adapter: adapter.prefault({}),
-  data,
+  data: dataSchema,
   training: training.prefault({}),
   evaluation: evaluation.prefault({}),
   checkpoints: checkpoints.prefault({}),
@@ -234,6 +220,8 @@ export type RunConfigInput = z.input<typeof runSchema>;
 export type AdapterConfig = NonNullable<RunConfig["adapter"]>;
 /** The `data` table. */
 export type DataConfig = RunConfig["data"];
+/** What `data.train` lists: a path, or a table with what holds for it alone. */
+export type DataSourceConfig = DataConfig["train"][number];
 /** The `training` table. */
 export type TrainingConfig = RunConfig["training"];
 /** The `evaluation` table. */

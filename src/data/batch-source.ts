@@ -117,7 +117,9 @@ export class BatchSource {
     const { parts } = options;
     // A part that gives at least one row to the first epoch gives one to every epoch.
     if (parts?.every(({ count, weight }) => count * weight < 1) === true)
-      throw new HeirloomError("DATA_EMPTY", "the weights of the sources leave epochs without a row", { hint: "raise a weight in data.train" });
+      throw new HeirloomError("DATA_EMPTY", "the weights of the sources leave epochs without a row", {
+        hint: "raise a weight in data.train",
+      });
     this.#examples = examples;
     this.#options = options;
     this.#buckets = options.buckets ?? sequenceBuckets(options.maxLength);

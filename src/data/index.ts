@@ -46,6 +46,7 @@ export {
 export { loadTokenizer } from "./load-tokenizer.ts";
 export { type MicroBatch, sequenceBuckets } from "./micro-batch.ts";
 export type { FileReport, ReadingOptions } from "./read-records.ts";
+export { datasetReading } from "./reading-config.ts";
 export type { ChatRecord, DataRecord, Turn } from "./record.ts";
 export {
   createTokenizer,

@@ -1,3 +1,4 @@
+import type { DatasetReading, TooLongPolicy } from "../data/index.ts";
 /** What the last bits of a held-out loss may depend on besides weights and rows: batch layout, threads, versions, processor. */
 export type EvaluationConditions = Readonly<Record<string, string | number | boolean>>;
 
@@ -47,7 +48,9 @@ export interface EarlyStop {
 export interface HeldOutRecord {
   readonly files: readonly string[];
   readonly maxLength: number;
-  readonly onTooLong: "error" | "truncate" | "drop";
+  readonly onTooLong: TooLongPolicy;
+  /** How the rows were understood; absent in records from before there was a choice. */
+  readonly reading?: DatasetReading;
   readonly template: string | null;
   readonly packing: boolean;
   readonly batchSize: number;

@@ -2,16 +2,17 @@ import { dirname } from "node:path";
 import { evaluationSettings, type GateConfig } from "../config/index.ts";
 import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import { defineJob } from "../core/node/index.ts";
-import { loadDataset } from "../data/index.ts";
+import { datasetReading, loadDataset } from "../data/index.ts";
 import { locateModel } from "../folders/index.ts";
 import { type AnswerSet, type LoadedModel, loadAnswers, loadModel, scoreAnswers } from "../generate/index.ts";
 import { type AdapterRecord, type HeldOutRecord, type RunRecord, readRunRecord } from "../runs/index.ts";
-import type { EvaluationRequest, EvaluationResult } from "./api.ts";
+import type { EvaluationRequest, EvaluationResult, RecordedLoss } from "./api.ts";
 import { type EvaluationBatches, evaluateDataset } from "./evaluate.ts";
 import type { TrainingEvent } from "./events.ts";
 import { judgeGates, requireKnownSets } from "./gates/index.ts";
 import { type HeldOutSet, loadParentSets } from "./parent-sets.ts";
 import { recordedGates } from "./recorded-gates.ts";
+import { holdAgainstRecord } from "./recorded-losses.ts";
 
 /** Longest row and batch where neither the request nor a record says. */
 const DEFAULT_MAX_LENGTH = 1024;
@@ -89,11 +90,12 @@ interface Sets {
 async function loadSets({ model, tokenizer, record: own }: LoadedModel, plan: Plan, context: JobContext): Promise<Sets> {
   const { record } = plan;
   const { onTooLong = "error", template = null } = record?.config.data ?? {};
+  const reading = datasetReading(record?.config.data ?? {});
   const now = dateOf(record);
   const batches = { ...plan.batches, padId: tokenizer.padId ?? 0 };
   const losses = new Map<string, HeldOutSet>();
   for (const [name, files] of Object.entries(plan.sets)) {
-    const dataset = await loadDataset({ files, maxLength: batches.maxLength, onTooLong, template, now }, tokenizer);
+    const dataset = await loadDataset({ ...reading, files, maxLength: batches.maxLength, onTooLong, template, now }, tokenizer);
     losses.set(name, { dataset, batches });
     const before = own?.evaluations.find((evaluation) => evaluation.dataset === name);
     if (plan.isRecorded && own === record && before !== undefined && before.fingerprint !== dataset.fingerprint)
@@ -136,6 +138,8 @@ async function measureAnswers(
 
 interface Measurement {
   readonly evaluations: Losses;
+  /** Those of them that the record has, too. */
+  readonly recorded: readonly RecordedLoss[];
   readonly answers: Scores;
 }
 
@@ -154,7 +158,8 @@ async function measure(
     const sets = await loadSets(loaded, plan, context);
     check(plan, sets); // before anything is computed
     const evaluations = await measureLosses(loaded, sets, context);
-    return { plan, evaluations, answers: await measureAnswers(loaded, sets, plan, context) };
+    const recorded = await holdAgainstRecord(path, loaded, sets.losses, evaluations, (event) => context.emit(event));
+    return { plan, evaluations, recorded, answers: await measureAnswers(loaded, sets, plan, context) };
   } finally {
     await loaded.model.dispose();
   }
@@ -224,5 +229,6 @@ export const evaluateJob = defineJob<EvaluationRequest, TrainingEvent, Evaluatio
       return { ...found, before: other === undefined ? null : { exactMatch: other.exactMatch, f1: other.f1 } };
     }),
     gates: verdicts,
+    recorded: [...after.recorded, ...(before?.recorded ?? [])],
   };
 });

@@ -63,7 +63,7 @@ function assumptionsOf(opened: AdapterFolder): string[] {
 function recordedValues(opened: AdapterFolder, { config }: AdapterRecord): Values {
   const { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization } = config.training;
   const { schedule, batchSize, accumulation, seed, groups } = config.training;
-  const { maxLength, packing, template, onTooLong } = config.data;
+  const { maxLength, packing, template, onTooLong, tools, trainOn } = config.data;
   return {
     base: config.base,
     quantization: config.quantization ?? "none",
@@ -81,7 +81,7 @@ function recordedValues(opened: AdapterFolder, { config }: AdapterRecord): Value
       seed,
       groups,
     },
-    data: { maxLength, packing, template, onTooLong },
+    data: { maxLength, packing, template, onTooLong, tools, trainOn },
     // With another number of rows in a batch, the losses before and after loading would differ in their last bits.
     evaluation: { batchSize: config.evaluation.batchSize },
     engine: config.engine,

@@ -1,5 +1,5 @@
 import { formatCount } from "../core/index.ts";
-import { type Dataset, NO_LABEL } from "../data/index.ts";
+import type { Dataset } from "../data/index.ts";
 import { EMBEDDING_KEY } from "../engine/index.ts";
 import { adapterFromConfig, tiedTraining } from "../ledger/index.ts";
 import type { Prepared } from "./prepare.ts";
@@ -9,25 +9,29 @@ function rows(count: number): string {
   return `${formatCount(count)} ${count === 1 ? "row" : "rows"}`;
 }
 
-/** Rows that teach nothing but to stop: the end of the text is their only token to learn. */
-function endOnlyRows({ examples }: Dataset, eosId: number | null): number {
-  if (eosId === null) return 0;
-  // The first token's label does not count in the loss.
-  return examples.filter(({ labels }) => labels.every((label, i) => i === 0 || label === NO_LABEL || label === eosId)).length;
-}
-
 /** What of a data set is not trained on or judged as it stands in its files. */
-function dataNotes(name: string, dataset: Dataset, eosId: number | null): string[] {
-  const { report } = dataset;
+function dataNotes(name: string, { report }: Dataset): string[] {
   const counts: readonly (readonly [number, string])[] = [
     [report.droppedTooLong, "dropped, longer than the limit"],
     [report.truncated, "cut at the limit"],
     [report.unlabelled, "left out, without a token to learn"],
-    [endOnlyRows(dataset, eosId), "whose only token to learn is the end of the text (an empty completion?)"],
+    [report.invalid, "left out, not readable as what the file's rows are"],
+    [report.split, "parted, longer than the limit"],
+    [report.endOnly, "whose only token to learn is the end of the text (an empty completion?)"],
     [report.mixedTokenRows, "with a token that holds both trained and masked text"],
     ...Object.entries(report.unusedFields).map(([field, count]) => [count, `with a field "${field}" that nothing uses`] as const),
   ];
-  return counts.filter(([count]) => count > 0).map(([count, what]) => `${name}: ${rows(count)} ${what}`);
+  const readAs = report.files.map(
+    ({ path, container, form, formEvidence }) =>
+      `${name}: ${path} is read as ${container ?? "nothing"} of the form ${form ?? "none"} (${formEvidence})`,
+  );
+  const skipped = report.skippedFiles.length;
+  return [
+    ...readAs,
+    ...counts.filter(([count]) => count > 0).map(([count, what]) => `${name}: ${rows(count)} ${what}`),
+    ...(skipped === 0 ? [] : [`${name}: ${formatCount(skipped)} ${skipped === 1 ? "file" : "files"} passed over, hidden or no data`]),
+    ...report.notes.map((note) => `${name}: ${note}`),
+  ];
 }
 
 /**
@@ -60,12 +64,11 @@ function tiedNote({ base, config }: Prepared): string[] {
 
 /** Everything about a run's inputs that a user should know before it starts. */
 export function inputNotes(prepared: Prepared): string[] {
-  const { eosId } = prepared.tokenizer;
-  const held = [...prepared.evaluation].flatMap(([name, dataset]) => dataNotes(`held-out set "${name}"`, dataset, eosId));
+  const held = [...prepared.evaluation].flatMap(([name, dataset]) => dataNotes(`held-out set "${name}"`, dataset));
   return [
     ...quantizationNote(prepared),
     ...tiedNote(prepared),
-    ...dataNotes("training data", prepared.train, eosId),
+    ...dataNotes("training data", prepared.train),
     ...held,
     ...paddingNote(prepared),
   ];

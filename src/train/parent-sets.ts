@@ -1,6 +1,6 @@
 import { PARENT_PREFIX } from "../config/index.ts";
 import { isHeirloomError } from "../core/index.ts";
-import { type Dataset, loadDataset, type Tokenizer } from "../data/index.ts";
+import { type Dataset, datasetReading, loadDataset, type Tokenizer } from "../data/index.ts";
 import type { AdapterRecord, HeldOutRecord } from "../runs/index.ts";
 import type { EvaluationBatches } from "./evaluate.ts";
 
@@ -13,10 +13,11 @@ export interface HeldOutSet {
 /** The held-out sets of an adapter's own run: what shows whether a continuation forgets. */
 export function heldOutOf({ config, startedAt, evaluations }: AdapterRecord): Record<string, HeldOutRecord> {
   const { maxLength, onTooLong, template, packing } = config.data;
+  const reading = datasetReading(config.data);
   const batchSize = config.evaluation.batchSize ?? config.training.batchSize;
   const sets = Object.entries(config.data.eval).map(([name, files]): [string, HeldOutRecord] => {
     const fingerprint = evaluations.find(({ dataset }) => dataset === name)?.fingerprint ?? null;
-    return [`${PARENT_PREFIX}${name}`, { files, maxLength, onTooLong, template, packing, batchSize, startedAt, fingerprint }];
+    return [`${PARENT_PREFIX}${name}`, { files, reading, maxLength, onTooLong, template, packing, batchSize, startedAt, fingerprint }];
   });
   return Object.fromEntries(sets);
 }
@@ -41,12 +42,13 @@ export async function loadParentSets(
     if (same !== undefined) aliases.set(name, same);
     return same !== undefined;
   };
-  for (const [name, { files, maxLength, onTooLong, template, packing, batchSize, startedAt, fingerprint }] of Object.entries(heldOut)) {
+  for (const [name, held] of Object.entries(heldOut)) {
+    const { files, reading, maxLength, onTooLong, template, packing, batchSize, startedAt, fingerprint } = held;
     if (isOwn(name, fingerprint)) continue;
     const skip = (reason: string): void => void notes.push(`the held-out set "${name}" is not evaluated: ${reason}`);
     try {
       const now = startedAt === null ? {} : { now: new Date(startedAt) };
-      const dataset = await loadDataset({ files, maxLength, onTooLong, template, ...now }, tokenizer);
+      const dataset = await loadDataset({ ...reading, files, maxLength, onTooLong, template, ...now }, tokenizer);
       if (isOwn(name, dataset.fingerprint)) continue;
       if (fingerprint !== null && dataset.fingerprint !== fingerprint) skip("its rows are not those that the parent was evaluated on");
       else sets.set(name, { dataset, batches: { batchSize, maxLength, packing, padId: tokenizer.padId ?? 0 } });

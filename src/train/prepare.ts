@@ -1,10 +1,19 @@
 import { join } from "node:path";
 import { type AdapterSpec, type ResolvedAdapter, resolveForEngine, storedAdapter } from "../adapter/index.ts";
 import { evaluationSettings, type GateConfig, type LearningRateGroup, learningRateGroups, type RunConfig } from "../config/index.ts";
-import { type Dataset, loadDataset, loadTokenizer, requireEmbeddingRows, type Tokenizer } from "../data/index.ts";
+import {
+  type Dataset,
+  type DatasetOptions,
+  datasetReading,
+  loadDataset,
+  loadTokenizer,
+  requireEmbeddingRows,
+  type Tokenizer,
+} from "../data/index.ts";
 import {
   type BaseWeights,
   baseParameters,
+  growAdapter,
   loadModelFolder,
   newAdapterParameters,
   type Parameter,
@@ -95,16 +104,11 @@ async function makeParameters(
     seed: config.training.seed,
     fullCopyDtype: config.adapter.fullCopyDtype === "bf16" ? ("BF16" as const) : ("F32" as const),
   };
-  const parameters = await newAdapterParameters({ ...options, spec: wanted, resolved });
-  if (saved !== null) {
-    const before = await readAdapterParameters(saved.tensors, {
-      ...options,
-      spec: saved.spec,
-      resolved: resolveForEngine(spec, saved.spec),
-    });
-    takeOverValues(before, parameters);
-  }
-  return { adapter: { spec: storedAdapter(spec, wanted), resolved }, parameters };
+  const adapter = { spec: storedAdapter(spec, wanted), resolved };
+  if (saved === null) return { adapter, parameters: await newAdapterParameters({ ...options, spec: wanted, resolved }) };
+  const own = { ...options, spec: saved.spec, resolved: resolveForEngine(spec, saved.spec) };
+  const before = await readAdapterParameters(saved.tensors, own);
+  return { adapter, parameters: await growAdapter(before, { ...options, spec: wanted, resolved }) };
 }
 
 type Data = Pick<Prepared, "train" | "evaluation" | "parentSets" | "answers" | "gates" | "notes">;
@@ -113,7 +117,8 @@ type Data = Pick<Prepared, "train" | "evaluation" | "parentSets" | "answers" | "
 async function loadData(config: RunConfig, tokenizer: Tokenizer, spec: ModelSpec, start: StartingPoint): Promise<Data> {
   const { maxLength, onTooLong, template } = config.data;
   const now = start.startedAt;
-  const load = (files: readonly string[]): Promise<Dataset> => loadDataset({ files, maxLength, onTooLong, template, now }, tokenizer);
+  const reading = { ...datasetReading(config.data), maxLength, onTooLong, template, now };
+  const load = (files: DatasetOptions["files"]): Promise<Dataset> => loadDataset({ ...reading, files }, tokenizer);
   const evaluation = new Map<string, Dataset>();
   for (const [name, files] of Object.entries(config.data.eval)) evaluation.set(name, await load(files));
   const settings = evaluationSettings(config.evaluation);

@@ -19,9 +19,9 @@ import type { Prepared } from "./prepare.ts";
 import type { RunRequest } from "./run-request.ts";
 import { VERSION } from "./version.ts";
 
-async function dataRecord({ report, fingerprint }: Dataset, files: readonly string[]): Promise<DataRecord> {
+async function dataRecord({ report, fingerprint }: Dataset): Promise<DataRecord> {
   return {
-    files: await Promise.all(files.map(hashFile)),
+    files: await Promise.all(report.files.map(({ path }) => hashFile(path))),
     fingerprint,
     examples: report.examples,
     tokens: report.tokens,
@@ -29,9 +29,9 @@ async function dataRecord({ report, fingerprint }: Dataset, files: readonly stri
   };
 }
 
-async function dataRecords({ train, evaluation, config }: Prepared): Promise<RunRecord["data"]> {
-  const held = [...evaluation].map(async ([name, dataset]) => [name, await dataRecord(dataset, config.data.eval[name] ?? [])] as const);
-  return { train: await dataRecord(train, config.data.train), eval: Object.fromEntries(await Promise.all(held)) };
+async function dataRecords({ train, evaluation }: Prepared): Promise<RunRecord["data"]> {
+  const held = [...evaluation].map(async ([name, dataset]) => [name, await dataRecord(dataset)] as const);
+  return { train: await dataRecord(train), eval: Object.fromEntries(await Promise.all(held)) };
 }
 
 /** SHA-256 of the chat template that the data are rendered with. */

@@ -67,7 +67,15 @@ describe("a row is understood as", () => {
   });
 
   test("Alpaca with nested instances, each of them", () => {
-    const row = { id: "t", instruction: "i", instances: [{ input: "", output: "o" }, { input: "x", output: "p" }], is_classification: false };
+    const row = {
+      id: "t",
+      instruction: "i",
+      instances: [
+        { input: "", output: "o" },
+        { input: "x", output: "p" },
+      ],
+      is_classification: false,
+    };
     expect(read(row)).toEqual({
       form: "alpaca",
       records: [
@@ -109,7 +117,11 @@ describe("a row is understood as", () => {
 
   test("ShareGPT with tools, calls and observations", () => {
     const call = '{"name": "f", "arguments": {"x": 1}}';
-    const row = { ...chat(["human", "q"], ["function_call", call], ["observation", "r"], ["gpt", "a"]), system: "s", tools: '[{"name": "f"}]' };
+    const row = {
+      ...chat(["human", "q"], ["function_call", call], ["observation", "r"], ["gpt", "a"]),
+      system: "s",
+      tools: '[{"name": "f"}]',
+    };
     expect(read(row).records).toEqual([["system: s", "user: q", 'assistant:  f({"x":1})', "tool: r", "assistant: a"]]);
     const parsed = parseRow(row, "sharegpt");
     expect(parsed).toMatchObject({ records: [{ tools: [{ type: "function", function: { name: "f" } }] }] });
@@ -122,7 +134,12 @@ describe("a row is understood as", () => {
     const messages = [
       { role: "system", content: [{ type: "text", text: "s" }] },
       { role: "user", content: [{ type: "text", value: "a" }, "b"], loss_weight: 0.0 },
-      { role: "assistant", content: null, tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: '{"x": 1}' } }], weight: 1 },
+      {
+        role: "assistant",
+        content: null,
+        tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: '{"x": 1}' } }],
+        weight: 1,
+      },
       { role: "tool", content: "r", tool_call_id: "1" },
       { role: "assistant", content: "c", train: false },
     ];
@@ -143,7 +160,11 @@ describe("a row is understood as", () => {
   });
 
   test("a question and its answer, and says so", () => {
-    expect(read({ question: "q", answer: "a" })).toEqual({ form: "question-answer", records: [["user: q", "assistant: a"]], unusedFields: [] });
+    expect(read({ question: "q", answer: "a" })).toEqual({
+      form: "question-answer",
+      records: [["user: q", "assistant: a"]],
+      unusedFields: [],
+    });
     expect(read({ system_prompt: "s", question: "q", response: "a", id: 1 })).toEqual({
       form: "question-answer",
       records: [["system: s", "user: q", "assistant: a"]],

@@ -16,9 +16,9 @@ function checkHeader(header: readonly string[], where: string): string[] {
   return [...header];
 }
 
-function faultOf(error: unknown, where: string, row: number): unknown {
+function faultOf(error: unknown, where: string): unknown {
   if (!(error instanceof CsvError)) return error;
-  const { lines } = error as CsvError & { readonly lines?: number };
+  const { lines, records = 0 } = error as CsvError & { readonly lines?: number; readonly records?: number };
   const at = lines === undefined ? "" : ` (line ${lines})`;
   const reasons: Readonly<Record<string, string>> = {
     CSV_RECORD_INCONSISTENT_COLUMNS: "the row has another number of fields than the header",
@@ -30,7 +30,7 @@ function faultOf(error: unknown, where: string, row: number): unknown {
   };
   const reason = reasons[error.code] ?? printable(error.message);
   return containerFault(
-    `${where}:${row}`,
+    `${where}:${records + 1}`,
     `${reason}${at}`,
     "fields with quotes, separators or line breaks must stand in quotes, quotes in them doubled",
     error,
@@ -46,6 +46,8 @@ export const csv: Reader = {
     const parser = parse({
       delimiter: extension === ".tsv" ? "\t" : ",",
       columns: (header: string[]) => checkHeader(header, where),
+      // Files that were put together from several have both.
+      record_delimiter: ["\r\n", "\n", "\r"],
       skip_empty_lines: true,
       max_record_size: MAX_ROW_BYTES,
     });
@@ -66,7 +68,7 @@ export const csv: Reader = {
         yield { row: ++row, value: Object.fromEntries(held) };
       }
     } catch (error) {
-      throw faultOf(error, where, row + 1);
+      throw faultOf(error, where);
     } finally {
       parser.destroy();
     }

@@ -14,6 +14,15 @@ const MAX_PAGE_BYTES = 256 * 1024 * 1024;
 /** The footer of a file with 10,000 row groups of 20 columns is some 30 MB. */
 const MAX_FOOTER_BYTES = 64 * 1024 * 1024;
 
+/** Bytes of a column that does not say that it is text (older writers), or does. */
+function decodeText(bytes: Uint8Array, at: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw containerFault(at, "expected UTF-8 text, found bytes that are not", "store the column as a UTF-8 string", cause);
+  }
+}
+
 /** A value as JSON would hold it: 64-bit numbers as numbers where they are exact. */
 function plain(value: unknown, at: string): unknown {
   if (typeof value === "bigint") {
@@ -23,7 +32,7 @@ function plain(value: unknown, at: string): unknown {
     return number;
   }
   if (value instanceof Date) return value.toISOString();
-  if (value instanceof Uint8Array) throw containerFault(at, "expected text or numbers, found bytes", "store the column as a UTF-8 string");
+  if (value instanceof Uint8Array) return decodeText(value, at);
   if (Array.isArray(value)) return value.map((item, i) => plain(item, `${at}[${i}]`));
   if (typeof value === "object" && value !== null)
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item, `${at}.${key}`)]));
@@ -99,6 +108,8 @@ export const parquet: Reader = {
             rowEnd,
             compressors: boundedCompressors(compressors),
             useOffsetIndex: true,
+            utf8: false,
+            parsers: { stringFromBytes: (bytes: Uint8Array) => decodeText(bytes, where) },
           });
         } catch (error) {
           throw broken(`${where}:${row + 1}`, error);
