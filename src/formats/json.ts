@@ -266,13 +266,17 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
   }
 }
 
-/** Reads a JSON file whole; see {@link parseJson}. Throws `JSON_INVALID` beyond `maxBytes`. */
-export async function readJson(source: ByteSource, options: ParseJsonOptions & { readonly maxBytes?: number } = {}): Promise<unknown> {
-  const maxBytes = options.maxBytes ?? MAX_JSON_BYTES;
+/** The text of a JSON file, not parsed yet. Throws `JSON_INVALID` beyond `maxBytes`. */
+export async function readJsonText(source: ByteSource, maxBytes = MAX_JSON_BYTES): Promise<string> {
   if (source.size > maxBytes) {
     throw new HeirloomError("JSON_INVALID", `expected at most ${maxBytes} bytes of JSON, found ${source.size}`, {
       where: printable(source.name),
     });
   }
-  return parseJson(decodeUtf8(await source.read(0, source.size), source.name), source.name, options);
+  return decodeUtf8(await source.read(0, source.size), source.name);
+}
+
+/** Reads a JSON file whole; see {@link parseJson}. Throws `JSON_INVALID` beyond `maxBytes`. */
+export async function readJson(source: ByteSource, options: ParseJsonOptions & { readonly maxBytes?: number } = {}): Promise<unknown> {
+  return parseJson(await readJsonText(source, options.maxBytes), source.name, options);
 }

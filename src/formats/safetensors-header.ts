@@ -2,6 +2,7 @@ import { type ByteSource, HeirloomError, isHeirloomError, ProblemList } from "..
 import { isSafetensorsDtype, SAFETENSORS_DTYPES, type SafetensorsDtype, tensorBytes } from "./dtypes.ts";
 import { parseJson } from "./json.ts";
 import { LFS_MARK, MAX_LFS_POINTER_BYTES, refuseLfsPointer } from "./lfs-pointer.ts";
+import { type PlainEntry, readPlainHeader } from "./plain-header.ts";
 import { describeValue, printable } from "./printable.ts";
 
 /*
@@ -18,8 +19,8 @@ const MAX_TENSORS = 250_000;
 const MAX_JSON_VALUES = 12 * MAX_TENSORS;
 /** PyTorch allows 64 dimensions (`MAX_DIMS` of its tensor iterator). */
 const MAX_DIMENSIONS = 64;
-/** First request: the header of an 8B LoRA adapter (448 tensors, 52 kB) comes with the length in one read. */
-const FIRST_READ_BYTES = 65_536;
+/** First request: the header of a shard of a large model (100 tensors, 12 kB) comes with the length in one read. (Over HTTP a source fetches more at once.) */
+const FIRST_READ_BYTES = 16_384;
 /** How many faults of one header a message lists. */
 const MAX_PROBLEMS = 20;
 const LENGTH_BYTES = 8;
@@ -32,6 +33,11 @@ export interface TensorEntry {
   readonly shape: readonly number[];
   readonly start: number;
   readonly end: number;
+}
+
+/** A tensor together with the file that it lies in. */
+export interface StoredTensor extends TensorEntry {
+  readonly source: ByteSource;
 }
 
 /** What a safetensors file says before its data begin. */
@@ -96,9 +102,16 @@ async function readHeaderBytes(source: ByteSource): Promise<{ json: Uint8Array; 
   return { json, bytesRead: end };
 }
 
-function parseHeaderJson(json: Uint8Array, source: ByteSource): Record<string, unknown> {
+function headerText(json: Uint8Array, source: ByteSource): string {
   try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(json);
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(json);
+  } catch {
+    throw invalid(source, "expected the header to be UTF-8 text, found bytes that are not");
+  }
+}
+
+function parseHeaderJson(text: string, source: ByteSource): Record<string, unknown> {
+  try {
     // The text begins with "{", so the value is an object.
     return parseJson(text, `${source.name} (header)`, {
       duplicateKeys: "refuse",
@@ -107,11 +120,10 @@ function parseHeaderJson(json: Uint8Array, source: ByteSource): Record<string, u
       maxKeys: MAX_TENSORS + 1,
     }) as Record<string, unknown>;
   } catch (cause) {
-    if (isHeirloomError(cause))
-      throw HeirloomError.of([
-        { ...cause.problems[0], code: "SAFETENSORS_INVALID", hint: "write the file again with the safetensors library" },
-      ]);
-    throw invalid(source, "expected the header to be UTF-8 text, found bytes that are not");
+    if (!isHeirloomError(cause)) throw cause;
+    throw HeirloomError.of([
+      { ...cause.problems[0], code: "SAFETENSORS_INVALID", hint: "write the file again with the safetensors library" },
+    ]);
   }
 }
 
@@ -128,7 +140,7 @@ function readMetadata(value: unknown, where: string, problems: ProblemList): Rec
 }
 
 /** The entry of one tensor, or what is wrong with it. */
-function readEntry(name: string, value: unknown, dataStart: number): TensorEntry | string {
+function readEntry(name: string, value: unknown): PlainEntry | string {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return `expected an object, found ${describeValue(value)}`;
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
   if (!isSafetensorsDtype(dtype)) return `expected a dtype of ${SAFETENSORS_DTYPES.join(", ")}, found ${describeValue(dtype)}`;
@@ -140,11 +152,12 @@ function readEntry(name: string, value: unknown, dataStart: number): TensorEntry
   const bytes = tensorBytes(dtype, shape);
   if (bytes === undefined) return `expected a size in whole bytes, found ${dtype} [${shape.join(", ")}]`;
   if (end - start !== bytes) return `expected ${bytes} bytes for ${dtype} [${shape.join(", ")}], found data_offsets of ${end - start}`;
-  return { name, dtype, shape, start: dataStart + start, end: dataStart + end };
+  return { name, dtype, shape, start, end };
 }
 
 /** Tensors must follow one another without overlap or hole. Returns where the data ends. */
-function checkLayout(entries: readonly TensorEntry[], dataStart: number, where: string, problems: ProblemList): number {
+function checkLayout(entries: Iterable<TensorEntry>, dataStart: number, where: string): number {
+  const problems = new ProblemList();
   let position = dataStart;
   for (const entry of entries) {
     if (entry.start !== position && problems.problems.length < MAX_PROBLEMS) {
@@ -157,7 +170,62 @@ function checkLayout(entries: readonly TensorEntry[], dataStart: number, where: 
     }
     position = Math.max(position, entry.end);
   }
+  problems.throwIfAny();
   return position;
+}
+
+interface HeaderContent {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly entries: readonly PlainEntry[];
+}
+
+/** Reads a header of any form, and says all that is wrong with it. */
+function readCarefully(text: string, source: ByteSource): HeaderContent {
+  const values = parseHeaderJson(text, source);
+  const where = printable(source.name);
+  const names = Object.keys(values).filter((name) => name !== "__metadata__");
+  if (names.length > MAX_TENSORS) throw invalid(source, `expected at most ${MAX_TENSORS} tensors, found ${names.length}`);
+  const problems = new ProblemList();
+  const metadata = readMetadata(values["__metadata__"], where, problems);
+  const entries: PlainEntry[] = [];
+  for (const name of names) {
+    const entry = readEntry(name, values[name]);
+    if (typeof entry !== "string") entries.push(entry);
+    else if (problems.problems.length < MAX_PROBLEMS) problems.add("SAFETENSORS_INVALID", `${printable(name)}: ${entry}`, { where });
+  }
+  problems.throwIfAny();
+  return { metadata, entries };
+}
+
+/** The tensors in the order of their data, each with the file that it lies in. Of a name that comes twice there is one. */
+function placeEntries(entries: readonly PlainEntry[], dataStart: number, source: ByteSource): Map<string, StoredTensor> {
+  const placed = entries.map(({ name, dtype, shape, start, end }): StoredTensor => {
+    return { name, dtype, shape, start: dataStart + start, end: dataStart + end, source };
+  });
+  placed.sort((a, b) => a.start - b.start || a.end - b.end);
+  const tensors = new Map<string, StoredTensor>();
+  for (const tensor of placed) tensors.set(tensor.name, tensor);
+  return tensors;
+}
+
+/** {@link readSafetensorsHeader}, with each tensor's file beside it. */
+export async function readStoredTensors(
+  source: ByteSource,
+): Promise<Omit<SafetensorsHeader, "tensors"> & { readonly tensors: ReadonlyMap<string, StoredTensor> }> {
+  const { json, bytesRead } = await readHeaderBytes(source);
+  const text = headerText(json, source);
+  const dataStart = LENGTH_BYTES + json.byteLength;
+  let content = readPlainHeader(text, MAX_TENSORS) ?? readCarefully(text, source);
+  let tensors = placeEntries(content.entries, dataStart, source);
+  if (tensors.size < content.entries.length) {
+    content = readCarefully(text, source);
+    tensors = placeEntries(content.entries, dataStart, source);
+  }
+  const end = checkLayout(tensors.values(), dataStart, printable(source.name));
+  if (end > source.size) throw truncated(source, end);
+  if (end < source.size)
+    throw invalid(source, `expected the file to end with its last tensor at byte ${end}, found ${source.size - end} more bytes`);
+  return { metadata: content.metadata, tensors, bytesRead };
 }
 
 /**
@@ -168,28 +236,7 @@ function checkLayout(entries: readonly TensorEntry[], dataStart: number, where: 
  * @throws HeirloomError `SAFETENSORS_INVALID`, `SAFETENSORS_TRUNCATED`, `LFS_POINTER`
  */
 export async function readSafetensorsHeader(source: ByteSource): Promise<SafetensorsHeader> {
-  const { json, bytesRead } = await readHeaderBytes(source);
-  const values = parseHeaderJson(json, source);
-  const where = printable(source.name);
-  const names = Object.keys(values).filter((name) => name !== "__metadata__");
-  if (names.length > MAX_TENSORS) throw invalid(source, `expected at most ${MAX_TENSORS} tensors, found ${names.length}`);
-  const problems = new ProblemList();
-  const metadata = readMetadata(values["__metadata__"], where, problems);
-  const dataStart = LENGTH_BYTES + json.byteLength;
-  const entries: TensorEntry[] = [];
-  for (const name of names) {
-    const entry = readEntry(name, values[name], dataStart);
-    if (typeof entry !== "string") entries.push(entry);
-    else if (problems.problems.length < MAX_PROBLEMS) problems.add("SAFETENSORS_INVALID", `${printable(name)}: ${entry}`, { where });
-  }
-  problems.throwIfAny();
-  entries.sort((a, b) => a.start - b.start || a.end - b.end);
-  const end = checkLayout(entries, dataStart, where, problems);
-  problems.throwIfAny();
-  if (end > source.size) throw truncated(source, end);
-  if (end < source.size)
-    throw invalid(source, `expected the file to end with its last tensor at byte ${end}, found ${source.size - end} more bytes`);
-  const tensors = new Map<string, TensorEntry>();
-  for (const entry of entries) tensors.set(entry.name, entry);
-  return { metadata, tensors, bytesRead };
+  const { metadata, tensors, bytesRead } = await readStoredTensors(source);
+  const entries = [...tensors.values()].map(({ source: _, ...entry }): [string, TensorEntry] => [entry.name, entry]);
+  return { metadata, tensors: new Map(entries), bytesRead };
 }

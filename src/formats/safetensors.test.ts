@@ -28,8 +28,8 @@ describe("readSafetensorsHeader", () => {
     const large = countingSource(safetensorsBytes(many, new Uint8Array(2000)));
     const header = await readSafetensorsHeader(large);
     expect(large.reads).toEqual([
-      [0, 65_536],
-      [65_536, large.size - 2000],
+      [0, 16_384],
+      [16_384, large.size - 2000],
     ]);
     expect(header).toMatchObject({ bytesRead: large.size - 2000 });
     expect(header.tensors.size).toBe(2000);

@@ -1,5 +1,6 @@
-import { type ByteSource, HeirloomError, ProblemList } from "../core/index.ts";
-import { readJson } from "./json.ts";
+import { type ByteSource, HeirloomError, isHeirloomError, ProblemList } from "../core/index.ts";
+import { parseJson, readJsonText } from "./json.ts";
+import { plainObject, skipSpaces } from "./plain-json.ts";
 import { describeValue, printable } from "./printable.ts";
 import { openSafetensors, type StoredTensor, type TensorFile, tensorFile } from "./tensor-file.ts";
 import { openTorchTensors } from "./torch-file.ts";
@@ -32,30 +33,63 @@ function refuseName(file: string, suffix: string): string | undefined {
   return undefined;
 }
 
+const WEIGHT_MAP = '"weight_map"';
+
+/**
+ * The pairs of `weight_map` straight from the text, where it is written plainly; null where only the careful reader can
+ * tell what there is. What is around the map has to be JSON with an array in the map's place: then it lay where it should.
+ */
+function plainWeightMap(text: string, where: string): ReadonlyMap<string, string> | null {
+  const key = text.indexOf(WEIGHT_MAP);
+  const colon = skipSpaces(text, key + WEIGHT_MAP.length);
+  // Without a backslash a key is spelled in one way only.
+  if (key < 0 || text[colon] !== ":" || text.includes("\\")) return null;
+  const start = skipSpaces(text, colon + 1);
+  const map = plainObject(text, start, MAX_INDEX_TENSORS);
+  if (map === null || text.includes(WEIGHT_MAP, map.end)) return null;
+  const around = parseJson(`${text.slice(0, start)}[]${text.slice(map.end)}`, where, { duplicateKeys: "refuse" });
+  return typeof around === "object" && around !== null && "weight_map" in around ? map.pairs : null;
+}
+
+/** The same by parsing the whole; says what is wrong with it. */
+function parsedWeightMap(text: string, name: string): ReadonlyMap<string, unknown> {
+  const json = parseJson(text, name, { duplicateKeys: "refuse" });
+  const map = typeof json === "object" && json !== null && "weight_map" in json ? json.weight_map : undefined;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw new HeirloomError("SHARD_INDEX_INVALID", `expected an object "weight_map", found ${describeValue(map)}`, {
+      where: printable(name),
+    });
+  }
+  return new Map(Object.entries(map));
+}
+
+/** `weight_map` of an index's text: what is faulty around a plain one, the careful reader reports by line and column. */
+function weightMapOf(text: string, name: string): ReadonlyMap<string, unknown> {
+  try {
+    const plain = plainWeightMap(text, name);
+    if (plain !== null) return plain;
+  } catch (error) {
+    if (!isHeirloomError(error)) throw error;
+  }
+  return parsedWeightMap(text, name);
+}
+
 /** Reads `weight_map` (tensor name → shard file) with every name checked. */
 async function readWeightMap(index: ByteSource, suffix: string): Promise<ReadonlyMap<string, string>> {
   const where = printable(index.name);
-  const json = await readJson(index, { duplicateKeys: "refuse" });
-  const map = typeof json === "object" && json !== null && "weight_map" in json ? json.weight_map : undefined;
-  if (typeof map !== "object" || map === null || Array.isArray(map)) {
-    throw new HeirloomError("SHARD_INDEX_INVALID", `expected an object "weight_map", found ${describeValue(map)}`, { where });
-  }
-  const names = Object.keys(map);
-  if (names.length === 0 || names.length > MAX_INDEX_TENSORS) {
-    throw new HeirloomError("SHARD_INDEX_INVALID", `expected 1 to ${MAX_INDEX_TENSORS} tensors in "weight_map", found ${names.length}`, {
+  const map = weightMapOf(await readJsonText(index), index.name);
+  if (map.size === 0 || map.size > MAX_INDEX_TENSORS) {
+    throw new HeirloomError("SHARD_INDEX_INVALID", `expected 1 to ${MAX_INDEX_TENSORS} tensors in "weight_map", found ${map.size}`, {
       where,
     });
   }
   const problems = new ProblemList();
-  const fileOf = new Map<string, string>();
-  const accepted = new Set<string>();
-  for (const name of names) {
-    const file: unknown = (map as Readonly<Record<string, unknown>>)[name];
-    const fault = typeof file !== "string" ? "it is not a text" : accepted.has(file) ? undefined : refuseName(file, suffix);
-    if (fault === undefined) {
-      accepted.add(file as string);
-      fileOf.set(name, file as string);
-    } else if (problems.problems.length < MAX_PROBLEMS) {
+  const accepted = new Set<unknown>();
+  for (const [name, file] of map) {
+    if (accepted.has(file)) continue;
+    const fault = typeof file === "string" ? refuseName(file, suffix) : "it is not a text";
+    if (fault === undefined) accepted.add(file);
+    else if (problems.problems.length < MAX_PROBLEMS) {
       problems.add("SHARD_INDEX_INVALID", `${printable(name)}: the shard ${describeValue(file)} is refused: ${fault}`, { where });
     }
   }
@@ -63,7 +97,7 @@ async function readWeightMap(index: ByteSource, suffix: string): Promise<Readonl
   if (accepted.size > MAX_SHARDS) {
     throw new HeirloomError("SHARD_INDEX_INVALID", `expected at most ${MAX_SHARDS} shards, found ${accepted.size}`, { where });
   }
-  return fileOf;
+  return map as ReadonlyMap<string, string>; // every value was looked at, and is a text
 }
 
 interface Shard {

