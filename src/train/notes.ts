@@ -9,6 +9,8 @@ function rows(count: number): string {
   return `${formatCount(count)} ${count === 1 ? "row" : "rows"}`;
 }
 
+const PLAIN_FORMS: readonly unknown[] = ["text", "prompt-completion", "messages"];
+
 /** What of a data set is not trained on or judged as it stands in its files. */
 function dataNotes(name: string, { report }: Dataset): string[] {
   const counts: readonly (readonly [number, string])[] = [
@@ -21,9 +23,11 @@ function dataNotes(name: string, { report }: Dataset): string[] {
     [report.mixedTokenRows, "with a token that holds both trained and masked text"],
     ...Object.entries(report.unusedFields).map(([field, count]) => [count, `with a field "${field}" that nothing uses`] as const),
   ];
-  const readAs = report.files.map(
+  // JSON Lines under the forms' own names leave nothing to decide.
+  const decided = report.files.filter(({ container, form }) => container !== "jsonl" || !PLAIN_FORMS.includes(form));
+  const readAs = decided.map(
     ({ path, container, form, formEvidence }) =>
-      `${name}: ${path} is read as ${container ?? "nothing"} of the form ${form ?? "none"} (${formEvidence})`,
+      `${name}: ${path} is ${container ?? "nothing"} with rows of the form ${form ?? "none"} (${formEvidence})`,
   );
   const skipped = report.skippedFiles.length;
   return [
