@@ -2,6 +2,7 @@ import type { Changes, ConfigSources, GateConfig, Source } from "../config/index
 import type { LedgerCounts } from "../ledger/index.ts";
 import type { GateRecord, RunMeasures } from "../runs/index.ts";
 import type { TrainingEvent } from "./events.ts";
+import type { SameLoss } from "./gates/index.ts";
 
 /** What a caller may hand to anything that trains or evaluates. */
 export interface TrainingOptions {
@@ -68,6 +69,12 @@ export interface EvaluationRequest {
   readonly gates?: readonly GateConfig[];
 }
 
+/** A loss on rows of which the adapter's own record holds one: that of its last evaluation, on the same weights. */
+export interface RecordedLoss extends SameLoss {
+  /** What was evaluated: `path`, or what it is compared with. */
+  readonly path: string;
+}
+
 /** Losses per held-out set, scores per set of answers, and whether the gates let them pass. */
 export interface EvaluationResult {
   readonly path: string;
@@ -90,6 +97,8 @@ export interface EvaluationResult {
     readonly before: { readonly exactMatch: number; readonly f1: number } | null;
   }[];
   readonly gates: readonly GateRecord[];
+  /** Losses beside the recorded ones, which they must equal; empty where the record has none on these rows. */
+  readonly recorded: readonly RecordedLoss[];
 }
 
 /** One stage of the demo's story. */

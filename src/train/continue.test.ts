@@ -1,12 +1,15 @@
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parseChanges } from "../config/index.ts";
+import { RandomStream } from "../core/index.ts";
 import { withValues } from "../engine/fixtures/tiny-model.ts";
+import { openAdapterFolder } from "../folders/index.ts";
 import { readRunRecord } from "../runs/index.ts";
 import { resolveContinuation } from "./continue.ts";
 import { editJson, foreignCopy, rewriteTensors } from "./fixtures/adapter-files.ts";
 import { failure, problemList, TinyWorkshop, type Told } from "./fixtures/tiny-run.ts";
+import { prepareRun } from "./prepare.ts";
 
 let workshop: TinyWorkshop;
 let parent: Told;
@@ -310,4 +313,21 @@ describe("an adapter's file", () => {
     editJson(join(broken, "heirloom.json"), { trainable: record.trainable.slice(1) });
     expect(await failure(workshop.continue(broken))).toMatchObject({ code: "LEDGER_MISMATCH", exitCode: 12 });
   });
+});
+
+test("a plain continuation draws no value that the adapter has, and a grown one only what it adds", async () => {
+  const prepared = async (values: object, changes: readonly string[]) => {
+    const { config } = await resolve(values, changes);
+    const { spec, tensors, folder } = await openAdapterFolder(adapter);
+    const drawn = vi.spyOn(RandomStream.prototype, "nextUint32");
+    const { parameters } = await prepareRun(config, { saved: { spec, tensors }, checkpoint: null, startedAt: new Date() });
+    const words = drawn.mock.calls.length;
+    drawn.mockRestore();
+    await folder.close();
+    return { words, parameters };
+  };
+  expect((await prepared({}, [])).words).toBe(0);
+  const { words, parameters } = await prepared({ adapter: { rank: 6 } }, ["rank"]);
+  const inputs = parameters.filter(({ role }) => role === "lora_A").reduce((sum, { shape }) => sum + (shape[1] as number), 0);
+  expect(words).toBe(2 * inputs * 2); // two rows more, each number of two words
 });

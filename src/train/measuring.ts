@@ -1,8 +1,8 @@
 import { evaluationSettings } from "../config/index.ts";
-import type { CausalModel } from "../engine/index.ts";
+import type { ActivationPolicy, CausalModel } from "../engine/index.ts";
 import { completeText, scoreAnswers } from "../generate/index.ts";
 import type { AnswerRecord, EvaluationConditions, EvaluationRecord, SamplePair } from "../runs/index.ts";
-import { evaluateDataset } from "./evaluate.ts";
+import { type EvaluationBatches, evaluateDataset } from "./evaluate.ts";
 import type { TrainingEvent } from "./events.ts";
 import type { HeldOutSet } from "./parent-sets.ts";
 import type { Prepared } from "./prepare.ts";
@@ -21,6 +21,19 @@ export function pairSamples(before: readonly Sample[], after: readonly Sample[])
 
 /** Environment that bears on the bits of a loss; what else a run records of it does not. */
 const BEARING = ["heirloom", "onnxruntime", "platform", "cpu", "cpuFeatures", "threads"];
+
+/** What the bits of a held-out loss depend on, besides the weights and the rows. */
+export function evaluationConditions(
+  environment: Readonly<Record<string, string | number>>,
+  activations: ActivationPolicy,
+  { batchSize, maxLength, packing }: Omit<EvaluationBatches, "padId">,
+): EvaluationConditions {
+  const bearing = BEARING.flatMap((name) => {
+    const value = environment[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(bearing), activations, batchSize, maxLength, packing };
+}
 
 /** Measures a run's model, and tells what came of it: losses on its own and its parent's sets, answers, samples. */
 export class Measuring {
@@ -41,16 +54,9 @@ export class Measuring {
     this.#stopRequested = () => context.stopRequested();
   }
 
-  #conditions({ batches: { batchSize, maxLength, packing } }: HeldOutSet): EvaluationConditions {
-    const bearing = BEARING.flatMap((name) => {
-      const value = this.#environment[name];
-      return value === undefined ? [] : [[name, value] as const];
-    });
-    return { ...Object.fromEntries(bearing), activations: this.#prepared.config.engine.activations, batchSize, maxLength, packing };
-  }
-
   async #losses(step: number, sets: Iterable<readonly [string, HeldOutSet]>): Promise<EvaluationRecord[]> {
     const records: EvaluationRecord[] = [];
+    const { activations } = this.#prepared.config.engine;
     for (const [dataset, held] of sets) {
       const { loss, perplexity, labelTokens } = await evaluateDataset(
         this.#model,
@@ -58,7 +64,8 @@ export class Measuring {
         held.batches,
         `held-out set "${dataset}" after update ${step}`,
       );
-      records.push({ dataset, fingerprint: held.dataset.fingerprint, step, loss, labelTokens, conditions: this.#conditions(held) });
+      const conditions = evaluationConditions(this.#environment, activations, held.batches);
+      records.push({ dataset, fingerprint: held.dataset.fingerprint, step, loss, labelTokens, conditions });
       await this.#report({ type: "evaluation", step, dataset, loss, perplexity, tokens: labelTokens });
     }
     return records;

@@ -17,7 +17,7 @@ interface Flags {
   readonly gate?: readonly string[];
 }
 
-/** Exit code of a gate that failed, as of GATE_FAILED. */
+/** Exit code of a gate that failed, or of a loss that is not the recorded one, as of GATE_FAILED. */
 const GATE_FAILED = 21;
 /** `old=held-out.jsonl`: a name, then a path. */
 const NAMED = /^([\w-]+)=(.+)$/;
@@ -49,7 +49,7 @@ function inFlags(error: unknown): unknown {
 export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult>({
   brief: "Loss, perplexity and right answers of an adapter or model on held-out data",
   description:
-    "Loss and perplexity on held-out data, exact match and F1 on prompts with answers. With --against, beside those of another adapter or model. Gates are conditions, as in evaluation.gates of a run file; if one fails, exit 21.",
+    "Loss and perplexity on held-out data, exact match and F1 on prompts with answers. With --against, beside those of another adapter or model. Gates are conditions, as in evaluation.gates of a run file; if one fails, exit 21. So it does if a loss is not the one that the adapter's record holds of the same rows: to the last bit on the same machine and settings, else within 1e-5 of it.",
   examples: [
     { line: "eval runs/a", what: "on the run's own held-out sets" },
     { line: "eval runs/a/adapter --base models/m --data held-out.jsonl", what: "on another file" },
@@ -85,6 +85,6 @@ export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult
       throw inFlags(error);
     });
   },
-  exitCode: ({ gates }) => (gates.every(({ ok }) => ok) ? 0 : GATE_FAILED),
+  exitCode: ({ gates, recorded }) => ([...gates, ...recorded].every(({ ok }) => ok) ? 0 : GATE_FAILED),
   render: evaluationView,
 });

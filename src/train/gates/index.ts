@@ -2,4 +2,13 @@
 // what was saved, and when to stop early. Knows numbers and names; measures nothing itself.
 export { EarlyStopping } from "./early-stopping.ts";
 export { gateError, judgeGates, requireKnownSets } from "./judge.ts";
-export { continuationOwes, type Owed, resumptionOwes, sameLosses, samenessError } from "./same-loss.ts";
+export {
+  continuationOwes,
+  evaluationOwes,
+  nearness,
+  type Owed,
+  resumptionOwes,
+  type SameLoss,
+  sameLosses,
+  samenessError,
+} from "./same-loss.ts";

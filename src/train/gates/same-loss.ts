@@ -10,9 +10,9 @@ const OTHER_OUTPUTS: readonly ChangeName[] = ["alpha", "alphaPattern", "rslora",
 /** Changes that leave the graph, and so every bit, what it was. */
 const SAME_GRAPH: readonly ChangeName[] = ["groups", "base", "quantization"];
 
-/** The losses that the first evaluation owes to the last one before, or why it owes none. */
+/** The losses that an evaluation owes to the last one before on the same weights, or why it owes none. */
 export interface Owed {
-  readonly to: "parent" | "checkpoint" | "best checkpoint";
+  readonly to: "parent" | "checkpoint" | "best checkpoint" | "record";
   readonly records: readonly EvaluationRecord[];
   /** True: under equal conditions, every bit. */
   readonly exactly: boolean;
@@ -54,6 +54,16 @@ export function continuationOwes(
 /** What the first evaluation of a resumed run owes to the last one of its checkpoint, if that was made on the same weights. */
 export function resumptionOwes(step: number, last: readonly EvaluationRecord[]): Owed {
   return { to: "checkpoint", records: last.filter((record) => record.step === step), exactly: true, note: null };
+}
+
+/** What an evaluation of a saved adapter owes to the last one that its record holds. */
+export function evaluationOwes(record: AdapterRecord): Owed {
+  return { to: "record", records: record.evaluations, exactly: true, note: null };
+}
+
+/** How near a loss must come, in words. */
+export function nearness({ exactly }: Pick<SameLoss, "exactly">): string {
+  return exactly ? "to the bit" : `within ${CLOSE.toExponential()}`;
 }
 
 /** Names of the conditions that differ; one that is not recorded may. */
