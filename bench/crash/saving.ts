@@ -2,7 +2,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { adapterSpec, resolveTargets } from "../../src/adapter/index.ts";
 import { loadRuntime } from "../../src/compute/index.ts";
 import { writeTextAtomic } from "../../src/core/node/index.ts";
@@ -19,7 +22,7 @@ import {
 } from "../../src/train/fixtures/inside.ts";
 import { TrainingSession } from "../../src/train/index.ts";
 
-const ROUNDS = 5;
+const ROUNDS = 9;
 
 interface Live {
   readonly session: TrainingSession;
@@ -75,18 +78,23 @@ async function openLive(path: string): Promise<Live> {
   return { session, tensors, files };
 }
 
-/** The longest that a timer of the training thread was late, and how long the thread was at work: what it can make no update in. */
+/** Processor time of the calling thread so far; Linux only. */
+function threadMs(): number {
+  return Number(readFileSync("/proc/thread-self/schedstat", "utf8").split(" ")[0]) / 1e6;
+}
+
+/** The longest that a timer of the training thread was late, and the processor time that the thread spent: it can make no update in it. */
 function watchThread(): () => { readonly lateMs: number; readonly busyMs: number } {
-  const before = performance.eventLoopUtilization();
+  const before = threadMs();
   let last = performance.now();
   let lateMs = 0;
   const timer = setInterval(() => {
     lateMs = Math.max(lateMs, performance.now() - last);
     last = performance.now();
-  }, 1);
+  }, 5);
   return () => {
     clearInterval(timer);
-    return { lateMs, busyMs: performance.eventLoopUtilization(before).active };
+    return { lateMs, busyMs: threadMs() - before };
   };
 }
 
@@ -135,15 +143,27 @@ async function save(live: Live, saver: CheckpointSaver, run: string): Promise<Om
   return { stallMs, writeMs, busyMs, lateMs };
 }
 
+/** Frees what was dropped and lets other processes have their turn, so that nothing of one figure falls into the next. */
+async function settle(): Promise<void> {
+  collectGarbage();
+  await setTimeout(200);
+}
+
 async function measureRound(live: Live, saver: CheckpointSaver, again: MemoryCopy, run: string): Promise<Round> {
   const copies: Float32Array[] = [];
+  await settle();
   const copyMs = timed(() => {
     for (const values of live.tensors) copies.push(values.slice());
   });
   copies.length = 0;
+  await settle();
   const copyAgainMs = timed(() => void again.take(live.tensors));
+  await settle();
   return { copyMs, copyAgainMs, ...(await save(live, saver, run)) };
 }
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 
 const newSaver = (): CheckpointSaver => new CheckpointSaver({ flush: () => Promise.resolve(), report: () => Promise.resolve() });
 
@@ -212,7 +232,7 @@ function reportOf({ mib, peak, firstMs, rounds }: Figures): string {
     row("copying them into memory that has been written to before, and nothing else", of("copyAgainMs")),
     row("training stands still: the copy, into the buffers of the checkpoint before", of("stallMs")),
     row("hashing, writing and syncing, beside training", of("writeMs")),
-    row("of that, training's thread is at work", of("busyMs")),
+    row("processor time of training's thread meanwhile", of("busyMs")),
     row("longest that training's thread was held up meanwhile", of("lateMs")),
     "",
     "| training stands still | times the copy, median (min – max) |",

@@ -27,8 +27,6 @@ const MAX_U32 = 0xffffffff;
 const PADDING_LETTER = 0x5a;
 /** Version fields as miniz fills them: made by UNIX at 3.0, needs 4.5 for zip64. */
 const END64_VERSIONS = { madeBy: 0x031e, needed: 0x002d } as const;
-/** Checksums are taken of pieces that still lie in the cache when they are written. */
-const PIECE_BYTES = 1_048_576;
 
 /** A record to put into an archive. */
 export interface ZipRecord {
@@ -165,10 +163,6 @@ export function zipBytes(records: readonly Pick<ZipRecord, "name" | "bytes">[]):
   return at + directory + endRecords(records.length, directory, at).byteLength;
 }
 
-function* pieces(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
-}
-
 /** Writes a zip archive front to back. */
 export class ZipStream {
   readonly #crc32: Crc32;
@@ -192,10 +186,10 @@ export class ZipStream {
     const dataStart = this.#at;
     let crc = 0;
     for await (const chunk of record.data instanceof Uint8Array ? [record.data] : record.data()) {
-      for (const piece of pieces(chunk)) {
-        crc = this.#crc32(piece, crc);
-        yield this.#count(piece);
-      }
+      // Begun before the chunk is written and asked for after: another thread has taken it by then.
+      const sum = this.#crc32(chunk, crc);
+      yield this.#count(chunk);
+      crc = await sum;
     }
     const bytes = this.#at - dataStart;
     if (bytes !== record.bytes) throw new InternalError(`${record.name}: expected ${record.bytes} bytes to write, got ${bytes}`);

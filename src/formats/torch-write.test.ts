@@ -89,6 +89,9 @@ describe("a torch file's archive", () => {
 
   it("needs no checksum but the one that it is given", async () => {
     expect(await written(sample(), { crc32: nodeCrc32 })).toEqual(await written(sample()));
+    expect(await written(sample(), { crc32: (bytes, before) => Promise.resolve(nodeCrc32(bytes, before)) })).toEqual(
+      await written(sample()),
+    );
   });
 
   it("leaves an empty storage without checksum, as torch does", async () => {

@@ -20,7 +20,7 @@ export interface TorchFileOptions {
    */
   readonly archiveName?: string;
   /**
-   * A faster checksum, such as Node's `zlib.crc32`.
+   * A faster checksum, such as Node's `zlib.crc32`, or one that another thread takes.
    * @defaultValue a table of our own, about 1 GB/s
    */
   readonly crc32?: Crc32;

@@ -1,12 +1,11 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
-import { crc32 } from "node:zlib";
 import { encodeFromF32, type FloatDtype } from "../../codecs/index.ts";
 import { HeirloomError } from "../../core/index.ts";
 import { fileError, writeFileAtomic } from "../../core/node/index.ts";
 import { encodeSafetensors, encodeTorchFile, type TensorToWrite, type ValueToSave } from "../../formats/index.ts";
 import { hashFile } from "../../runs/index.ts";
+import { ownSums, type Sums } from "./sums.ts";
 
 /** One file that is to be written; its content is made when its turn comes. */
 export type PlannedFile = { readonly name: string } & (
@@ -42,29 +41,32 @@ export function* encodedPieces(dtype: FloatDtype, values: Float32Array): Generat
   for (let at = 0; at < values.length; at += PIECE_VALUES) yield encodeFromF32(dtype, values.subarray(at, at + PIECE_VALUES));
 }
 
-function chunksOf(file: PlannedFile): Chunks {
+function chunksOf(file: PlannedFile, sums: Sums): Chunks {
   if ("text" in file) return [new TextEncoder().encode(typeof file.text === "string" ? file.text : file.text())];
   if ("tensors" in file) return encodeSafetensors(file.tensors, { format: "pt" });
   // torch.save names the archive after its file.
   if ("torch" in file)
-    return encodeTorchFile(file.torch, { archiveName: file.name.replace(/\.[^.]*$/, ""), crc32: (bytes, before) => crc32(bytes, before) });
+    return encodeTorchFile(file.torch, {
+      archiveName: file.name.replace(/\.[^.]*$/, ""),
+      crc32: (bytes, before) => sums.crc32(bytes, before),
+    });
   return fileChunks(file.copyOf);
 }
 
 /** Writes a file into a folder, whole or not at all, and gives its checksum. */
-export async function writePlannedFile(folder: string, file: PlannedFile): Promise<FileChecksum> {
+export async function writePlannedFile(folder: string, file: PlannedFile, sums: Sums = ownSums): Promise<FileChecksum> {
   const path = join(folder, file.name);
-  const hash = createHash("sha256");
+  const hash = sums.sha256();
   let bytes = 0;
   const hashed = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunksOf(file)) {
+    for await (const chunk of chunksOf(file, sums)) {
       hash.update(chunk);
       bytes += chunk.byteLength;
       yield chunk;
     }
   };
   await writeFileAtomic(path, hashed());
-  return { name: file.name, bytes, sha256: hash.digest("hex") };
+  return { name: file.name, bytes, sha256: await hash.digest() };
 }
 
 /** Holds the files of a folder against their checksums; all faults at once. @throws CHECKPOINT_INVALID */

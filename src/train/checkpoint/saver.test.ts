@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { breakDisk } from "../../core/fixtures/faulty-disk.ts";
 import { torchTensor } from "../../formats/index.ts";
 import { failure } from "../fixtures/tiny-run.ts";
+import { checkFiles, type FileChecksum } from "./files.ts";
 import { CheckpointSaver } from "./saver.ts";
-import type { CheckpointState } from "./state.ts";
+import { type CheckpointState, STATE_FILE } from "./state.ts";
 import { type PlannedCheckpoint, writeCheckpoint } from "./write.ts";
 
 let folder: string;
@@ -19,8 +20,9 @@ afterEach(() => {
 });
 
 const FILES = ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json"];
-/** More than one piece of a file, and no whole number of them. */
-const LARGE = 2 ** 21 + 5;
+/** More than one piece of a file and no whole number of them; then also so much that a thread of its own takes the checksums. */
+const SIZES = [2 ** 21 + 5, 2 ** 22 + 5];
+const [LARGE] = SIZES as [number, number];
 
 /** A checkpoint of two tensors, the smaller one twice in its files, as an embedding is that serves two modules. */
 function planned(run: string, step: number, [large, small]: readonly [Float32Array, Float32Array]): PlannedCheckpoint {
@@ -44,7 +46,7 @@ function planned(run: string, step: number, [large, small]: readonly [Float32Arr
   };
 }
 
-const tensors = (): [Float32Array, Float32Array] => [Float32Array.from({ length: LARGE }, (_, i) => i), Float32Array.of(1, 2, 3)];
+const tensors = (length = LARGE): [Float32Array, Float32Array] => [Float32Array.from({ length }, (_, i) => i), Float32Array.of(1, 2, 3)];
 
 const saverOf = (events: string[] = []): CheckpointSaver =>
   new CheckpointSaver({
@@ -63,20 +65,28 @@ async function written(step: number, values: [Float32Array, Float32Array]): Prom
 
 const found = (run: string, step: number): Buffer[] => FILES.map((name) => readFileSync(join(run, `checkpoint-${step}`, name)));
 
+/** The checksums that a checkpoint's state has of its files. */
+const recorded = (run: string, step: number): FileChecksum[] =>
+  (JSON.parse(readFileSync(join(run, `checkpoint-${step}`, STATE_FILE), "utf8")) as { files: FileChecksum[] }).files;
+
 const same = (a: readonly Buffer[], b: readonly Buffer[]): boolean[] => a.map((bytes, i) => bytes.equals(b[i] as Buffer));
 
 describe("a checkpoint that is written beside training", () => {
-  test("holds what the tensors were when it was taken, byte for byte, however they change meanwhile", async () => {
-    const live = tensors();
-    const saver = saverOf();
-    for (const step of [1, 2, 3]) {
-      const expected = await written(step, live);
-      await saver.save(planned(folder, step, live));
-      for (const values of live) values.fill(-step);
-      await saver.settle();
-      expect(same(found(folder, step), expected)).toEqual([true, true, true]);
-    }
-  });
+  test.each(SIZES)(
+    "holds what the tensors (%i values) were when it was taken, byte for byte, however they change meanwhile",
+    async (size) => {
+      const live = tensors(size);
+      const saver = saverOf();
+      for (const step of [1, 2, 3]) {
+        const expected = await written(step, live);
+        await saver.save(planned(folder, step, live));
+        for (const values of live) values.fill(-step);
+        await saver.settle();
+        expect(same(found(folder, step), expected)).toEqual([true, true, true]);
+        await checkFiles(join(folder, `checkpoint-${step}`), recorded(folder, step));
+      }
+    },
+  );
 
   test("is waited for by the next one", async () => {
     const live = tensors();
@@ -93,8 +103,8 @@ describe("a checkpoint that is written beside training", () => {
     expect(same(found(folder, 1), expected)).toEqual([true, true, true]);
   });
 
-  test("that fails is told by the next check, and the one after it is written whole", async () => {
-    const live = tensors();
+  test.each(SIZES)("(%i values) that fails is told by the next check, and the one after it is written whole", async (size) => {
+    const live = tensors(size);
     const saver = saverOf();
     breakDisk({ path: /optimizer/ });
     await saver.save(planned(folder, 1, live));

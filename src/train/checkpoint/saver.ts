@@ -1,8 +1,14 @@
 import { MemoryCopy, type Reading, readLive } from "./memory.ts";
+import { ownSums, SumsThread } from "./sums.ts";
 import { type PlannedCheckpoint, writeCheckpoint } from "./write.ts";
 
 /** Copies may take this share of the memory that is free, to the machine and to the container. */
 const COPY_SHARE = 0.25;
+/** From here on the checksums have a thread of their own: they would take 15 ms of training's, about what starting one does. */
+const THREAD_BYTES = 16 * 2 ** 20;
+
+const bytesOf = ({ memory }: PlannedCheckpoint): number => memory.reduce((sum, { byteLength }) => sum + byteLength, 0);
+
 /** Who hears of checkpoints that are written. */
 export interface SaverContext {
   /** Called when a checkpoint's files are on disk; it gets its name once what was reported before is, too. */
@@ -35,30 +41,32 @@ export class CheckpointSaver {
   async save(planned: PlannedCheckpoint): Promise<void> {
     await this.settle();
     if (this.#fits(planned)) {
-      this.#pending = this.#write(planned, this.#copy.take(planned.memory));
+      this.#pending = this.#write(planned, this.#copy.take(planned.memory), bytesOf(planned) >= THREAD_BYTES);
     } else {
       this.#copy.release();
-      await this.#write(planned, readLive);
+      await this.#write(planned, readLive, false);
     }
     this.check();
   }
 
   /** What is held already counts as free. */
-  #fits({ memory }: PlannedCheckpoint): boolean {
-    const bytes = memory.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    return bytes <= COPY_SHARE * (process.availableMemory() + this.#copy.bytes);
+  #fits(planned: PlannedCheckpoint): boolean {
+    return bytesOf(planned) <= COPY_SHARE * (process.availableMemory() + this.#copy.bytes);
   }
 
-  async #write(planned: PlannedCheckpoint, read: Reading): Promise<void> {
+  async #write(planned: PlannedCheckpoint, read: Reading, hasThread: boolean): Promise<void> {
+    const thread = hasThread ? new SumsThread() : null;
     try {
       const verify = async (folder: string): Promise<void> => {
         await planned.verify(folder);
         await this.#context.flush();
       };
-      const path = await writeCheckpoint({ ...planned, verify }, read);
+      const path = await writeCheckpoint({ ...planned, verify }, { read, sums: thread ?? ownSums });
       await this.#context.report({ type: "checkpoint", step: planned.state.step, path });
     } catch (error) {
       this.#failure = { error };
+    } finally {
+      await thread?.close();
     }
   }
 

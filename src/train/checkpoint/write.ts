@@ -4,6 +4,7 @@ import { checkpointFolder, listCheckpoints } from "../../runs/index.ts";
 import { type FileChecksum, type PlannedFile, writePlannedFile } from "./files.ts";
 import { type Reading, readLive } from "./memory.ts";
 import { type CheckpointState, STATE_FILE, serializeState } from "./state.ts";
+import { ownSums, type Sums } from "./sums.ts";
 
 /** Which checkpoints stay. */
 export interface Retention {
@@ -34,18 +35,25 @@ async function prune(run: string, { keepLast, best }: Retention): Promise<void> 
   for (const { path, step } of all) if (!kept.has(path) && step !== best) await removeFolderAtomic(path);
 }
 
+/** How the files of a checkpoint are made. */
+export interface Making {
+  /** Where the tensors are read from. */
+  readonly read: Reading;
+  readonly sums: Sums;
+}
+
 /**
  * Writes `checkpoint-<step>` whole or not at all, then removes those that need not stay. Returns its path.
  *
- * @param read where the tensors are read from; by default they are live, and nothing may change them until this is done
+ * @param making by default the tensors are read as they are live, and nothing may change them until this is done
  */
-export async function writeCheckpoint(planned: PlannedCheckpoint, read: Reading = readLive): Promise<string> {
+export async function writeCheckpoint(planned: PlannedCheckpoint, making: Making = { read: readLive, sums: ownSums }): Promise<string> {
   const { run, state, verify, retention } = planned;
   const folder = checkpointFolder(run, state.step);
-  const files = planned.files(read);
+  const files = planned.files(making.read);
   await writeFolderAtomic(folder, async (temporary) => {
     const sums: FileChecksum[] = [];
-    for (const file of files) sums.push(await writePlannedFile(temporary, file));
+    for (const file of files) sums.push(await writePlannedFile(temporary, file, making.sums));
     await verify(temporary);
     await writeTextAtomic(join(temporary, STATE_FILE), serializeState(state, sums));
   });
