@@ -29,6 +29,8 @@ function builtProject(name: string, include: string[], testTimeout: number): Tes
 }
 
 const endToEnd = ["test/e2e/**/*.test.ts"];
+/** They need the real model in its cache (npm run real-model), and are skipped without it. */
+const real = named(".real.test.ts");
 const inBrowser = ["test/browser/**/*.test.ts"];
 /** Files that replace whole modules need their own: in a shared registry the real one may be there already. */
 const mocked = named(".mocked.test.ts");
@@ -40,10 +42,11 @@ export default defineConfig({
     // Two cores are what CI has; more processes only steal from the engine's own threads.
     maxWorkers: 2,
     projects: [
-      project("unit", named(".test.ts"), [...mocked, ...parity, ...property, ...endToEnd, ...inBrowser], 20_000),
+      project("unit", named(".test.ts"), [...mocked, ...parity, ...property, ...real, ...endToEnd, ...inBrowser], 20_000),
       project("mocked", mocked, endToEnd, 20_000, true),
       project("parity", parity, endToEnd, 60_000),
       project("property", property, endToEnd, 300_000),
+      project("real", real, [], 600_000),
       project("e2e", endToEnd, [], 300_000),
       builtProject("browser", inBrowser, 60_000),
     ],
