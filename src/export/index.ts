@@ -16,3 +16,5 @@ export {
   type Rounding,
 } from "./merge/api.ts";
 export { type ExportOptions, mergeAdapter } from "./merge/merge.ts";
+export type { QuantizeRequest, QuantizeResult } from "./quantize/api.ts";
+export { quantizeModel } from "./quantize/quantize.ts";

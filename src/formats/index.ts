@@ -11,6 +11,7 @@ export {
   readBnb4bit,
   restoreAbsmax,
 } from "./bnb4bit.ts";
+export { type Bnb4bitToWrite, bnb4bitTensors } from "./bnb4bit-encode.ts";
 export { dtypeBits, elementCount, isSafetensorsDtype, SAFETENSORS_DTYPES, type SafetensorsDtype, tensorBytes } from "./dtypes.ts";
 export * from "./gguf/index.ts";
 export { decodeUtf8, type ParseJsonOptions, parseJson, readJson } from "./json.ts";
@@ -29,8 +30,8 @@ export { isLaterThanKnown, NEWEST_PEFT_RELEASE, type PeftRelease, peftRelease } 
 export type { ScannedObject } from "./pickle-scan.ts";
 export { dictOf, entryOfDict, listOf, type PickleValue } from "./pickle-values.ts";
 export { describeValue, printable } from "./printable.ts";
-export { pythonJson } from "./python-json.ts";
 export { PythonFloat, pyFloat } from "./python-float.ts";
+export { pythonFloat, pythonJson } from "./python-json.ts";
 export { encodeSafetensors, planSafetensors, type SafetensorsPlan, type TensorPlan, type TensorToWrite } from "./safetensors-encode.ts";
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors-header.ts";
 export { openShards, openTorchShards } from "./shards.ts";

@@ -1,7 +1,7 @@
 import { PythonFloat } from "./python-float.ts";
 
 /** `repr(float)` of Python: shortest digits as in JavaScript, with `.0`, and exponents from 1e16 and below 1e-4. */
-function pythonFloat(value: number): string {
+export function pythonFloat(value: number): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "Infinity" : "-Infinity";
   if (Object.is(value, -0)) return "-0.0";

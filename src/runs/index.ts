@@ -34,3 +34,4 @@ export { findRun, INDEX_FILE, listRuns, summarizeRun } from "./store.ts";
 export { type LossChange, RUN_STATES, type RunState, type RunSummary } from "./summary.ts";
 export { type RunForest, type RunNode, runForest } from "./tree.ts";
 export { RECORD_SCHEMA_VERSION, upgradeRecord } from "./upgrade.ts";
+export { VERSION } from "./version.ts";

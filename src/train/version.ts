@@ -1,1 +1,1 @@
-export { VERSION } from "../core/node/index.ts";
+export { VERSION } from "../runs/index.ts";

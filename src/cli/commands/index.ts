@@ -6,7 +6,9 @@ import { explain } from "./explain.ts";
 import { generate } from "./generate.ts";
 import { importCommand } from "./import.ts";
 import { inspect } from "./inspect.ts";
+import { merge } from "./merge.ts";
 import { plan } from "./plan.ts";
+import { quantize } from "./quantize.ts";
 import { recipe } from "./recipe.ts";
 import { resume } from "./resume.ts";
 import { runs } from "./runs.ts";
@@ -28,5 +30,7 @@ export const COMMANDS = {
   recipe,
   eval: evalCommand,
   generate,
+  merge,
+  quantize,
   runs,
 };

@@ -4,4 +4,3 @@ export { type FileSource, fileError, openFile } from "./file-source.ts";
 export { type DiskFolder, openFolder } from "./folder.ts";
 export { sha256 } from "./hash.ts";
 export { defineJob, type Job, type JobBody, type JobContext, type RunJobOptions, runJob } from "./job.ts";
-export { VERSION } from "./version.ts";
