@@ -7,6 +7,7 @@ import { configChanged } from "./config-changed.ts";
 import { copyIdenticalToBase } from "./copy-identical-to-base.ts";
 import { copyMissing } from "./copy-missing.ts";
 import { copyNotDeclared } from "./copy-not-declared.ts";
+import { copyOfQuantizedLinear } from "./copy-of-quantized-linear.ts";
 import { doubleWrapping } from "./double-wrapping.ts";
 import { dtypeDrift } from "./dtype-drift.ts";
 import { dtypeNotAsRecorded } from "./dtype-not-as-recorded.ts";
@@ -76,6 +77,7 @@ export const RULES = {
   "mixed-dtypes": mixedDtypes,
   "base-not-as-recorded": baseNotAsRecorded,
   "base-quantization": baseQuantization,
+  "copy-of-quantized-linear": copyOfQuantizedLinear,
   "init-changes-base": initChangesBase,
   "unknown-config-keys": unknownConfigKeys,
   "peft-release-lacks": peftReleaseLacks,
