@@ -81,21 +81,17 @@ function tokenIndices(adapter: AdapterSpec, module: string, rows: number): numbe
 class Sources {
   readonly #adapter: AdapterSpec;
   readonly #resolved: ResolvedAdapter;
-  readonly #file: TensorFile;
 
-  constructor(adapter: AdapterSpec, resolved: ResolvedAdapter, file: TensorFile) {
+  constructor(adapter: AdapterSpec, resolved: ResolvedAdapter) {
     this.#adapter = adapter;
     this.#resolved = resolved;
-    this.#file = file;
   }
 
   /** The adapter's tensor that stands in a parameter's place: a full copy, a trained bias, a stored embedding. */
   #copyOf(name: string): string | null {
     const copy = this.#resolved.fullCopies.find(({ parameter }) => parameter === name);
-    if (copy !== undefined) {
-      const key = PEFT_PREFIX + name;
-      return this.#file.tensors.has(key) || copy.tiedWith === undefined ? key : `${PEFT_PREFIX}${copy.tiedWith}.weight`;
-    }
+    // A tied copy is stored under both names; it is one tensor, and the first is it.
+    if (copy !== undefined) return PEFT_PREFIX + (copy.tiedWith === undefined ? name : `${copy.tiedWith}.weight`);
     const stored = this.#resolved.storedBase.find(({ parameter }) => parameter === name);
     if (stored === undefined) return null;
     const role = stored.trained ? "bias" : "base";
@@ -192,7 +188,7 @@ export async function planMerge(
   const parameters = modelParameters(spec);
   refuseUnmergeable(adapter, resolved, parameters);
   checkTensors(resolved, file);
-  const sources = new Sources(adapter, resolved, file);
+  const sources = new Sources(adapter, resolved);
   const all = parameters.map((parameter) => sources.recipe(parameter));
   const [embedding, head] = [INPUT_EMBEDDING, OUTPUT_EMBEDDING].map((module) =>
     all.find(({ parameter }) => parameter.name === `${module}.weight`),
