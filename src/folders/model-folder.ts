@@ -38,6 +38,7 @@ export interface AdapterFolder {
  */
 export async function openModelFolder(path: string): Promise<ModelFolder> {
   refuseAddress(path);
+  refuseGguf(path);
   await refuseHubName(path);
   const folder = await openFolder(path, { followLinks: true });
   return closingOnFailure(folder, async () => {
@@ -45,6 +46,15 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
     if (!files.has(MODEL_CONFIG)) throw noModel(files, path);
     const spec = parseModelConfig(await readJson(await folder.open(MODEL_CONFIG)), fileIn(path, MODEL_CONFIG));
     return { folder, spec, tensors: await openWeights(folder, files, "model") };
+  });
+}
+
+/** A GGUF file can be looked at as it is; to compute with, it is a folder first. */
+function refuseGguf(path: string): void {
+  if (!/\.gguf$/i.test(path)) return;
+  throw new HeirloomError("FILE_MISSING", "expected a model folder to compute with, found a GGUF file", {
+    where: path,
+    hint: `make a folder of it first: heirloom import ${path} -o ${path.replace(/\.gguf$/i, "")}`,
   });
 }
 

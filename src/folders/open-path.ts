@@ -23,10 +23,10 @@ const ADAPTER_CONFIG = "adapter_config.json";
 const MODEL_CONFIG = "config.json";
 /** What a trainer leaves beside the weights, and what is read of it by itself. */
 const TRAINER_FILE = /^(?:trainer_state\.json|optimizer\.pt|scheduler\.pt|rng_state(?:_\d+)?\.pth|training_args\.bin)$/;
+const GGUF_FILE = /\.gguf$/i;
 const WEIGHTS_FILE = /\.(?:safetensors|bin|pt|pth|ckpt|index\.json)$/;
 /** Weights in a form that is not read. */
 const FOREIGN_FILE: Readonly<Record<string, string>> = {
-  ".gguf": "a GGUF file, llama.cpp's form",
   ".npz": "NumPy arrays, the form of mlx-lm's older adapters",
   ".onnx": "an ONNX graph",
   ".h5": "Keras' weights",
@@ -100,6 +100,10 @@ async function openNamedFile(folder: OpenFolder, file: string, asBase = false): 
     if (whole !== null && weightsFile(whole.files, stem) === file) return whole;
     return openedWeights(folder, file, await openWeightsFile(folder, file));
   }
+  if (GGUF_FILE.test(file)) {
+    const gguf = await (await import("./gguf-file.ts")).openGgufFile(folder, file);
+    return new OpenedPath({ kind: "file", holds: "model", folder, files: new Set([file]), configFile: file, named: null, gguf });
+  }
   const where = fileIn(folder.name, file);
   if (!file.endsWith(".json"))
     throw refuseFile(where, FOREIGN_FILE[extname(file)] ?? `a file named ${JSON.stringify(printable(file, 80))}`);
@@ -162,7 +166,7 @@ async function openHubPath(path: string, options: OpenPathOptions): Promise<Open
   const hub = options.hub ?? (await hubOptionsFrom(process.env));
   const address = parseHubAddress(path);
   const last = address.path.slice(address.path.lastIndexOf("/") + 1);
-  if (WEIGHTS_FILE.test(last) || TRAINER_FILE.test(last) || last.endsWith(".json")) {
+  if (WEIGHTS_FILE.test(last) || GGUF_FILE.test(last) || TRAINER_FILE.test(last) || last.endsWith(".json")) {
     const parent = { ...address, path: address.path.slice(0, Math.max(0, address.path.length - last.length - 1)) };
     return openNamedFile(await openHubFolder(parent, hub), last, options.asBase);
   }

@@ -1,5 +1,6 @@
 import { HeirloomError } from "../core/index.ts";
 import { type PeftConfig, parsePeftConfig, readJson, type TensorFile } from "../formats/index.ts";
+import type { GgufFile } from "./gguf-file.ts";
 import { fileIn, type OpenFolder } from "./open-folder.ts";
 import { refuseShardedState } from "./sharded-state.ts";
 import { openWeights } from "./weights.ts";
@@ -17,6 +18,8 @@ interface Found {
   readonly configFile: string | null;
   /** Set if one file was named: the weights in it, or null if it holds none. */
   readonly named?: TensorFile | null;
+  /** Set if the file is a GGUF file, which has configuration and weights in one. */
+  readonly gguf?: GgufFile;
 }
 
 /** A folder or file whose content is known, open for reading. Close it when done. */
@@ -28,15 +31,18 @@ export class OpenedPath {
   /** Names in the folder; of a named file, that one. */
   readonly files: ReadonlySet<string>;
   readonly configFile: string | null;
+  /** The header of a GGUF file; null for everything else. */
+  readonly gguf: GgufFile | null;
   readonly #named: TensorFile | null | undefined;
 
-  constructor({ kind, holds, folder, files, configFile, named }: Found) {
+  constructor({ kind, holds, folder, files, configFile, named, gguf }: Found) {
     this.kind = kind;
     this.holds = holds;
     this.folder = folder;
     this.files = files;
     this.configFile = configFile;
     this.#named = named;
+    this.gguf = gguf ?? null;
   }
 
   /** Path or address of the folder that the weights lie in: a run's adapter lies in a folder of it. */
@@ -49,8 +55,9 @@ export class OpenedPath {
     return fileIn(this.folder.name, file);
   }
 
-  /** @throws FILE_MISSING, JSON_INVALID, LFS_POINTER */
+  /** A JSON file; of a GGUF file the configuration that it amounts to. @throws FILE_MISSING, JSON_INVALID, LFS_POINTER */
   async json(file: string): Promise<unknown> {
+    if (this.gguf !== null) return (await import("./gguf-file.ts")).importedConfig(this.gguf);
     return readJson(await this.folder.open(file));
   }
 

@@ -238,6 +238,7 @@ function modelOrPredicted(weights: TensorFile | null, spec: ModelSpec | null): L
 
 /** A model, or what a trainer left without weights beside it. */
 async function inspectModel(path: string, opened: OpenedPath): Promise<InspectResult> {
+  if (opened.gguf !== null) return (await import("./inspect-gguf.ts")).inspectGguf(path, opened.gguf);
   const base = opened.configFile === null ? { ...NO_BASE, reason: null } : await readBase(path, opened);
   const weights = await opened.weights();
   const stored = modelOrPredicted(weights, base.spec);

@@ -123,6 +123,19 @@ function tiedWarning({ spec, adapter }: Case): PlanWarning[] {
   ];
 }
 
+/** What a GGUF base needs before it can be trained on. */
+function ggufWarning(base: string): PlanWarning[] {
+  if (!/\.gguf$/i.test(base)) return [];
+  return [
+    {
+      code: "GGUF_BASE",
+      message: "the base is a GGUF file; this is the plan for what it becomes when it is imported",
+      hint: `make a model folder of it before training: heirloom import ${base} -o ${base.replace(/\.gguf$/i, "")}`,
+      tensors: [],
+    },
+  ];
+}
+
 /** {@link planRun} for a base whose config is at hand. */
 async function planFromSpec(config: RunConfig, spec: ModelSpec, knowledge: ConfigKnowledge, options: PlanOptions): Promise<PlanResult> {
   const made = caseOf(config, spec, knowledge, options.memoryBytes);
@@ -165,6 +178,7 @@ async function planFromSpec(config: RunConfig, spec: ModelSpec, knowledge: Confi
     ...(await timeOf(made, flops, options)),
     rounding,
     warnings: [
+      ...ggufWarning(config.base),
       ...memoryWarning(totalBytes, options.memoryBytes),
       ...tiedWarning(made),
       ...roundingWarnings(rounding, made.ledger, made.memory.bf16Copies),

@@ -30,7 +30,7 @@ export interface Remedy {
 
 /** Something to know before the run. */
 export interface PlanWarning {
-  readonly code: "MEMORY" | "BF16_ROUNDING" | "TIED_EMBEDDINGS";
+  readonly code: "MEMORY" | "BF16_ROUNDING" | "TIED_EMBEDDINGS" | "GGUF_BASE";
   readonly message: string;
   readonly hint: string;
   readonly tensors: readonly string[];
