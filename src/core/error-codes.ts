@@ -60,6 +60,7 @@ export const ERROR_CODES = {
   GGUF_UNSUPPORTED: { exit: 11, summary: "A GGUF file uses a version, a tokenizer or a feature that cannot be imported." },
   PICKLE_INVALID: { exit: 11, summary: "A Python pickle is malformed or beyond the limits." },
   PICKLE_UNSAFE: { exit: 11, summary: "A Python pickle asks for something other than tensors and plain values; it was not run." },
+  MLX_ADAPTER_INVALID: { exit: 11, summary: "An mlx-lm adapter's configuration or tensors are malformed." },
   RECORD_INVALID: { exit: 11, summary: "A run.json is malformed or of a later schema." },
   // incompatible
   ARCHITECTURE_UNSUPPORTED: { exit: 12, summary: "The engine does not run this model architecture." },
@@ -69,8 +70,10 @@ export const ERROR_CODES = {
   CONTINUE_CHANGE_INVALID: { exit: 12, summary: "A change asked of a continuation cannot be made." },
   BASE_MISMATCH: { exit: 12, summary: "The base model is not the one that the adapter was trained on." },
   TOKENIZER_TOO_LARGE: { exit: 12, summary: "The tokenizer has ids beyond the rows of the embedding." },
+  COMPARISON_EMPTY: { exit: 12, summary: "Two states that were to be compared have no tensor in common." },
   RECIPE_UNSUPPORTED: { exit: 12, summary: "A tool cannot go on with this adapter as what it is." },
   RECIPE_INCOMPLETE: { exit: 12, summary: "The adapter's files do not say enough to write a recipe." },
+  EXPORT_UNSUPPORTED: { exit: 12, summary: "The format that was asked for cannot hold the adapter or model as what it is." },
   LEDGER_MISMATCH: { exit: 12, summary: "The trainable tensors are not those that the ledger states." },
   HANDOVER_UNSUPPORTED: { exit: 12, summary: "Another trainer's checkpoint cannot be gone on with as what it is." },
   HANDOVER_INCOMPLETE: { exit: 12, summary: "Another trainer's checkpoint does not say enough, and the configuration neither." },

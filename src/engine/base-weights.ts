@@ -149,7 +149,7 @@ async function readPacked(file: TensorFile, parameter: ParameterSpec, problems: 
 }
 
 /** Memory that this process may use: the machine's, or a container's limit below it. */
-function availableMemory(): number {
+export function availableMemory(): number {
   // 0 or more than there is: no limit is set.
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();

@@ -127,11 +127,6 @@ export class CausalModel {
     );
   }
 
-  /** Logits [N, V] of the named rows of [B·S] only. */
-  async logitsAt(batch: MicroBatch, rows: Int32Array): Promise<Float32Array> {
-    return this.#head.logits(await this.#hidden(batch), rows);
-  }
-
   /** Sum of the cross-entropies (nats) of all label tokens, and their number; dropout off. */
   async evaluate(batch: MicroBatch): Promise<{ lossSum: number; labelTokens: number }> {
     const labelled = labelRows(batch);

@@ -3,6 +3,7 @@
 // files other than the tensors that it is handed.
 export { type AdapterParameterOptions, baseParameters, newAdapterParameters, readAdapterParameters } from "./adapter-parameters.ts";
 export {
+  availableMemory,
   type BaseOptions,
   type BaseTensor,
   BaseWeights,

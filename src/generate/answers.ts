@@ -4,7 +4,8 @@ import type { ChatMessage, Tokenizer } from "../data/index.ts";
 import type { CausalModel } from "../engine/index.ts";
 import { describeValue, printable, readJsonl } from "../formats/index.ts";
 import { chatIds } from "./chat.ts";
-import { completeGreedily, endTokens, promptIds } from "./greedy.ts";
+import { completeGreedily } from "./greedy.ts";
+import { endTokens, promptIds } from "./prompt.ts";
 import { scoreAnswer } from "./squad.ts";
 
 /** A prompt and what would be a right answer to it. */
@@ -122,11 +123,11 @@ export async function scoreAnswers(
   limits: { readonly maxTokens: number; readonly stopRequested?: () => boolean },
 ): Promise<AnswerScores> {
   if (questions.length === 0) throw new HeirloomError("DATA_EMPTY", "expected prompts with answers, found none");
-  const endIds = endTokens(model, tokenizer);
+  const prompts = questions.map(({ ids }) => ids);
+  const outcomes = await completeGreedily(model, prompts, { ...limits, endIds: endTokens(model.spec, tokenizer) });
   let [exactMatch, f1] = [0, 0];
-  for (const { ids, references } of questions) {
-    const outcome = await completeGreedily(model, ids, { ...limits, endIds });
-    const score = scoreAnswer(tokenizer.decode(outcome.ids), references);
+  for (const [i, { references }] of questions.entries()) {
+    const score = scoreAnswer(tokenizer.decode(outcomes[i]?.ids ?? []), references);
     exactMatch += score.exactMatch;
     f1 += score.f1;
   }

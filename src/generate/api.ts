@@ -120,33 +120,50 @@ export interface GenerationEngineOptions {
 export interface GenerationRequest {
   /** Folder of an adapter, checkpoint, run or model. */
   readonly path: string;
-  /** Base model, if the adapter's record names none or another is meant. */
+  /** More adapters on the same base, each of which completes every prompt as well. @defaultValue none */
+  readonly adapters?: readonly string[];
+  /** Base model, if the adapters' records name none or another is meant. */
   readonly base?: string;
-  readonly prompts: readonly string[];
-  /** Longest completion in tokens. */
-  readonly maxTokens: number;
-  /** True: each prompt is a user's turn in the tokenizer's chat template. */
-  readonly chat: boolean;
+  readonly prompts: readonly CompletionPrompt[];
+  /** Longest completion in tokens; null: until the context is full. */
+  readonly maxTokens: number | null;
+  /** @defaultValue the likeliest token each time */
+  readonly sampling?: SamplingOptions;
+  /** Texts that end a completion. @defaultValue none */
+  readonly stop?: readonly string[];
+  /** How many completions run side by side. @defaultValue 8, or as many as there are */
+  readonly slots?: number;
 }
 
-/** How a caller stops generating. */
+/** How a caller follows and stops generating. */
 export interface GenerationOptions {
   readonly signal?: AbortSignal;
+  /** Called as text comes; `index` is that of the completion in the result. */
+  readonly onText?: (index: number, text: string) => void;
+  /** Called once for each completion that is over. */
+  readonly onCompletion?: (index: number, completion: GeneratedText) => void;
 }
 
 /** A prompt and what came after it. */
-export interface Completion {
-  readonly prompt: string;
+export interface GeneratedText {
+  /** Which model made it; see {@link GenerationEngine.models}. */
+  readonly model: string;
+  readonly prompt: CompletionPrompt;
   readonly text: string;
+  readonly promptTokens: number;
+  /** Tokens of the text. */
   readonly tokens: number;
-  /** What ended it: an end token, or the limit. */
-  readonly stop: "end" | "length";
+  /** What ended it. */
+  readonly stop: CompletionStop;
 }
 
-/** All completions of a request, in its order. */
+/** All completions of a request: for each prompt, in order, that of each model. */
 export interface GenerationResult {
   readonly path: string;
-  readonly completions: readonly Completion[];
+  /** The models that completed, in order. */
+  readonly models: readonly string[];
+  readonly completions: readonly GeneratedText[];
+  /** Over all completions, from the first request to the last token; opening the model is not counted. */
   readonly tokensPerSecond: number;
   /** What had to be taken for granted about the model. */
   readonly notes: readonly string[];

@@ -19,7 +19,11 @@ async function templateText(path: string): Promise<string> {
 export async function chatIds(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
-  { template: path = null, now }: { readonly template?: string | null; readonly now?: Date } = {},
+  {
+    template: path = null,
+    now,
+    tools,
+  }: { readonly template?: string | null; readonly now?: Date; readonly tools?: readonly object[] } = {},
 ): Promise<number[]> {
   const source = path === null ? tokenizer.chatTemplate : await templateText(path);
   if (source === null) {
@@ -30,6 +34,6 @@ export async function chatIds(
   }
   const options = { name: path ?? tokenizer.name, namedTokens: tokenizer.namedTokens };
   const template = compileChatTemplate(source, now === undefined ? options : { ...options, now });
-  const { text } = template.render(messages, { addGenerationPrompt: true });
+  const { text } = template.render(messages, { addGenerationPrompt: true, ...(tools === undefined ? {} : { tools }) });
   return tokenizer.encode(text, { addSpecialTokens: false });
 }

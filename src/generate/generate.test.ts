@@ -1,13 +1,12 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runJob } from "../core/node/index.ts";
 import { tinyBatch } from "../engine/fixtures/tiny-engine.ts";
 import { TINY_IDS, TINY_VOCAB, withValues } from "../engine/fixtures/tiny-model.ts";
 import { failure, TinyWorkshop } from "../train/fixtures/tiny-run.ts";
 import { evaluate } from "../train/index.ts";
-import { generateJob } from "./generate-worker.ts";
-import { completeGreedily, endTokens, promptIds } from "./greedy.ts";
-import { type LoadedModel, loadModel } from "./index.ts";
+import { completeGreedily } from "./greedy.ts";
+import { generate, type LoadedModel, loadModel } from "./index.ts";
+import { endTokens, promptIds } from "./prompt.ts";
 
 let workshop: TinyWorkshop;
 let loaded: LoadedModel;
@@ -29,10 +28,17 @@ async function nextByFullForward(ids: readonly number[]): Promise<number> {
   return last.indexOf(Math.max(...last));
 }
 
+type Limits = Parameters<typeof completeGreedily>[2];
+
+async function completeOne(start: readonly number[], limits: Limits) {
+  const [outcome] = await completeGreedily(loaded.model, [start], limits);
+  return outcome as NonNullable<typeof outcome>;
+}
+
 describe("greedy completion", () => {
   test("takes the argmax of a full forward pass each time, whatever the padding", async () => {
     for (const start of [[1, 70], Array.from({ length: 31 }, (_, i) => 40 + i)]) {
-      const { ids, stop } = await completeGreedily(loaded.model, start, { maxTokens: 4, endIds: [] });
+      const { ids, stop } = await completeOne(start, { maxTokens: 4, endIds: [] });
       const expected = [...start];
       for (let i = 0; i < 4; i++) expected.push(await nextByFullForward(expected));
       expect([...start, ...ids]).toEqual(expected);
@@ -41,31 +47,31 @@ describe("greedy completion", () => {
   });
 
   test("stops at an end token, which is not returned", async () => {
-    const free = await completeGreedily(loaded.model, [1, 70], { maxTokens: 4, endIds: [] });
+    const free = await completeOne([1, 70], { maxTokens: 4, endIds: [] });
     const end = free.ids[2] as number;
     const before = free.ids.indexOf(end);
-    expect(await completeGreedily(loaded.model, [1, 70], { maxTokens: 4, endIds: [end] })).toEqual({
+    expect(await completeOne([1, 70], { maxTokens: 4, endIds: [end] })).toEqual({
       ids: free.ids.slice(0, before),
       stop: "end",
     });
-    expect(endTokens(loaded.model, loaded.tokenizer)).toEqual([TINY_IDS.eos]);
+    expect(endTokens(loaded.model.spec, loaded.tokenizer)).toEqual([TINY_IDS.eos]);
   });
 
   test("stops where the model's positions end, when it is asked to, and at once for no tokens", async () => {
     const ids = Array.from({ length: 127 }, () => 50);
-    expect((await completeGreedily(loaded.model, ids, { maxTokens: 9, endIds: [] })).ids).toHaveLength(1);
-    const stopped = completeGreedily(loaded.model, [1], { maxTokens: 9, endIds: [], stopRequested: () => true });
+    expect((await completeOne(ids, { maxTokens: 9, endIds: [] })).ids).toHaveLength(1);
+    const stopped = completeOne([1], { maxTokens: 9, endIds: [], stopRequested: () => true });
     expect(await failure(stopped)).toMatchObject({ code: "INTERRUPTED" });
-    expect(await failure(completeGreedily(loaded.model, [...ids, 50], { maxTokens: 1, endIds: [] }))).toMatchObject({
-      code: "DATA_ROW_TOO_LONG",
+    expect(await failure(completeOne([...ids, 50], { maxTokens: 1, endIds: [] }))).toMatchObject({
+      code: "PROMPT_TOO_LONG",
     });
-    expect(await completeGreedily(loaded.model, [1], { maxTokens: 0, endIds: [] })).toEqual({ ids: [], stop: "length" });
+    expect(await completeOne([1], { maxTokens: 0, endIds: [] })).toEqual({ ids: [], stop: "length" });
   });
 
   test("begins with what the tokenizer puts before a text, and refuses to begin with nothing", async () => {
     expect(promptIds(loaded.tokenizer, "A")).toEqual([1, 68]);
     expect(promptIds(loaded.tokenizer, "")).toEqual([1]);
-    expect(await failure(completeGreedily(loaded.model, [], { maxTokens: 1, endIds: [] }))).toMatchObject({ code: "DATA_EMPTY" });
+    expect(await failure(completeOne([], { maxTokens: 1, endIds: [] }))).toMatchObject({ code: "DATA_EMPTY" });
   });
 });
 
@@ -75,15 +81,15 @@ describe("a trained adapter", () => {
     const { evaluations } = await evaluate({ path: result.run });
     // The same weights on the same batches, but the runtime's default threads sum in another order.
     expect(evaluations[0]?.loss).toBeCloseTo(result.evaluations[0]?.after as number, 5);
-    const request = { path: join(result.run, "checkpoint-2"), prompts: ["amber 0:", ""], maxTokens: 3, chat: false };
-    const told = await runJob(generateJob, request, { inline: true });
-    expect(told.completions.map(({ prompt }) => prompt)).toEqual(["amber 0:", ""]);
+    const prompts = [{ text: "amber 0:" }, { text: "" }];
+    const told = await generate({ path: join(result.run, "checkpoint-2"), prompts, maxTokens: 3 });
+    expect(told.completions.map(({ prompt }) => prompt)).toEqual(prompts);
     expect(told.completions.every(({ tokens }) => tokens <= 3)).toBe(true);
   });
 
   test("cannot chat without a template", async () => {
-    const request = { path: workshop.base, prompts: ["a"], maxTokens: 1, chat: true };
-    expect(await failure(runJob(generateJob, request, { inline: true }))).toMatchObject({ code: "CHAT_TEMPLATE_INVALID" });
+    const prompts = [{ messages: [{ role: "user", content: "a" }] }];
+    expect(await failure(generate({ path: workshop.base, prompts, maxTokens: 1 }))).toMatchObject({ code: "CHAT_TEMPLATE_INVALID" });
   });
 });
 
@@ -98,6 +104,6 @@ test("a model whose logits are not numbers is told instead of completed", async 
         : tensor,
   });
   const { model } = await loadModel(base);
-  expect(await failure(completeGreedily(model, [1, 70], { maxTokens: 1, endIds: [] }))).toMatchObject({ code: "LOSS_NOT_FINITE" });
+  expect(await failure(completeGreedily(model, [[1, 70]], { maxTokens: 1, endIds: [] }))).toMatchObject({ code: "LOSS_NOT_FINITE" });
   await model.dispose();
 });

@@ -3,4 +3,14 @@ export { removeFolderAtomic, sweepTemporaries, writeError, writeFileAtomic, writ
 export { type FileSource, fileError, openFile } from "./file-source.ts";
 export { type DiskFolder, openFolder } from "./folder.ts";
 export { sha256 } from "./hash.ts";
-export { defineJob, type Job, type JobBody, type JobContext, type RunJobOptions, runJob } from "./job.ts";
+export {
+  defineJob,
+  describeFailure,
+  type Failure,
+  type Job,
+  type JobBody,
+  type JobContext,
+  type RunJobOptions,
+  rebuildFailure,
+  runJob,
+} from "./job.ts";

@@ -39,7 +39,8 @@ export interface RunJobOptions<Event> {
   readonly inline?: boolean;
 }
 
-type Failure =
+/** An error on its way between threads. */
+export type Failure =
   | { readonly heirloom: true; readonly internal: boolean; readonly problems: readonly [Problem, ...Problem[]]; readonly stack: string }
   | { readonly heirloom: false; readonly message: string; readonly stack: string };
 
@@ -89,11 +90,12 @@ async function serve(input: WorkerInput, body: JobBody<unknown, unknown, unknown
   try {
     post({ kind: "result", result: await body(input.request, context) });
   } catch (error) {
-    post({ kind: "failure", failure: describe(error) });
+    post({ kind: "failure", failure: describeFailure(error) });
   }
 }
 
-function describe(error: unknown): Failure {
+/** Makes an error ready for another thread. */
+export function describeFailure(error: unknown): Failure {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   if (!isHeirloomError(error)) return { heirloom: false, message: error instanceof Error ? error.message : String(error), stack };
   // Through JSON, which `problems` promises to survive: a detail that cannot be cloned must not hide the error.
@@ -101,7 +103,8 @@ function describe(error: unknown): Failure {
   return { heirloom: true, internal: error.name === "InternalError", problems, stack };
 }
 
-function rebuild(failure: Failure): HeirloomError {
+/** The error again that {@link describeFailure} described; INTERNAL for one that was not ours. */
+export function rebuildFailure(failure: Failure): HeirloomError {
   if (!failure.heirloom) return new InternalError(failure.message, { details: { stack: failure.stack } });
   const plain = HeirloomError.of(failure.problems);
   const error = failure.internal ? Object.assign(new InternalError(""), { message: plain.message, problems: plain.problems }) : plain;
@@ -162,7 +165,7 @@ async function runInline(
   try {
     return structuredClone(await body(structuredClone(input.request), context));
   } catch (error) {
-    throw isHeirloomError(error) ? error : rebuild(describe(error));
+    throw isHeirloomError(error) ? error : rebuildFailure(describeFailure(error));
   }
 }
 
@@ -172,12 +175,12 @@ function runWorker(input: WorkerInput, onEvent: (event: unknown) => void): Promi
     let outcome: (() => void) | undefined;
     worker.on("message", (message: Message) => {
       if (message.kind === "event") return onEvent(message.event);
-      outcome ??= message.kind === "result" ? () => resolve(message.result) : () => reject(rebuild(message.failure));
+      outcome ??= message.kind === "result" ? () => resolve(message.result) : () => reject(rebuildFailure(message.failure));
       // Sessions, timers or handles that the job left open must not keep the thread.
       void worker.terminate();
     });
     worker.on("messageerror", (error) => {
-      outcome ??= () => reject(rebuild(describe(error)));
+      outcome ??= () => reject(rebuildFailure(describeFailure(error)));
     });
     worker.on("error", (error) => {
       outcome ??= () => reject(workerError(error));
@@ -196,5 +199,5 @@ function workerError(error: unknown): HeirloomError {
       cause: error,
     });
   }
-  return rebuild(describe(error));
+  return rebuildFailure(describeFailure(error));
 }

@@ -1,0 +1,81 @@
+import { HeirloomError } from "../core/index.ts";
+import type {
+  CompletionPrompt,
+  CompletionStop,
+  GeneratedText,
+  GenerationEngine,
+  GenerationOptions,
+  GenerationRequest,
+  GenerationResult,
+} from "./api.ts";
+import { DEFAULT_SLOTS } from "./engine-host.ts";
+import { modelName } from "./load-model.ts";
+import { openGenerationEngine } from "./open-engine.ts";
+import { checkSampling, GREEDY } from "./sampling.ts";
+
+/** The engine's names of the request's models, in the order in which they were given. */
+function namesOf(engine: GenerationEngine, paths: readonly string[]): readonly string[] {
+  const known = new Set(engine.models.map(({ id }) => id));
+  // A path that is called otherwise is the base itself, found through another name.
+  const base = engine.models.find(({ kind }) => kind === "base")?.id ?? "";
+  return paths.map((path) => (known.has(modelName(path)) ? modelName(path) : base));
+}
+
+async function completeOne(
+  engine: GenerationEngine,
+  model: string,
+  prompt: CompletionPrompt,
+  request: GenerationRequest,
+  { signal, onText }: { readonly signal?: AbortSignal; onText(text: string): void },
+): Promise<GeneratedText> {
+  const { maxTokens, stop = [], sampling = GREEDY } = request;
+  let text = "";
+  let end: { stop: CompletionStop; promptTokens: number; completionTokens: number } | null = null;
+  for await (const event of engine.complete({ model, prompt, maxTokens, stop, sampling }, signal)) {
+    if (event.type === "text") {
+      text += event.text;
+      onText(event.text);
+    } else if (event.type === "done") end = event;
+  }
+  if (end === null) throw new HeirloomError("INTERRUPTED", "the completion ended without its end");
+  return { model, prompt, text, promptTokens: end.promptTokens, tokens: end.completionTokens, stop: end.stop };
+}
+
+/**
+ * Completes prompts in a worker thread, several side by side, with one model or with several adapters of one base.
+ *
+ * @throws what {@link openGenerationEngine} throws; PROMPT_TOO_LONG, DATA_EMPTY, SAMPLING_INVALID, CHAT_TEMPLATE_INVALID, INTERRUPTED
+ */
+export async function generate(request: GenerationRequest, options: GenerationOptions = {}): Promise<GenerationResult> {
+  checkSampling(request.sampling ?? GREEDY); // before gigabytes are read
+  const paths = [request.path, ...(request.adapters ?? [])];
+  const slots = request.slots ?? Math.max(1, Math.min(DEFAULT_SLOTS, paths.length * request.prompts.length));
+  const engine = await openGenerationEngine({
+    sources: paths.map((path) => ({ path })),
+    slots,
+    ...(request.base === undefined ? {} : { base: request.base }),
+  });
+  // One that fails ends the others.
+  const failed = new AbortController();
+  const signal = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
+  try {
+    const models = namesOf(engine, paths);
+    const began = performance.now();
+    const tasks = request.prompts.flatMap((prompt) => models.map((model) => ({ prompt, model })));
+    const completions = await Promise.all(
+      tasks.map(async ({ prompt, model }, index) => {
+        const completion = await completeOne(engine, model, prompt, request, { signal, onText: (text) => options.onText?.(index, text) });
+        options.onCompletion?.(index, completion);
+        return completion;
+      }),
+    ).catch((error: unknown) => {
+      failed.abort();
+      throw error;
+    });
+    const made = completions.reduce((sum, { tokens }) => sum + tokens, 0);
+    const seconds = (performance.now() - began) / 1000;
+    return { path: request.path, models, completions, tokensPerSecond: made / seconds, notes: engine.notes };
+  } finally {
+    await engine.close();
+  }
+}

@@ -1,0 +1,195 @@
+import { HeirloomError, InternalError } from "../core/index.ts";
+import { describeFailure, rebuildFailure } from "../core/node/index.ts";
+import type { CompletionEvent, CompletionRequest, GenerationEngine, GenerationEngineOptions } from "./api.ts";
+import { EngineHost, type FromHost, type ToHost } from "./engine-host.ts";
+import { startEngineWorker } from "./engine-worker.ts";
+
+type Ready = Extract<FromHost, { kind: "ready" }>;
+
+/** Where the engine computes: messages to it; what it says, and its end, come through the listener. */
+interface Connection {
+  send(message: ToHost): void;
+  /** Ends the thread, if there is one. */
+  end(): Promise<void>;
+}
+
+interface Listener {
+  onMessage(message: FromHost): void;
+  /** The other side is gone, with or without a reason. */
+  onEnd(error: HeirloomError): void;
+}
+
+function connectWorker(options: GenerationEngineOptions, listener: Listener): Connection {
+  const { inline: _, ...rest } = options;
+  const worker = startEngineWorker(rest);
+  worker.on("message", (message: FromHost) => listener.onMessage(message));
+  worker.on("messageerror", (error) => listener.onEnd(rebuildFailure(describeFailure(error))));
+  worker.on("error", (error) => listener.onEnd(rebuildFailure(describeFailure(error))));
+  worker.on("exit", (code) => listener.onEnd(new InternalError(`the engine's thread ended with exit code ${code}`)));
+  return {
+    send: (message) => worker.postMessage(message),
+    end: async () => void (await worker.terminate()),
+  };
+}
+
+/** The same on this thread; messages are cloned as they would be, so that nothing is shared by accident. */
+function connectInline(options: GenerationEngineOptions, listener: Listener): Connection {
+  const { inline: _, ...rest } = options;
+  const host = EngineHost.open(rest, (message) => listener.onMessage(structuredClone(message)));
+  host.catch((error: unknown) => listener.onMessage({ kind: "failure", id: null, failure: describeFailure(error) }));
+  return {
+    send: (message) =>
+      void host.then(
+        (opened) => opened.handle(structuredClone(message)),
+        () => undefined,
+      ),
+    end: () => Promise.resolve(),
+  };
+}
+
+/** What has come for a request and was not fetched yet. */
+class Inbox {
+  readonly #events: CompletionEvent[] = [];
+  #failure: unknown;
+  #hasFailed = false;
+  #wake: (() => void) | null = null;
+
+  push(event: CompletionEvent): void {
+    this.#events.push(event);
+    this.#wake?.();
+  }
+
+  fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#hasFailed = true;
+    this.#wake?.();
+  }
+
+  /** The next event; what came before a failure comes first. */
+  async next(): Promise<CompletionEvent> {
+    for (;;) {
+      const event = this.#events.shift();
+      if (event !== undefined) return event;
+      if (this.#hasFailed) throw this.#failure;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
+    }
+  }
+}
+
+class Engine implements GenerationEngine {
+  readonly models: GenerationEngine["models"];
+  readonly notes: readonly string[];
+  readonly cacheBytes: number;
+  readonly #connection: Connection;
+  readonly #inboxes: Map<number, Inbox>;
+  readonly #state: EngineState;
+  #requests = 0;
+
+  constructor(ready: Ready, connection: Connection, state: EngineState) {
+    this.models = ready.models;
+    this.notes = ready.notes;
+    this.cacheBytes = ready.cacheBytes;
+    this.#connection = connection;
+    this.#inboxes = state.inboxes;
+    this.#state = state;
+  }
+
+  async *complete(request: CompletionRequest, signal?: AbortSignal): AsyncGenerator<CompletionEvent, void> {
+    if (this.#state.end !== null) throw this.#state.end;
+    if (signal?.aborted === true) throw interrupted("before it began");
+    const id = this.#requests++;
+    const inbox = new Inbox();
+    this.#inboxes.set(id, inbox);
+    let isOver = false;
+    const abort = (): void => {
+      isOver = true;
+      this.#inboxes.delete(id);
+      this.#connection.send({ kind: "cancel", id });
+      inbox.fail(interrupted("by the caller"));
+    };
+    signal?.addEventListener("abort", abort);
+    try {
+      this.#connection.send({ kind: "complete", id, request });
+      for (;;) {
+        const event = await inbox.next();
+        if (event.type === "done") isOver = true;
+        yield event;
+        if (event.type === "done") return;
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#inboxes.delete(id);
+      // The caller left the loop.
+      if (!isOver && this.#state.end === null) this.#connection.send({ kind: "cancel", id });
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state.end !== null) return;
+    const end = interrupted("the engine is closed");
+    this.#state.end = end;
+    for (const inbox of this.#inboxes.values()) inbox.fail(end);
+    this.#inboxes.clear();
+    this.#connection.send({ kind: "close" });
+    await this.#state.closed;
+    await this.#connection.end();
+  }
+}
+
+function interrupted(how: string): HeirloomError {
+  return new HeirloomError("INTERRUPTED", `the completion was stopped: ${how}`);
+}
+
+/** What the connection's messages change. */
+interface EngineState {
+  readonly inboxes: Map<number, Inbox>;
+  /** Why nothing can be asked any more. */
+  end: HeirloomError | null;
+  readonly closed: Promise<void>;
+}
+
+/**
+ * Opens a base with its adapters in a worker thread, for any number of requests side by side.
+ *
+ * @throws BASE_MISMATCH, CACHE_TOO_LARGE, CONFIG_INVALID, PEER_MISSING, TOKENIZER_TOO_LARGE and what reading the files throws
+ * @example
+ * ```ts no-run
+ * const engine = await openGenerationEngine({ sources: [{ path: "runs/a" }, { path: "runs/b" }] });
+ * for await (const event of engine.complete({ model: "a", prompt: { text: "In the" }, maxTokens: 20, stop: [], sampling: { temperature: 0 } }))
+ *   if (event.type === "text") process.stdout.write(event.text);
+ * await engine.close();
+ * ```
+ */
+export async function openGenerationEngine(options: GenerationEngineOptions): Promise<GenerationEngine> {
+  const connect = options.inline === true ? connectInline : connectWorker;
+  let markClosed = (): void => undefined;
+  const state: EngineState = {
+    inboxes: new Map(),
+    end: null,
+    closed: new Promise((resolve) => {
+      markClosed = resolve;
+    }),
+  };
+  return new Promise<GenerationEngine>((resolve, reject) => {
+    const onEnd = (error: HeirloomError): void => {
+      reject(error);
+      markClosed();
+      state.end ??= error;
+      for (const inbox of state.inboxes.values()) inbox.fail(error);
+    };
+    const onMessage = (message: FromHost): void => {
+      if (message.kind === "ready") resolve(new Engine(message, connection, state));
+      else if (message.kind === "event") state.inboxes.get(message.id)?.push(message.event);
+      else if (message.kind === "closed") markClosed();
+      else if (message.id !== null) state.inboxes.get(message.id)?.fail(rebuildFailure(message.failure));
+      else {
+        onEnd(rebuildFailure(message.failure));
+        void connection.end();
+      }
+    };
+    const connection = connect(options, { onMessage, onEnd });
+  });
+}
