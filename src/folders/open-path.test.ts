@@ -247,7 +247,7 @@ describe("what is refused", () => {
   it("a file of no known kind, and JSON that is none", async () => {
     const folder = await folderOf({ "a.gguf": "GGUF", "b.json": [1], "c.json": "{", "d.json": { hello: 1 } });
     for (const [file, code] of [
-      ["a.gguf", "FILE_UNREADABLE"],
+      ["a.gguf", "GGUF_TRUNCATED"],
       ["b.json", "FILE_UNREADABLE"],
       ["c.json", "JSON_INVALID"],
       ["d.json", "FILE_UNREADABLE"],
