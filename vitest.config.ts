@@ -12,6 +12,8 @@ function project(name: string, include: string[], exclude: string[], testTimeout
       exclude,
       testTimeout,
       hookTimeout: testTimeout,
+      // Tests leave nothing in the user's cache.
+      env: { HEIRLOOM_CACHE: "off" },
       // Processes, not threads: native addons and worker threads of our own are under test.
       pool: "forks",
       // Files of a worker share their modules: 37 instead of 105 s for unit and parity. No module here keeps state between tests.

@@ -34,13 +34,13 @@ export {
   rowEncoder,
   type ToolStyle,
 } from "./example.ts";
+export { fingerprintExamples } from "./fingerprint.ts";
 export type { RowForm } from "./forms/index.ts";
 export {
   type DataSource,
   type Dataset,
   type DatasetOptions,
   type DatasetReading,
-  fingerprintExamples,
   loadDataset,
 } from "./load-dataset.ts";
 export { loadTokenizer } from "./load-tokenizer.ts";
@@ -48,6 +48,7 @@ export { type MicroBatch, sequenceBuckets } from "./micro-batch.ts";
 export type { FileReport, ReadingOptions } from "./read-records.ts";
 export { datasetReading } from "./reading-config.ts";
 export type { ChatRecord, DataRecord, Turn } from "./record.ts";
+export { tokenCacheFolder } from "./token-cache.ts";
 export {
   createTokenizer,
   type DecodeOptions,

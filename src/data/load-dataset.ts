@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { formatCount, HeirloomError, type Problem, ProblemList, readText } from "../core/index.ts";
+import { formatCount, HeirloomError, ProblemList, readText } from "../core/index.ts";
 import { openFile } from "../core/node/index.ts";
 import { printable } from "../formats/index.ts";
 import type { TrainOn } from "./assistant-spans.ts";
@@ -7,12 +6,13 @@ import { type ExamplePart, partsOf } from "./batch-source.ts";
 import { expandDataPath } from "./data-files.ts";
 import { type DatasetReport, sumFields } from "./dataset-report.ts";
 import { addCounts, noCounts, type TooLongPolicy } from "./encode-batch.ts";
-import { type BatchEncoder, type EncoderSetup, encoderHere } from "./encoder.ts";
+import type { EncoderSetup } from "./encoder.ts";
 import type { Example, ToolStyle } from "./example.ts";
+import { FileCollector, type LoadedFile, type PlannedFile } from "./file-collector.ts";
+import { fingerprintExamples } from "./fingerprint.ts";
 import type { RowForm } from "./forms/index.ts";
-import { type FileCounts, FileLoad, type FileOptions, MAX_FAULTS } from "./load-file.ts";
+import { MAX_FAULTS } from "./load-file.ts";
 import { checkColumns, type ReadingOptions } from "./read-records.ts";
-import { joinPacked, type PackedExamples, TokenStore } from "./token-store.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A file, folder or pattern with what holds for it alone. */
@@ -48,6 +48,10 @@ export interface DatasetOptions extends DatasetReading {
   readonly template?: string | null;
   /** The date that a chat template may print; a resumed run must give that of the first. @defaultValue the present */
   readonly now?: Date;
+  /** Folder of the cache of tokens; null: none. @defaultValue null */
+  readonly cache?: string | null;
+  /** Threads that tokenize; larger sets only. What they give is the same for any number. @defaultValue one per core */
+  readonly threads?: number | null;
 }
 
 /** Tokenized examples, with what was counted while they were read. */
@@ -70,13 +74,6 @@ async function readTemplate(path: string | null, tokenizer: Tokenizer): Promise<
   }
 }
 
-/** One file of a set, with what holds for it. */
-interface PlannedFile {
-  readonly path: string;
-  readonly weight: number;
-  readonly options: FileOptions;
-}
-
 async function planFiles(options: DatasetOptions): Promise<{ files: PlannedFile[]; skipped: string[] }> {
   const { maxLength, onTooLong = "error", format = null, columns = {}, textRows = "file", onInvalid = "error" } = options;
   const files: PlannedFile[] = [];
@@ -97,46 +94,7 @@ async function planFiles(options: DatasetOptions): Promise<{ files: PlannedFile[
   return { files, skipped };
 }
 
-/** A file that was read. */
-interface LoadedFile {
-  readonly path: string;
-  readonly weight: number;
-  readonly account: FileCounts;
-  readonly store: TokenStore;
-}
-
-/** Collects files and what is wrong with them; one for each data set that is loaded. */
-class Collector {
-  readonly loaded: LoadedFile[] = [];
-  readonly problems: Problem[] = [];
-  readonly tooLongRows: string[] = [];
-
-  get isFull(): boolean {
-    return this.problems.length >= MAX_FAULTS;
-  }
-
-  async load({ path, weight, options }: PlannedFile, encoder: BatchEncoder): Promise<void> {
-    const load = new FileLoad(path, options);
-    const parts: PackedExamples[] = [];
-    for await (const part of load.examples(encoder)) parts.push(part);
-    const { words, lengths, rows } = joinPacked(parts);
-    this.add({ path, weight, account: load.account, store: new TokenStore(path, words, lengths, rows) }, load);
-  }
-
-  add(file: LoadedFile, { problems, tooLongRows }: Pick<FileLoad, "problems" | "tooLongRows">): void {
-    this.loaded.push(file);
-    this.problems.push(
-      ...problems.filter(({ message, where }) => !this.problems.some((known) => known.message === message && known.where === where)),
-    );
-    this.tooLongRows.push(...tooLongRows);
-    if (file.account.file.rows === 0 && problems.length === 0) {
-      const hint = "check that data.train and data.eval name the right files";
-      this.problems.push({ code: "DATA_EMPTY", message: "expected at least one row, found none", where: printable(file.path), hint });
-    }
-  }
-}
-
-function reportOf(loaded: readonly LoadedFile[], skippedFiles: readonly string[]): DatasetReport {
+function reportOf({ loaded, notes }: FileCollector, skippedFiles: readonly string[]): DatasetReport {
   const counts = noCounts();
   for (const { account } of loaded) addCounts(counts, account.counts);
   const sum = (pick: (file: LoadedFile) => number): number => loaded.reduce((total, file) => total + pick(file), 0);
@@ -149,8 +107,8 @@ function reportOf(loaded: readonly LoadedFile[], skippedFiles: readonly string[]
     unusedFields: sumFields(loaded.map(({ account }) => account.file)),
     usedClock: loaded.some(({ account }) => account.usedClock),
     skippedFiles,
-    cachedFiles: 0,
-    notes: [],
+    cachedFiles: loaded.filter(({ isCached }) => isCached).length,
+    notes,
   };
 }
 
@@ -196,13 +154,6 @@ function checkOutcome(report: DatasetReport, tooLongRows: readonly string[], opt
   });
 }
 
-/** SHA-256 over the lengths, ids and labels of all examples; equal content gives an equal fingerprint, wherever it lies. */
-export function fingerprintExamples(examples: readonly Pick<Example, "inputIds" | "labels">[]): string {
-  const hash = createHash("sha256");
-  for (const { inputIds, labels } of examples) hash.update(Int32Array.of(inputIds.length)).update(inputIds).update(labels);
-  return hash.digest("hex");
-}
-
 /**
  * Reads data files of any container and row form and tokenizes them; nothing is left out in silence.
  *
@@ -219,19 +170,20 @@ export async function loadDataset(options: DatasetOptions, tokenizer: Tokenizer)
     limits: { maxLength, onTooLong },
   };
   const { files, skipped } = await planFiles(options);
-  const collector = new Collector();
-  const encoder = encoderHere(setup, tokenizer);
+  const collector = new FileCollector(setup, tokenizer, { cache: options.cache ?? null, threads: options.threads ?? null });
   try {
-    for (const file of files) if (!collector.isFull) await collector.load(file, encoder);
+    for (const file of files) if (!collector.isFull) await collector.load(file);
   } finally {
-    await encoder.close();
+    await collector.close();
   }
   const problems = new ProblemList();
   for (const { code, message, ...facts } of collector.problems) problems.add(code, message, facts);
   problems.throwIfAny();
-  const report = reportOf(collector.loaded, skipped);
+  const report = reportOf(collector, skipped);
   checkOutcome(report, collector.tooLongRows, options);
+  const [first, second] = collector.loaded;
   const examples = collector.loaded.flatMap(({ store }) => store.examples());
   const parts = partsOf(collector.loaded.map(({ store, weight }) => ({ count: store.lengths.length, weight })));
-  return { examples, report, fingerprint: fingerprintExamples(examples), parts };
+  const fingerprint = first !== undefined && second === undefined ? first.account.fingerprint : fingerprintExamples(examples);
+  return { examples, report, fingerprint, parts };
 }

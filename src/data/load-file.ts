@@ -2,8 +2,9 @@ import { formatCount, type Problem } from "../core/index.ts";
 import { encodeFile } from "./batches.ts";
 import { addCounts, type EncodeCounts, noCounts, type RowLimits } from "./encode-batch.ts";
 import type { BatchEncoder } from "./encoder.ts";
+import { ExampleHash } from "./fingerprint.ts";
 import { FileReading, type FileReport, type ReadingOptions } from "./read-records.ts";
-import type { PackedExamples } from "./token-store.ts";
+import { type PackedExamples, unpack } from "./token-store.ts";
 
 /** Faults shown before reading stops, as in the JSON Lines reader. */
 export const MAX_FAULTS = 20;
@@ -14,6 +15,8 @@ export interface FileCounts {
   readonly counts: EncodeCounts;
   readonly invalid: number;
   readonly usedClock: boolean;
+  /** Of the examples, in order. */
+  readonly fingerprint: string;
 }
 
 /** How the rows of a file are read and limited. */
@@ -35,6 +38,7 @@ export class FileLoad {
   #invalid = 0;
   #usedClock = false;
   #faults = 0;
+  #fingerprint = "";
 
   constructor(path: string, options: FileOptions) {
     this.#path = path;
@@ -44,7 +48,13 @@ export class FileLoad {
 
   get account(): FileCounts {
     const { path: _path, ...file } = this.#reading.report;
-    return { file, counts: this.#counts, invalid: this.#invalid, usedClock: this.#usedClock };
+    return { file, counts: this.#counts, invalid: this.#invalid, usedClock: this.#usedClock, fingerprint: this.#fingerprint };
+  }
+
+  /** Whether rows are too long for the policy to do anything with them. */
+  get isTooLong(): boolean {
+    const { onTooLong } = this.#options.limits;
+    return onTooLong === "error" ? this.#counts.tooLong > 0 : onTooLong === "split" && this.#counts.tooLong > this.#counts.split;
   }
 
   #fault(row: number | null, problems: readonly Problem[]): void {
@@ -63,6 +73,7 @@ export class FileLoad {
   /** Packed examples, batch by batch; it stops early after {@link MAX_FAULTS} faults. */
   async *examples(encoder: BatchEncoder): AsyncGenerator<PackedExamples, void, undefined> {
     const { maxLength } = this.#options.limits;
+    const hash = new ExampleHash();
     for await (const { batch, encoded, faults } of encodeFile(this.#path, this.#reading, encoder)) {
       for (const { row, problems } of [...faults, ...encoded.problems].sort((a, b) => (a.row ?? Infinity) - (b.row ?? Infinity))) {
         this.#fault(row, problems);
@@ -73,7 +84,9 @@ export class FileLoad {
       for (const [i, tokens] of encoded.tokenCounts.entries())
         if (tokens > maxLength && this.tooLongRows.length < MAX_FAULTS)
           this.tooLongRows.push(`${this.#path}:${batch.rows[i]} (${formatCount(tokens)} tokens)`);
+      for (const example of unpack(encoded)) hash.add(example);
       yield encoded;
     }
+    this.#fingerprint = hash.digest();
   }
 }

@@ -116,6 +116,11 @@ export class TokenStore {
   }
 }
 
+/** Packed examples one by one. */
+export function* unpack({ words, lengths, rows }: PackedExamples): Generator<Example, void, undefined> {
+  yield* new TokenStore("", words, lengths, rows).examples();
+}
+
 /** Gathers packed examples into one piece. */
 export function joinPacked(parts: readonly PackedExamples[]): PackedExamples {
   const total = (pick: (part: PackedExamples) => { readonly length: number }): number =>

@@ -9,6 +9,7 @@ import {
   loadTokenizer,
   requireEmbeddingRows,
   type Tokenizer,
+  tokenCacheFolder,
 } from "../data/index.ts";
 import {
   type BaseWeights,
@@ -117,7 +118,14 @@ type Data = Pick<Prepared, "train" | "evaluation" | "parentSets" | "answers" | "
 async function loadData(config: RunConfig, tokenizer: Tokenizer, spec: ModelSpec, start: StartingPoint): Promise<Data> {
   const { maxLength, onTooLong, template } = config.data;
   const now = start.startedAt;
-  const reading = { ...datasetReading(config.data), maxLength, onTooLong, template, now };
+  const reading = {
+    ...datasetReading(config.data),
+    maxLength,
+    onTooLong,
+    template,
+    now,
+    cache: config.data.cache ? tokenCacheFolder() : null,
+  };
   const load = (files: DatasetOptions["files"]): Promise<Dataset> => loadDataset({ ...reading, files }, tokenizer);
   const evaluation = new Map<string, Dataset>();
   for (const [name, files] of Object.entries(config.data.eval)) evaluation.set(name, await load(files));
