@@ -21,6 +21,9 @@ interface Case {
   readonly asked: string;
 }
 
+/** What every figure contains, on whatever machine and under whatever load: Node with nothing to do. */
+const NODE_ALONE: Case = { name: "`node -e 0`", args: [], asked: "" };
+
 interface Outcome {
   readonly name: string;
   readonly asked: string;
@@ -37,7 +40,8 @@ interface Run {
 
 async function runOnce(args: readonly string[], scene: string, isObserved: boolean): Promise<Run> {
   const started = performance.now();
-  const { stderr } = await promisify(execFile)(process.execPath, [...(isObserved ? ["--import", OBSERVER] : []), PROGRAM, ...args], {
+  const program = args.length === 0 ? ["-e", "0"] : [PROGRAM, ...args];
+  const { stderr } = await promisify(execFile)(process.execPath, [...(isObserved ? ["--import", OBSERVER] : []), ...program], {
     env: { ...process.env, SCENE: scene, NO_COLOR: "1" },
     maxBuffer: 2 ** 28,
   });
@@ -65,11 +69,13 @@ async function measure(cases: readonly Case[], scene: string, rounds: number): P
 }
 
 function report(outcomes: readonly Outcome[], rounds: number, commit: string, load: readonly [number, number]): string {
+  const alone = outcomes[0]?.milliseconds.median ?? 0;
   const rows = outcomes.map(({ name, asked, milliseconds: { median, min, max }, bytesRead, maxRssMib }) =>
     [
       "",
       name,
       `${median.toFixed(0)} (${min.toFixed(0)} – ${max.toFixed(0)})`,
+      (median - alone).toFixed(0),
       (bytesRead / 1000).toFixed(0),
       maxRssMib.toFixed(0),
       asked,
@@ -84,8 +90,8 @@ Commit ${commit}, ${Object.values(machineInfo()).join(", ")}.
 Each figure is of a whole process of the built program, from start to exit, in the page cache; all cases in turn, ${rounds} rounds and one
 to warm up. Bytes are those read of the scene's files, RSS is the kernel's maximum, both of one more run with an observer loaded.
 
-| case | ms: median (min – max) | kB read | MiB RSS | asked |
-| --- | --- | --- | --- | --- |
+| case | ms: median (min – max) | more than Node alone | kB read | MiB RSS | asked |
+| --- | --- | --- | --- | --- | --- |
 ${rows.join("\n")}
 
 The scene: the adapter of the first case (rank 64 on Llama-3.1-8B with both full copies, a sparse file of 2.6 GiB with a true header), and a
@@ -103,6 +109,7 @@ export async function auditBench(argv: string[]): Promise<void> {
     const sharded = await writeManyShards(scene);
     const banner = "trainable params: 167,772,160 (1.81%)";
     const cases: Case[] = [
+      NODE_ALONE,
       { name: "`--version`", args: ["--version"], asked: "" },
       { name: "`--help`", args: ["--help"], asked: "≤ 120 ms" },
       { name: "`inspect ADAPTER --base BASE`", args: ["inspect", adapter, "--base", base], asked: "≤ 250 ms, < 1 MB, < 120 MB" },
