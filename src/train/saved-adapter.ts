@@ -1,7 +1,6 @@
-import { join } from "node:path";
 import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter } from "../adapter/index.ts";
 import { InternalError, readText } from "../core/index.ts";
-import { openFile } from "../core/node/index.ts";
+import { openFolder } from "../core/node/index.ts";
 import { type Parameter, storedLayout } from "../engine/index.ts";
 import { openModelFolder } from "../folders/index.ts";
 import { openSafetensors, parsePeftConfig, serializePeftConfig, type TensorFile, type TensorToWrite } from "../formats/index.ts";
@@ -69,16 +68,16 @@ export async function assertSavedModel(folder: string, live: Ledger): Promise<vo
  * @throws LEDGER_MISMATCH naming the tensors
  */
 export async function assertSavedLedger(folder: string, live: Ledger, spec: ModelSpec): Promise<void> {
-  const [configSource, weightsSource] = await Promise.all([
-    openFile(join(folder, ADAPTER_FILES.config)),
-    openFile(join(folder, ADAPTER_FILES.weights)),
-  ]);
+  // It closes what was opened of it, also where the second file cannot be.
+  const opened = await openFolder(folder);
   try {
+    const configSource = await opened.open(ADAPTER_FILES.config);
+    const weightsSource = await opened.open(ADAPTER_FILES.weights);
     const config = parsePeftConfig(JSON.parse(await readText(configSource)), configSource.name);
     const file: TensorFile = await openSafetensors(weightsSource);
     const saved = readLedger({ tensors: file.tensors.values(), config, spec });
     assertSameLedger(trainableOf(live), trainableOf(saved), folder, { group: false });
   } finally {
-    await Promise.all([configSource.close(), weightsSource.close()]);
+    await opened.close();
   }
 }
