@@ -12,7 +12,6 @@ export {
 } from "./optimizer-state.ts";
 export { type RngStateOptions, rngStateOf, seededRngState, type TrainerRngState } from "./rng-state.ts";
 export {
-  type OptimizerKind,
   optimizerStateAt,
   readSavedOptimizer,
   type SavedGroup,

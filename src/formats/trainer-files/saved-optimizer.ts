@@ -19,7 +19,7 @@ const SHAPED_STATE = [
 ] as const satisfies readonly (readonly [key: string, kind: string])[];
 
 /** The family of an optimizer, as what it keeps of a parameter tells it. `8-bit` is that of bitsandbytes, which keeps small tensors in full. */
-export type OptimizerKind = (typeof SHAPED_STATE)[number][1];
+type OptimizerKind = (typeof SHAPED_STATE)[number][1];
 
 /** One `param_groups` entry of an optimizer. */
 export interface SavedGroup {
