@@ -1,5 +1,8 @@
 // export: models and adapters written down as something else: merged, quantized, in other tools'
 // formats. Knows the engine, to compare what it wrote; not training.
+
+export { ADAPTER_FORMATS, type AdapterFormat, type ConvertRequest, type ConvertResult } from "./convert/api.ts";
+export { convertAdapter } from "./convert/convert.ts";
 export * from "./import/index.ts";
 export {
   type ExportEvent,

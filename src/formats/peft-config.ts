@@ -71,7 +71,7 @@ const FOREIGN: readonly { readonly found: string; readonly keys: readonly string
   {
     found: "an mlx-lm adapter configuration",
     keys: ["lora_parameters", "fine_tune_type", "lora_layers", "adapter_path"],
-    hint: "mlx-lm keeps adapters in a form of its own: merge it there with mlx_lm.fuse, or look at its weights by themselves (heirloom inspect adapters.safetensors)",
+    hint: "mlx-lm keeps adapters in a form of its own: convert it first (heirloom convert FOLDER --to peft -o DIR), or look at its weights by themselves (heirloom inspect adapters.safetensors)",
   },
   {
     found: "an AdapterHub adapter configuration",

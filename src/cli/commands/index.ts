@@ -1,4 +1,5 @@
 import { continueCommand } from "./continue.ts";
+import { convert } from "./convert.ts";
 import { demo } from "./demo.ts";
 import { diff } from "./diff.ts";
 import { evalCommand } from "./eval.ts";
@@ -32,5 +33,6 @@ export const COMMANDS = {
   generate,
   merge,
   quantize,
+  convert,
   runs,
 };

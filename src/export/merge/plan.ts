@@ -43,8 +43,8 @@ export interface MergePlan {
   readonly tie: TieOutcome;
 }
 
-/** Every tensor that the configuration asks for must be there in its shape, and no other. */
-function checkTensors(resolved: ResolvedAdapter, file: TensorFile): void {
+/** Every tensor that the configuration asks for must be there in its shape, and no other. @throws ADAPTER_INCOMPATIBLE, TENSOR_SHAPE */
+export function checkTensors(resolved: ResolvedAdapter, file: TensorFile): void {
   const problems = new ProblemList();
   const tensors = adapterTensors(resolved);
   const expected = new Set(tensors.map(({ name }) => name));

@@ -4,7 +4,7 @@ import { ProblemList } from "../../core/index.ts";
 import type { ParameterSpec } from "../../model/index.ts";
 
 /** Initializations that subtract what they put into the adapter from the base (PEFT, LoraConfig.init_lora_weights). */
-const CHANGES_BASE = /^(?:pissa(?:_niter_\d+)?|olora|corda|loftq|lora_ga)$/i;
+export const CHANGES_BASE = /^(?:pissa(?:_niter_\d+)?|olora|corda|loftq|lora_ga)$/i;
 
 /** @throws ADAPTER_UNSUPPORTED with everything that stands in the way */
 export function refuseUnmergeable(adapter: AdapterSpec, resolved: ResolvedAdapter, parameters: readonly ParameterSpec[]): void {
