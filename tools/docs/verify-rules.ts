@@ -9,11 +9,13 @@ const NEEDS: Readonly<Record<string, string>> = {
   previous: "`--against`, or a run",
   earlier: "`--against`, or a run",
   values: "values",
+  run: "a run that came to its end",
   trainer: "a checkpoint",
   optimizer: "a checkpoint with its optimizer",
   banners: "`--log` or `--banner`",
   tokenizer: "a tokenizer.json",
   model: "a model",
+  peftRelease: "`--peft`",
 };
 
 function needsText({ needs }: Rule): string {

@@ -68,6 +68,18 @@ function factsOf(json: unknown, file: string, path: string, weights: TensorFile 
   };
 }
 
+const NO_MODEL_HINT = "give --base the folder of the base model, or its config.json";
+
+/** A base that is no model would be held against nothing, and nothing would be found. */
+function requireModel(opened: OpenedPath, { json }: BaseFacts, file: string): void {
+  if (json["model_type"] !== undefined || json["architectures"] !== undefined) return;
+  const found = json["peft_type"] === undefined ? "JSON with neither model_type nor architectures" : "an adapter's configuration";
+  throw new HeirloomError("MODEL_CONFIG_INVALID", `expected a model's configuration, found ${found}`, {
+    where: opened.where(file),
+    hint: NO_MODEL_HINT,
+  });
+}
+
 /** Modules by configuration, else by the names in the weights. */
 function modulesOf(spec: ModelSpec | null, weights: TensorFile | null): readonly BaseModule[] | null {
   if (spec !== null) return modelModules(spec).map(({ path, shape }) => ({ path, shape }));
@@ -84,8 +96,13 @@ function modulesOf(spec: ModelSpec | null, weights: TensorFile | null): readonly
  */
 export async function openBase(path: string, paths: OpenPaths): Promise<OpenedBase> {
   const opened = await paths.open(path, { asBase: true });
+  if (opened.holds !== "model") {
+    const found = opened.holds === "adapter" ? "an adapter" : "a trainer's state";
+    throw new HeirloomError("MODEL_CONFIG_INVALID", `expected a base model, found ${found}`, { where: path, hint: NO_MODEL_HINT });
+  }
   const weights = opened.kind !== "file" && weightsFile(opened.files, "model") !== null ? await opened.requireWeights() : null;
   const facts = await modelFacts(opened, weights);
+  requireModel(opened, facts, opened.configFile ?? "config.json");
   return { folder: opened.folder, facts, weights, modules: modulesOf(facts.spec, weights) };
 }
 

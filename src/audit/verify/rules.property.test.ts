@@ -68,6 +68,9 @@ const state = fc.record({
   log_history: fc.array(fc.oneof(fc.record({ step: fc.double(), learning_rate: fc.double() }), fc.constant(null))),
 });
 
+/** An earlier state without a tensor in common is refused before a rule sees it. */
+const SHARED = { shared: [1] };
+
 it("judges files of any content, or refuses them with an error of ours; messages hold no control character", async () => {
   let run = 0;
   let judged = 0;
@@ -84,11 +87,14 @@ it("judges files of any content, or refuses them with an error of ours; messages
         const folder = join(root, String(run++));
         await writeFolder(join(folder, "subject"), {
           "adapter_config.json": ownConfig,
-          "adapter_model.safetensors": own,
+          "adapter_model.safetensors": { ...own, ...SHARED },
           "trainer_state.json": trainer,
           "optimizer.pt": optimizerBytes(shapes),
         });
-        await writeFolder(join(folder, "previous"), { "adapter_config.json": beforeConfig, "adapter_model.safetensors": before });
+        await writeFolder(join(folder, "previous"), {
+          "adapter_config.json": beforeConfig,
+          "adapter_model.safetensors": { ...before, ...SHARED },
+        });
         const architecture = isKnown ? {} : { architectures: ["Other"], model_type: "other" };
         await writeFolder(join(folder, "base"), { "config.json": { ...BASE_CONFIG, ...architecture }, "model.safetensors": baseTensors() });
         try {

@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { HeirloomError } from "../../core/index.ts";
 import { type OpenedPath, OpenPaths } from "../../folders/index.ts";
 import { type LoraPeftConfig, type PeftConfig, type PeftRelease, printable, type TensorFile } from "../../formats/index.ts";
 import { type Ledger, readLedger } from "../../ledger/index.ts";
@@ -10,8 +11,8 @@ import { readTrainerFiles, type TrainerFiles } from "../trainer-checkpoint.ts";
 import { modelFacts, type OpenedBase, openBase } from "./base.ts";
 import { readKey } from "./keys.ts";
 import { readTokenizerSize } from "./tokenizer-size.ts";
-import type { AuditSubject, BaseModule, Part, PreviousFacts, PrintedBanner, SubjectParts } from "./types.ts";
-import { valueReader } from "./values.ts";
+import type { AuditSubject, BaseModule, Part, PreviousFacts, PrintedBanner, RunFacts, SubjectParts } from "./types.ts";
+import { sameShape, valueReader } from "./values.ts";
 
 /** What a subject is made from, beside its folder. */
 export interface SubjectOptions {
@@ -24,6 +25,10 @@ export interface SubjectOptions {
   readonly banners?: readonly PrintedBanner[] | undefined;
   /** Whether values are read even without anything to compare them with. */
   readonly values?: boolean | undefined;
+  /** Set for the end of a run: what its result names. */
+  readonly run?: RunFacts | null | undefined;
+  /** Whether an earlier state without a tensor in common is refused; in a row of states it is one that is not compared. @defaultValue false */
+  readonly requiresCommon?: boolean;
   /** False if the earlier state may be the same one, saved again. @defaultValue true */
   readonly expectsChange?: boolean;
 }
@@ -52,6 +57,29 @@ const loraOf = (config: PeftConfig | null): LoraPeftConfig | null => (config?.ki
 async function previousFacts(path: string, paths: OpenPaths): Promise<PreviousFacts> {
   const { config, weights } = await contentOf(await paths.open(path));
   return { label: printable(basename(path)), lora: loraOf(config), weights };
+}
+
+/** How many tensors have one name in both, and how many of these one shape. */
+function common(a: TensorFile, b: TensorFile): { names: number; shapes: number } {
+  let [names, shapes] = [0, 0];
+  for (const { name, shape } of a.tensors.values()) {
+    const other = b.tensors.get(name);
+    if (other === undefined) continue;
+    names++;
+    if (sameShape(shape, other.shape)) shapes++;
+  }
+  return { names, shapes };
+}
+
+/** A comparison that was asked for and compares nothing would pass whatever is wrong. */
+function requireCommon(weights: TensorFile, previous: PreviousFacts, path: string, against: string): void {
+  if (common(weights, previous.weights).names > 0) return;
+  const example = (file: TensorFile): string => printable([...file.tensors.keys()][0] ?? "no tensor at all", 80);
+  throw new HeirloomError(
+    "COMPARISON_EMPTY",
+    `expected an earlier state of ${path}, found no tensor in common: ${example(weights)} here, ${example(previous.weights)} there`,
+    { where: against, hint: "give --against an earlier checkpoint of the same adapter or model; the base is given with --base" },
+  );
 }
 
 /** A folder that bears a checkpoint's name is one, even if its trainer_state.json was lost. */
@@ -93,20 +121,24 @@ const REASONS: Readonly<Record<Part, string>> = {
   optimizer: "there is no optimizer state beside it",
   tokenizer: "there is no tokenizer.json beside it",
   banners: "without --banner or --log",
+  run: "it is not the end of a run",
   record: "there is no record of a run beside it",
   baseFingerprint: "without the base's weights, or a record that says which they were",
   peftRelease: "without --peft",
   values: "without --values, --base or --against",
 };
 
-function reasonsFor({ adapter, base, previous, earlier, trainer }: SubjectParts): AuditSubject["absent"] {
+function reasonsFor({ adapter, base, previous, earlier, trainer }: SubjectParts, comparable: boolean): AuditSubject["absent"] {
   const type = adapter?.kind === "other" ? { lora: `its PEFT type is ${printable(adapter.peftType, 40)}, not LORA` } : {};
   const modules =
     base === null
       ? {}
       : { modules: "the base has no weights, and its architecture is not known", baseWeights: "the base was given without weights" };
   const optimizer = trainer !== null && trainer.unread.length > 0 ? { optimizer: printable(trainer.unread[0] ?? "") } : {};
-  const same = previous !== null && earlier === null ? { earlier: "it may be the last checkpoint, saved again" } : {};
+  const why = comparable
+    ? "it may be the last checkpoint, saved again"
+    : `no tensor has the name and shape that it has in ${previous?.label ?? ""}`;
+  const same = previous !== null && earlier === null ? { earlier: why } : {};
   return { ...REASONS, ...type, ...modules, ...optimizer, ...same };
 }
 
@@ -120,6 +152,8 @@ async function build(path: string, opened: OpenedPath, options: SubjectOptions, 
   const ledger = ledgerOf(opened, content, base, model);
   const trainer = await trainerFacts(opened);
   const previous = options.against === undefined ? null : await previousFacts(options.against, paths);
+  if (previous !== null && options.requiresCommon === true) requireCommon(weights, previous, path, options.against ?? "");
+  const isComparable = previous !== null && common(weights, previous.weights).shapes > 0;
   // A base that nobody named is held against the headers only: reading it all may take minutes.
   const readsValues = options.values === true || options.base !== undefined || previous !== null;
   const record = isAdapter ? await readAdapterRecord(opened.folder) : null;
@@ -136,25 +170,26 @@ async function build(path: string, opened: OpenedPath, options: SubjectOptions, 
     ),
     baseWeights: base?.weights ?? null,
     previous,
-    earlier: options.expectsChange === false ? null : (previous?.weights ?? null),
+    earlier: isComparable && options.expectsChange !== false ? previous.weights : null,
     ledger,
     trainer,
     optimizer: trainer === null ? null : matchOptimizer(trainer, ledger, isOrdered),
     tokenizer: await readTokenizerSize([opened.folder, ...(base === null ? [] : [base.folder])]),
     banners: options.banners ?? null,
     record,
+    run: options.run ?? null,
     baseFingerprint: record === null || base?.weights == null ? null : await fingerprintModel(base.folder),
     peftRelease: options.peft ?? null,
     values: readsValues ? valueReader() : null,
   };
-  return { label: printable(basename(path)), weights, keys, ...parts, absent: reasonsFor(parts) };
+  return { label: printable(basename(path)), weights, keys, ...parts, absent: reasonsFor(parts, isComparable) };
 }
 
 /**
  * Opens what is to be judged: configuration and headers now, values when a rule asks.
  *
  * @throws FILE_MISSING, FILE_UNREADABLE, JSON_INVALID, LFS_POINTER, PEFT_CONFIG_INVALID, MODEL_CONFIG_INVALID, SAFETENSORS_INVALID,
- * SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE, RECORD_INVALID
+ * COMPARISON_EMPTY, SAFETENSORS_TRUNCATED, SHARD_INDEX_INVALID, TORCH_FILE_INVALID, PICKLE_INVALID, PICKLE_UNSAFE, RECORD_INVALID
  */
 export async function openSubject(path: string, options: SubjectOptions): Promise<OpenedSubject> {
   const paths = new OpenPaths();

@@ -48,10 +48,22 @@ export interface PreviousFacts {
   readonly weights: TensorFile;
 }
 
+/** What the result of a run says was made, held against what is there. */
+export interface RunFacts {
+  /** Folder of the final adapter or model, inside the run. */
+  readonly output: string;
+  /** How many files the result names. */
+  readonly recorded: number;
+  /** Those that are not there. */
+  readonly missing: readonly string[];
+}
+
 /** A count of trainable parameters that a trainer printed. */
 export interface PrintedBanner {
   /** Line of the log, 1-based. */
   readonly line: number;
+  /** File that it was printed into; null if it was given by itself. */
+  readonly log: string | null;
   readonly text: string;
   readonly trainable: PrintedNumber;
   readonly all: PrintedNumber | null;
@@ -115,6 +127,8 @@ export interface SubjectParts {
   readonly tokenizer: { readonly file: string; readonly maxId: number } | null;
   readonly banners: readonly PrintedBanner[] | null;
   readonly record: AdapterRecord | null;
+  /** Set for the end of a run that came to it. */
+  readonly run: RunFacts | null;
   /** Identifies the weights of the base that was given; set if there is a record to hold it against. */
   readonly baseFingerprint: Fingerprint | null;
   /** The PEFT release that the adapter is to be loaded with. */

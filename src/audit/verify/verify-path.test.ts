@@ -117,6 +117,80 @@ describe("a run with checkpoints", () => {
   });
 });
 
+describe("a gate that checks nothing", () => {
+  const copies = { ".": adapterFiles(SAVED, { ...Q_PAIR, ...COPIES }) };
+
+  it("refuses an earlier state without a tensor in common, and does not pass one of other shapes", async () => {
+    const [adapter, model] = [await folderOf({ ".": adapterFiles() }), await folderOf({ ".": baseFiles() })];
+    await expect(verifyPath(adapter, { against: model })).rejects.toMatchObject({
+      code: "COMPARISON_EMPTY",
+      hint: expect.any(String) as unknown,
+    });
+    const other = await folderOf({ ".": adapterFiles({ r: 3 }, { [KEYS.qA]: [3, 4], [KEYS.qB]: [4, 3] }) });
+    const { ok, skipped, findings } = await verifyPath(adapter, { against: other });
+    expect(ok).toBe(false);
+    expect(findings.map(({ rule }) => rule)).toContain("earlier-shapes-differ");
+    expect(skipped.find(({ rule }) => rule === "frozen")?.reason).toContain("no tensor has the name and shape");
+  });
+
+  it("does not pass a run whose final adapter is gone, or has lost a file, while its checkpoints are sound", async () => {
+    const { "trainer_state.json": _state, ...final } = checkpoint(2, 0.2, 0.2);
+    const run = await folderOf({ "checkpoint-1": checkpoint(1, 0.1, 0.1), "checkpoint-2": checkpoint(2, 0.2, 0.2), adapter: final });
+    const files = { "adapter_config.json": "0", "adapter_model.safetensors": "0" };
+    await writeFolder(run, { "run.json": {}, "result.json": { schemaVersion: 1, run: "r", record: "", output: "adapter", files } });
+    expect((await verifyPath(run)).ok).toBe(true);
+    for (const [lost, says] of [
+      ["adapter/adapter_config.json", /^result\.json names files of adapter\/ that are not there: adapter_config\.json$/],
+      ["adapter", /^adapter\/, which result\.json names, is not there$/],
+    ] as const) {
+      await rm(join(run, lost), { recursive: true });
+      const { ok, findings } = await verifyPath(run);
+      expect(ok).toBe(false);
+      expect(findings.find(({ rule }) => rule === "final-state-missing")?.message).toMatch(says);
+    }
+  });
+
+  it("holds the log and the banner against the adapter, if both are given", async () => {
+    const folder = await folderOf(copies);
+    const log = join(folder, "train.log");
+    await writeFile(log, "trainable params: 16 || all params: 448 || trainable%: 3.5714\n");
+    const { ok, findings } = await verifyPath(folder, { log, banner: "trainable params: 64" });
+    expect(ok).toBe(false);
+    expect(findings.map(({ message }) => message)).toContainEqual(expect.stringMatching(/^train\.log, line 1 says that 16 parameters/));
+    const both = await verifyPath(folder, { log, banner: "trainable params: 63" });
+    expect(both.findings.filter(({ rule }) => rule === "banner-contradicts")).toHaveLength(2);
+  });
+
+  it("fails on a rule that was asked for and cannot run, with the reason", async () => {
+    const folder = await folderOf({ ".": adapterFiles() });
+    const { ok, findings } = await verifyPath(folder, { only: ["frozen", "rank-mismatch"] });
+    expect(ok).toBe(false);
+    expect(findings).toMatchObject([{ rule: "frozen", severity: "error", message: "was asked for and did not run: without --against" }]);
+    await expect(verifyPath(folder, { only: ["frozen"], ignore: ["frozen:why"] })).rejects.toMatchObject({ code: "USAGE" });
+  });
+
+  it("refuses a base that is no model, and fails on one that no rule can use", async () => {
+    const folder = await folderOf({ ".": adapterFiles(), base: baseFiles({ model_type: "mystery", architectures: ["Mystery"] }) });
+    for (const base of [folder, join(folder, "adapter_config.json")]) {
+      await expect(verifyPath(folder, { base })).rejects.toMatchObject({
+        code: "MODEL_CONFIG_INVALID",
+        hint: expect.stringContaining("--base") as unknown,
+      });
+    }
+    expect((await verifyPath(folder, { base: join(folder, "base") })).ok).toBe(true);
+    const { ok, findings } = await verifyPath(folder, { base: join(folder, "base", "config.json") });
+    expect(ok).toBe(false);
+    expect(findings.map(({ message }) => message)).toEqual([
+      "--base was given, and no rule could use it: the base has no weights, and its architecture is not known",
+    ]);
+  });
+
+  it("fails on a release of PEFT that no rule could hold a model against", async () => {
+    const folder = await folderOf({ ".": baseFiles() });
+    expect((await verifyPath(folder, { peft: "0.12.0" })).ok).toBe(false);
+  });
+});
+
 describe("options", () => {
   it("leaves rules out with their reasons, and refuses unknown ones with the nearest name", async () => {
     const folder = await folderOf({ ".": adapterFiles({ init_lora_weights: "pissa" }) });
@@ -142,7 +216,7 @@ describe("options", () => {
     await writeFile(log, "step 1\ntrainable params: 12 || all params: 100 || trainable%: 12.0000\n");
     const { findings } = await verifyPath(folder, { log });
     expect(findings.map(({ message }) => message)).toEqual([
-      "line 2 says that 12 parameters were trained, and the adapter stores 16: another adapter, or other tensors frozen",
+      "train.log, line 2 says that 12 parameters were trained, and the adapter stores 16: another adapter, or other tensors frozen",
     ]);
     await writeFile(log, "nothing here\n");
     await expect(verifyPath(folder, { log })).rejects.toMatchObject({

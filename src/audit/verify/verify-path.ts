@@ -1,15 +1,17 @@
 import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { HeirloomError, isHeirloomError, nearestName, ProblemList } from "../../core/index.ts";
+import { isHubAddress } from "../../folders/index.ts";
 import { type PeftRelease, peftRelease, printable } from "../../formats/index.ts";
-import { checkpointStep, listCheckpoints, RUN_FILES } from "../../runs/index.ts";
+import { checkpointStep, listCheckpoints, RUN_FILES, readRunResult } from "../../runs/index.ts";
 import { parseBanners } from "../explain/index.ts";
 import { readLog } from "../read-log.ts";
+import { unmetDemands } from "./demands.ts";
 import { type Finding, isRuleId, type RuleReport, type RuleSelection, runRules, type SkippedRule } from "./engine.ts";
 import { type FixReport, fixAdapter } from "./fix.ts";
 import { RULES, type RuleId } from "./rules/index.ts";
 import { openSubject, type SubjectOptions } from "./subject.ts";
-import type { PrintedBanner } from "./types.ts";
+import type { PrintedBanner, RunFacts } from "./types.ts";
 import { mergeReports, type StateReport } from "./walk.ts";
 
 /** What may be given beside the path. */
@@ -55,6 +57,15 @@ function unknownRule(id: string, problems: ProblemList): void {
   });
 }
 
+/** A selection that leaves nothing to run would pass anything. */
+function refuseNothing({ only, ignore }: RuleSelection, problems: ProblemList): void {
+  const ids = (Object.keys(RULES) as RuleId[]).filter((id) => only === null || only.has(id));
+  if (ids.some((id) => !ignore.has(id))) return;
+  problems.add("USAGE", "every rule that was asked for is left out", {
+    hint: "leave out fewer with --ignore, or ask for others with --only",
+  });
+}
+
 function selectionOf({ only, ignore = [] }: VerifyOptions): RuleSelection {
   const problems = new ProblemList();
   const wanted = new Set<RuleId>();
@@ -68,20 +79,28 @@ function selectionOf({ only, ignore = [] }: VerifyOptions): RuleSelection {
     if (isRuleId(id)) ignored.set(id, printable(reason.join(":").trim() || "no reason given"));
     else unknownRule(id, problems);
   }
+  const selection = { only: only === undefined ? null : wanted, ignore: ignored };
+  refuseNothing(selection, problems);
   problems.throwIfAny();
-  return { only: only === undefined ? null : wanted, ignore: ignored };
+  return selection;
 }
 
-async function bannersIn({ log, banner }: VerifyOptions): Promise<readonly PrintedBanner[] | undefined> {
-  if (banner !== undefined) return parseBanners(banner);
-  if (log === undefined) return undefined;
+async function bannersInLog(log: string): Promise<readonly PrintedBanner[]> {
   const text = await readLog(log);
   try {
-    return parseBanners(text);
+    return parseBanners(text).map((found) => ({ ...found, log: printable(basename(log)) }));
   } catch (error) {
     if (!isHeirloomError(error) || error.code !== "USAGE") throw error;
     throw new HeirloomError("USAGE", error.problems[0].message, { where: log, ...(error.hint === undefined ? {} : { hint: error.hint }) });
   }
+}
+
+async function bannersIn({ log, banner }: VerifyOptions): Promise<readonly PrintedBanner[] | undefined> {
+  if (banner === undefined && log === undefined) return undefined;
+  return [
+    ...(log === undefined ? [] : await bannersInLog(log)),
+    ...(banner === undefined ? [] : parseBanners(banner).map((found) => ({ ...found, log: null }))),
+  ];
 }
 
 function namedRelease(version: string): PeftRelease {
@@ -109,11 +128,24 @@ const exists = (path: string): Promise<boolean> =>
 
 /** Where the end of a run lies: beside its checkpoints or in a folder of its own; null if it has not come to it. */
 async function finalState(run: string): Promise<string | null> {
-  const folders = (await exists(join(run, RUN_FILES.record))) ? [join(run, RUN_FILES.adapter), join(run, RUN_FILES.model)] : [run];
+  const folders = (await exists(join(run, RUN_FILES.record)))
+    ? [RUN_FILES.adapter, RUN_FILES.model, RUN_FILES.rejected].map((name) => join(run, name))
+    : [run];
   for (const folder of folders) {
     if ((await exists(join(folder, "adapter_config.json"))) || (await exists(join(folder, "config.json")))) return folder;
   }
   return null;
+}
+
+/** What the result of a run names, held against its folder; null if the path is no run that came to its end. */
+async function runFacts(path: string): Promise<RunFacts | null> {
+  if (isHubAddress(path) || !(await exists(join(path, RUN_FILES.record)))) return null;
+  const result = await readRunResult(path);
+  if (result === null) return null;
+  const files = Object.keys(result.files);
+  const missing: string[] = [];
+  for (const file of files) if (!(await exists(join(path, result.output, file)))) missing.push(file);
+  return { output: printable(result.output), recorded: files.length, missing };
 }
 
 /** The states of a run, oldest first, the final one at the end; empty if the path is no run with checkpoints. */
@@ -143,7 +175,9 @@ async function judgeRun(
     const state: SubjectOptions = {
       ...options,
       against: states[i - 1]?.path ?? options.against,
+      requiresCommon: i === 0,
       banners: isLast ? options.banners : undefined,
+      run: isLast ? options.run : null,
       expectsChange: !isFinal,
     };
     reports.push({ label: printable(isFinal ? "the final state" : basename(path)), report: await judge(path, state, selection) });
@@ -151,9 +185,11 @@ async function judgeRun(
   return mergeReports(reports);
 }
 
-function resultOf(report: RuleReport, { strict = false }: VerifyOptions): VerifyResult {
-  const failing = report.findings.some(({ severity }) => severity === "error" || (strict && severity === "warning"));
-  return { ok: !failing, checked: report.checked, skipped: report.skipped, findings: report.findings };
+function resultOf(report: RuleReport, options: VerifyOptions, selection: RuleSelection): VerifyResult {
+  const { strict = false } = options;
+  const findings = [...report.findings, ...unmetDemands(report, options, selection)];
+  const failing = findings.some(({ severity }) => severity === "error" || (strict && severity === "warning"));
+  return { ok: !failing, checked: report.checked, skipped: report.skipped, findings };
 }
 
 async function repair(path: string, output: string, options: SubjectOptions): Promise<FixReport> {
@@ -169,9 +205,10 @@ async function repair(path: string, output: string, options: SubjectOptions): Pr
  * Judges an adapter, a checkpoint, a model, or all checkpoints of a run in order,
  * from configuration and headers, and from values where there is something to
  * compare them with or `values` asks for it. Values are streamed.
+ * A rule that was asked for by name, and an input that no rule could use, are errors: a gate that checks nothing must not pass.
  *
  * @param path folder of the adapter, checkpoint, run or model
- * @throws USAGE for an unknown rule or a log without a count; FILE_MISSING, JSON_INVALID, PEFT_CONFIG_INVALID, SAFETENSORS_INVALID
+ * @throws COMPARISON_EMPTY if `against` has no tensor in common; USAGE for an unknown rule or a log without a count; FILE_MISSING, JSON_INVALID, PEFT_CONFIG_INVALID, SAFETENSORS_INVALID
  * and what else opening a damaged file throws; with `fix` ADAPTER_UNSUPPORTED, OUTPUT_EXISTS, WRITE_FAILED
  * @example
  * const { ok, findings } = await verifyPath("runs/a", { base: "models/m" });
@@ -181,10 +218,10 @@ export async function verifyPath(path: string, options: VerifyOptions = {}): Pro
   const banners = await bannersIn(options);
   const { base, against, values, fix } = options;
   const peft = options.peft === undefined ? undefined : namedRelease(options.peft);
-  const given: SubjectOptions = { base, against, banners, values, peft };
+  const given: SubjectOptions = { base, against, banners, values, peft, requiresCommon: true, run: await runFacts(path) };
   const states = await statesOf(path);
   if (fix === undefined) {
-    return resultOf(await (states.length > 0 ? judgeRun(states, given, selection) : judge(path, given, selection)), options);
+    return resultOf(await (states.length > 0 ? judgeRun(states, given, selection) : judge(path, given, selection)), options, selection);
   }
   if (states.length > 0) {
     throw new HeirloomError("USAGE", "a run is not repaired as a whole", {
@@ -193,5 +230,5 @@ export async function verifyPath(path: string, options: VerifyOptions = {}): Pro
     });
   }
   const fixed = await repair(path, fix, given);
-  return { ...resultOf(await judge(fixed.folder ?? path, given, selection), options), fixed };
+  return { ...resultOf(await judge(fixed.folder ?? path, given, selection), options, selection), fixed };
 }

@@ -60,7 +60,11 @@ function mergedFindings(states: readonly StateReport[]): Finding[] {
       groups.set(key, group);
     }
   }
-  return [...groups.values()].map(({ finding, labels }) => ({ ...finding, message: `${labelsText(labels, all)}: ${finding.message}` }));
+  return [...groups.values()].map(({ finding, labels }) => {
+    // It is about the run, whichever state it was told with.
+    if (finding.rule === RULES["final-state-missing"].id) return finding;
+    return { ...finding, message: `${labelsText(labels, all)}: ${finding.message}` };
+  });
 }
 
 /** One report of the states of a run in order: equal findings once, with where they hold. */

@@ -21,7 +21,7 @@ function contradiction({ ledger, base }: SubjectWith<"adapter" | "ledger">, bann
   const heads = sum(trained.filter(({ role, module }) => role === "full_copy" && isHead(module)));
   const accepted = base === null ? [expected, expected - heads] : [expected];
   if (accepted.some((count) => Math.abs(count - value) <= within)) return [];
-  const printed = `line ${banner.line} says that ${formatCount(value)} parameters were trained, and the adapter stores ${formatCount(expected)}`;
+  const printed = `${banner.log === null ? "" : `${banner.log}, `}line ${banner.line} says that ${formatCount(value)} parameters were trained, and the adapter stores ${formatCount(expected)}`;
   if (value === 0) return [{ message: `${printed}: everything was frozen`, tensors: trained.map(({ name }) => diskKey(name)) }];
   const frozen = frozenCopies(trained, expected - value, within);
   if (frozen === null) return [{ message: `${printed}: another adapter, or other tensors frozen` }];

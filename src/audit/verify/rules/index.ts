@@ -11,7 +11,9 @@ import { copyOfQuantizedLinear } from "./copy-of-quantized-linear.ts";
 import { doubleWrapping } from "./double-wrapping.ts";
 import { dtypeDrift } from "./dtype-drift.ts";
 import { dtypeNotAsRecorded } from "./dtype-not-as-recorded.ts";
+import { earlierShapesDiffer } from "./earlier-shapes-differ.ts";
 import { extraTensors } from "./extra-tensors.ts";
+import { finalStateMissing } from "./final-state-missing.ts";
 import { frozen } from "./frozen.ts";
 import { initChangesBase } from "./init-changes-base.ts";
 import { keyPrefix } from "./key-prefix.ts";
@@ -53,6 +55,8 @@ export const RULES = {
   "copy-not-declared": copyNotDeclared,
   "copy-missing": copyMissing,
   "copy-identical-to-base": copyIdenticalToBase,
+  "final-state-missing": finalStateMissing,
+  "earlier-shapes-differ": earlierShapesDiffer,
   frozen,
   "updates-rounded-away": updatesRoundedAway,
   "lora-b-zero": loraBZero,

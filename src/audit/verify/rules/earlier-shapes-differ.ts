@@ -1,0 +1,23 @@
+import { defineRule } from "../types.ts";
+import { sameShape } from "../values.ts";
+import { shapeText, tensorsText } from "../wording.ts";
+
+export const earlierShapesDiffer = defineRule({
+  id: "earlier-shapes-differ",
+  severity: "error",
+  meaning:
+    "Tensors have another shape than under the same name in the earlier state: another rank, another vocabulary, or another adapter. Whether they were trained in between cannot be told from their values.",
+  remedy: "compare with a state of the same adapter; if the change of size is meant, leave this rule out with the reason",
+  needs: ["previous"],
+  check({ weights, previous }) {
+    const changed = [...weights.tensors.values()].flatMap((now) => {
+      const then = previous.weights.tensors.get(now.name);
+      return then === undefined || sameShape(now.shape, then.shape) ? [] : [{ name: now.name, now: now.shape, then: then.shape }];
+    });
+    const [first] = changed;
+    if (first === undefined) return [];
+    const names = changed.map(({ name }) => name);
+    const example = `${shapeText(first.now)} instead of ${shapeText(first.then)}${names.length === 1 ? "" : " and so on"}`;
+    return [{ message: `${tensorsText(names)} cannot be compared with ${previous.label}: ${example}`, tensors: names }];
+  },
+});
