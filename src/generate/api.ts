@@ -124,7 +124,8 @@ export interface GenerationRequest {
   readonly adapters?: readonly string[];
   /** Base model, if the adapters' records name none or another is meant. */
   readonly base?: string;
-  readonly prompts: readonly CompletionPrompt[];
+  /** A text by itself stands for `{ text }`. */
+  readonly prompts: readonly (string | CompletionPrompt)[];
   /** Longest completion in tokens; null: until the context is full. */
   readonly maxTokens: number | null;
   /** @defaultValue the likeliest token each time */
@@ -148,7 +149,8 @@ export interface GenerationOptions {
 export interface GeneratedText {
   /** Which model made it; see {@link GenerationEngine.models}. */
   readonly model: string;
-  readonly prompt: CompletionPrompt;
+  /** As it was given. */
+  readonly prompt: string | CompletionPrompt;
   readonly text: string;
   readonly promptTokens: number;
   /** Tokens of the text. */

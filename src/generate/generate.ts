@@ -24,11 +24,12 @@ function namesOf(engine: GenerationEngine, paths: readonly string[]): readonly s
 async function completeOne(
   engine: GenerationEngine,
   model: string,
-  prompt: CompletionPrompt,
+  given: string | CompletionPrompt,
   request: GenerationRequest,
   { signal, onText }: { readonly signal?: AbortSignal; onText(text: string): void },
 ): Promise<GeneratedText> {
   const { maxTokens, stop = [], sampling = GREEDY } = request;
+  const prompt = typeof given === "string" ? { text: given } : given;
   let text = "";
   let end: { stop: CompletionStop; promptTokens: number; completionTokens: number } | null = null;
   for await (const event of engine.complete({ model, prompt, maxTokens, stop, sampling }, signal)) {
@@ -38,7 +39,7 @@ async function completeOne(
     } else if (event.type === "done") end = event;
   }
   if (end === null) throw new HeirloomError("INTERRUPTED", "the completion ended without its end");
-  return { model, prompt, text, promptTokens: end.promptTokens, tokens: end.completionTokens, stop: end.stop };
+  return { model, prompt: given, text, promptTokens: end.promptTokens, tokens: end.completionTokens, stop: end.stop };
 }
 
 /**
