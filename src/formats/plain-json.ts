@@ -4,7 +4,6 @@
  */
 const QUOTE = 0x22;
 const SPACES: ReadonlySet<number> = new Set([0x20, 0x0a, 0x0d, 0x09]);
-// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids them raw, so a text with one is no plain one
 const NOT_PLAIN = /[\\\u0000-\u001f]/;
 /** So many digits are exact in a double. */
 const SAFE_DIGITS = 15;

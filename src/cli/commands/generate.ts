@@ -4,7 +4,6 @@ import type { CompletionPrompt, GeneratedText, GenerationRequest, GenerationResu
 import { defineCommand, type Session } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
-import { readPrompts } from "../prompt-file.ts";
 import { type SamplingFlags, samplingFlags, samplingFrom } from "../sampling-flags.ts";
 import { escapeText } from "../terminal/index.ts";
 import { generationView } from "../views/generation.ts";
@@ -49,7 +48,7 @@ async function promptsOf(flags: Flags, folder: string): Promise<(string | Comple
       hint: 'for example --prompt "In the beginning"',
     });
   }
-  const fromFile = file === undefined ? [] : await readPrompts(pathFrom(folder, file));
+  const fromFile = file === undefined ? [] : await (await import("../prompt-file.ts")).readPrompts(pathFrom(folder, file));
   return [...prompt, ...fromFile].map((each) => inChat(each, flags));
 }
 

@@ -76,7 +76,6 @@ function openRegular(path: string): { readonly fd: number; readonly size: number
  * Opens a regular file for reading by ranges. Devices, pipes and folders are
  * refused before anything is read from them. Closing waits for the reads that run.
  */
-// oxlint-disable-next-line typescript/require-await -- a fault rejects, it does not throw at the call
 export async function openFile(path: string): Promise<FileSource> {
   const { fd, size } = openRegular(path);
   const running = new Set<Promise<void>>();
