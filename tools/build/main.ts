@@ -2,7 +2,7 @@
 // The library beside it stays what tsc emits, file by file.
 //
 //   node --import ./tools/register-typescript.mjs tools/build/main.ts [--out dist/cli]
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { type OutputChunk, type Plugin, rolldown } from "rolldown";
@@ -46,7 +46,7 @@ async function workerEntries(): Promise<Record<string, string>> {
   return Object.fromEntries(workers.map((file) => [basename(file, ".ts"), join("src", file)]));
 }
 
-async function bundle(folder: string): Promise<OutputChunk[]> {
+async function bundle(): Promise<OutputChunk[]> {
   const build = await rolldown({
     input: { main: "src/cli/main.ts", ...(await workerEntries()) },
     platform: "node",
@@ -58,8 +58,7 @@ async function bundle(folder: string): Promise<OutputChunk[]> {
       throw new InternalError(`rolldown warns: ${warning.message}`);
     },
   });
-  const { output } = await build.write({
-    dir: folder,
+  const { output } = await build.generate({
     format: "esm",
     // Flat, two folders deep: `../../package.json` and `../../assets` are as far as from the source.
     entryFileNames: "[name].js",
@@ -86,8 +85,11 @@ async function bundle(folder: string): Promise<OutputChunk[]> {
 }
 
 const { values } = parseArgs({ options: { out: { type: "string", default: "dist/cli" } } });
+// What was built before stands until there is something to put in its place.
+const chunks = await bundle();
 await rm(values.out, { recursive: true, force: true });
-const chunks = await bundle(values.out);
+await mkdir(values.out, { recursive: true });
+for (const { fileName, code } of chunks) await writeFile(join(values.out, fileName), code);
 const manifest = JSON.parse(await readFile("package.json", "utf8")) as { dependencies: Record<string, string> };
 const modules = chunks.flatMap(({ moduleIds }) => moduleIds);
 await writeFile(join(values.out, "LICENSES.txt"), await licenceText(modules, Object.keys(manifest.dependencies)));
