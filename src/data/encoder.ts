@@ -24,7 +24,8 @@ export interface BatchEncoder {
   close(): Promise<void>;
 }
 
-function templateOf({ template: { name, source }, tokenizer, now }: EncoderSetup, { namedTokens }: Tokenizer): () => ChatTemplate {
+/** The compiled template, when it is first asked for. @throws CHAT_TEMPLATE_INVALID if there is none */
+export function templateOf({ template: { name, source }, tokenizer, now }: EncoderSetup, { namedTokens }: Tokenizer): () => ChatTemplate {
   let compiled: ChatTemplate | undefined;
   return () => {
     if (source === null) {

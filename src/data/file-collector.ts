@@ -48,6 +48,7 @@ export class FileCollector {
   readonly #setup: EncoderSetup;
   readonly #tokenizer: Tokenizer;
   readonly #threads: number;
+  readonly #threadsFrom: number;
   readonly #cache: TokenCache | null;
   #here: BatchEncoder | undefined;
   #pool: BatchEncoder | undefined;
@@ -56,6 +57,7 @@ export class FileCollector {
     this.#setup = setup;
     this.#tokenizer = tokenizer;
     this.#threads = threads ?? availableParallelism();
+    this.#threadsFrom = threads === null ? THREADS_FROM_BYTES : 0;
     this.#cache = cache === null ? null : new TokenCache(cache, setup);
   }
 
@@ -75,7 +77,7 @@ export class FileCollector {
       (found) => found.size,
       () => 0,
     );
-    if (this.#threads > 1 && size >= THREADS_FROM_BYTES) {
+    if (this.#threads > 1 && size >= this.#threadsFrom) {
       this.#pool = encoderPool(this.#setup, this.#threads);
       return this.#pool;
     }

@@ -46,8 +46,21 @@ export {
 export { loadTokenizer } from "./load-tokenizer.ts";
 export { type MicroBatch, sequenceBuckets } from "./micro-batch.ts";
 export type { FileReport, ReadingOptions } from "./read-records.ts";
+export type { TextRows } from "./readers/index.ts";
 export { datasetReading } from "./reading-config.ts";
 export type { ChatRecord, DataRecord, Turn } from "./record.ts";
+export {
+  type CheckedSet,
+  checkData,
+  type DataCheck,
+  type DataFinding,
+  type LengthSummary,
+  type ReviewEncoding,
+  type ShownData,
+  type ShownFile,
+  type ShownRow,
+  showData,
+} from "./review/index.ts";
 export { tokenCacheFolder } from "./token-cache.ts";
 export {
   createTokenizer,

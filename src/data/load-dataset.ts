@@ -50,7 +50,7 @@ export interface DatasetOptions extends DatasetReading {
   readonly now?: Date;
   /** Folder of the cache of tokens; null: none. @defaultValue null */
   readonly cache?: string | null;
-  /** Threads that tokenize; larger sets only. What they give is the same for any number. @defaultValue one per core */
+  /** Threads that tokenize; what they give is the same for any number. @defaultValue one per core for large files, none besides this for small ones */
   readonly threads?: number | null;
 }
 
@@ -64,7 +64,8 @@ export interface Dataset {
   readonly parts: readonly ExamplePart[];
 }
 
-async function readTemplate(path: string | null, tokenizer: Tokenizer): Promise<EncoderSetup["template"]> {
+/** A chat template as text: of a file, else the tokenizer's own. */
+export async function readTemplate(path: string | null, tokenizer: Tokenizer): Promise<EncoderSetup["template"]> {
   if (path === null) return { name: `the chat template of ${tokenizer.name}`, source: tokenizer.chatTemplate };
   const file = await openFile(path);
   try {

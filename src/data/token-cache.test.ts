@@ -162,10 +162,10 @@ describe("the cache of tokens", () => {
 
 describe("several threads", () => {
   const big = join(folder, "big.jsonl");
-  // Above the size from which threads are started.
+  // Several batches.
   writeFileSync(
     big,
-    Array.from({ length: 2500 }, (_, i) => JSON.stringify({ ...rows[i % 120], id: i, question: `${i} ${"lorem ipsum ".repeat(80)}` })).join(
+    Array.from({ length: 420 }, (_, i) => JSON.stringify({ ...rows[i % 120], id: i, question: `${i} ${"lorem ipsum ".repeat(80)}` })).join(
       "\n",
     ),
   );
@@ -174,12 +174,12 @@ describe("several threads", () => {
     const one = await contents({ files: [big], threads: 1, maxLength: 1000 });
     const three = await contents({ files: [big], threads: 3, maxLength: 1000 });
     expect(three).toEqual(one);
-    expect(three.examples.length).toBe(2500);
+    expect(three.examples.length).toBe(420);
   });
 
   test("give the faults that one thread gives, in the same order", async () => {
     const strict = tokenizerOf(
-      `{% for m in messages %}{% if '77 ' in m.content %}{{ raise_exception('no ' + m.content[:6]) }}{% endif %}{{ m.content }}{% endfor %}`,
+      `{% for m in messages %}{% if '7 ' in m.content[:4] %}{{ raise_exception('no ' + m.content[:6]) }}{% endif %}{{ m.content }}{% endfor %}`,
     );
     const faults = async (threads: number): Promise<unknown> =>
       load({ files: [big], threads }, strict).then(

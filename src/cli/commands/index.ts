@@ -1,9 +1,11 @@
 import { continueCommand } from "./continue.ts";
 import { convert } from "./convert.ts";
+import { data } from "./data.ts";
 import { demo } from "./demo.ts";
 import { diff } from "./diff.ts";
 import { evalCommand } from "./eval.ts";
 import { explain } from "./explain.ts";
+import { exportCommand } from "./export.ts";
 import { generate } from "./generate.ts";
 import { importCommand } from "./import.ts";
 import { inspect } from "./inspect.ts";
@@ -28,11 +30,13 @@ export const COMMANDS = {
   diff,
   explain,
   plan,
+  data,
   recipe,
   eval: evalCommand,
   generate,
   merge,
   quantize,
+  export: exportCommand,
   convert,
   runs,
 };

@@ -1,0 +1,79 @@
+import type { FlagParametersForType } from "@stricli/core";
+import type { RowForm, TextRows, Tokenizer, ToolStyle, TrainOn } from "../data/index.ts";
+import { parseColumns } from "./columns.ts";
+import type { CliContext } from "./command.ts";
+import { textFlag } from "./config-flags.ts";
+import { pathFrom } from "./paths.ts";
+
+/** The flags of the commands that look at data files. */
+export interface DataFlags {
+  readonly base?: string;
+  readonly tokenizer?: string;
+  readonly format?: RowForm;
+  readonly columns?: Readonly<Record<string, string>>;
+  readonly textRows?: TextRows;
+  readonly template?: string;
+  readonly tools?: ToolStyle;
+  readonly trainOn?: TrainOn;
+}
+
+// data's own lists, which loading here would slow every command's start.
+const FORMATS = [
+  "text",
+  "prompt-completion",
+  "alpaca",
+  "alpaca-prompt",
+  "sharegpt",
+  "messages",
+  "question-answer",
+] as const satisfies readonly RowForm[];
+
+/** Argument table of {@link DataFlags}. */
+export const dataFlags: FlagParametersForType<DataFlags, CliContext> = {
+  base: textFlag("Model whose tokenizer and chat template are used", "path"),
+  tokenizer: textFlag("Folder with tokenizer.json, instead of a whole model", "path"),
+  format: { kind: "enum", values: FORMATS, optional: true, brief: "Form of the rows; default: told by their fields" },
+  columns: {
+    kind: "parsed",
+    parse: parseColumns,
+    optional: true,
+    brief: "Which columns are which fields, for example prompt=question,completion=answer",
+    placeholder: "field=column,…",
+  },
+  textRows: {
+    kind: "enum",
+    values: ["file", "paragraph", "line"],
+    optional: true,
+    brief: "What of a plain text file is a row; default: file",
+  },
+  template: textFlag("A Jinja file with the chat template; default: the tokenizer's own", "path"),
+  tools: {
+    kind: "enum",
+    values: ["template", "hermes"],
+    optional: true,
+    brief: "How functions and calls get into a chat; default: template",
+  },
+  trainOn: { kind: "enum", values: ["assistant", "last", "all"], optional: true, brief: "What of a row is learnt; default: assistant" },
+};
+
+/** How rows are understood, as the flags say. */
+export function readingOf({ format, columns, textRows }: DataFlags) {
+  return { format: format ?? null, columns: columns ?? {}, textRows: textRows ?? "file" } as const;
+}
+
+/** How rows become tokens, as the flags say. */
+export function encodingOf(folder: string, { template, tools, trainOn }: DataFlags) {
+  return {
+    template: template === undefined ? null : pathFrom(folder, template),
+    tools: tools ?? "template",
+    trainOn: trainOn ?? "assistant",
+  } as const;
+}
+
+/** The tokenizer that the flags name; null if none. @throws USAGE for both */
+export async function tokenizerOf(folder: string, { base, tokenizer }: DataFlags): Promise<Tokenizer | null> {
+  const path = tokenizer ?? base;
+  if (path === undefined) return null;
+  const { loadTokenizer } = await import("../data/index.ts");
+  return loadTokenizer(pathFrom(folder, path));
+}

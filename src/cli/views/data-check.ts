@@ -1,0 +1,70 @@
+import { formatCount } from "../../core/index.ts";
+import type { CheckedSet, DataCheck, LengthSummary } from "../../data/index.ts";
+import type { View } from "../command.ts";
+import { escapeText, type Paint, renderFacts } from "../terminal/index.ts";
+import { fileLines } from "./data-files.ts";
+
+/** The longest bar, beside its numbers on a terminal of 80 columns. */
+const MAX_BAR = 40;
+
+function histogram({ histogram: bars, rows }: LengthSummary, maxLength: number, paint: Paint): string[] {
+  const most = bars.reduce((max, bar) => Math.max(max, bar.rows), 1);
+  const width = Math.max(...bars.map(({ to }) => formatCount(to).length));
+  return bars.map(({ from, to, rows: count }) => {
+    const bar = "█".repeat(count === 0 ? 0 : Math.max(1, Math.round((count / most) * MAX_BAR)));
+    const share = `${formatCount(count)} (${((100 * count) / rows).toFixed(1)} %)`;
+    const label = `${formatCount(from).padStart(width)}–${formatCount(to).padStart(width)}`;
+    return `  ${paint.dim(label)} ${from > maxLength ? paint.yellow(bar) : paint.green(bar)} ${count === 0 ? "" : share}`.trimEnd();
+  });
+}
+
+function setText(set: CheckedSet, maxLength: number, paint: Paint): string {
+  const { name, files, skippedFiles, records, lengths, tokens, labelTokens, mixedTokenRows } = set;
+  const rows = files.reduce((sum, file) => sum + file.rows, 0);
+  const facts: [string, string][] = [["rows", `${formatCount(rows)}${records === rows ? "" : `, ${formatCount(records)} examples`}`]];
+  if (skippedFiles.length > 0) facts.push(["files passed over", `${formatCount(skippedFiles.length)}, hidden or no data`]);
+  if (lengths !== null && tokens !== null && labelTokens !== null) {
+    facts.push([
+      "tokens",
+      `${formatCount(tokens)}, ${formatCount(labelTokens)} trained (${((100 * labelTokens) / Math.max(1, tokens)).toFixed(1)} %)`,
+    ]);
+    facts.push([
+      "tokens of a row",
+      `${formatCount(lengths.min)} to ${formatCount(lengths.max)}, median ${formatCount(lengths.median)}, 95 % up to ${formatCount(lengths.p95)}`,
+    ]);
+  }
+  if (mixedTokenRows !== null && mixedTokenRows > 0)
+    facts.push(["mixed tokens", `${formatCount(mixedTokenRows)} rows with a token that is partly trained text`]);
+  return [
+    paint.bold(name === "train" ? "training data" : "held-out data"),
+    ...files.flatMap((file) => fileLines(file, paint)),
+    renderFacts(facts, paint),
+    ...(lengths === null ? [] : histogram(lengths, maxLength, paint)),
+  ].join("\n");
+}
+
+function findingsText({ counts, findings }: DataCheck, paint: Paint): string {
+  return counts
+    .map(({ rule, severity, count }) => {
+      const listed = findings.filter((finding) => finding.rule === rule);
+      const heading = `${severity === "error" ? paint.red("error") : paint.yellow("warning")} ${paint.bold(rule)} ${formatCount(count)} ${count === 1 ? "row" : "rows"}`;
+      const lines = listed.map(
+        ({ file, row, message }) => `  ${escapeText(row === null ? file : `${file}:${row}`)}: ${escapeText(message)}`,
+      );
+      const more = count > listed.length ? [paint.dim(`  … and ${formatCount(count - listed.length)} more`)] : [];
+      const hint = listed.find((finding) => finding.hint !== null)?.hint;
+      return [heading, ...lines, ...more, ...(hint === undefined || hint === null ? [] : [paint.dim(`  → ${escapeText(hint)}`)])].join(
+        "\n",
+      );
+    })
+    .join("\n");
+}
+
+/** What data check prints: what the files are, how long rows are, and what is wrong. */
+export function dataCheckView(result: DataCheck, { paint }: View): string {
+  const { sets, maxLength, tokenizer, counts, ok } = result;
+  const note = tokenizer === null ? [paint.dim("lengths and labels were not checked: name a tokenizer with --base or --tokenizer")] : [];
+  const verdict = counts.length === 0 ? paint.green("nothing is wrong") : ok ? paint.green("no errors") : paint.red("there are errors");
+  const findings = counts.length === 0 ? [] : [findingsText(result, paint)];
+  return [...sets.map((set) => setText(set, maxLength, paint)), ...findings, [...note, verdict].join("\n")].join("\n\n");
+}
