@@ -3,6 +3,8 @@
 
 export { ADAPTER_FORMATS, type AdapterFormat, type ConvertRequest, type ConvertResult } from "./convert/api.ts";
 export { convertAdapter } from "./convert/convert.ts";
+export { GGUF_TYPES, type GgufRequest, type GgufResult, type GgufType } from "./gguf/api.ts";
+export { exportGguf } from "./gguf/gguf.ts";
 export * from "./import/index.ts";
 export {
   type ExportEvent,

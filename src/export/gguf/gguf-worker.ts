@@ -1,0 +1,154 @@
+import { randomUUID } from "node:crypto";
+import { rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { HeirloomError, isHeirloomError } from "../../core/index.ts";
+import { defineJob, type JobContext, writeFileAtomic } from "../../core/node/index.ts";
+import { loadTokenizer } from "../../data/index.ts";
+import { locateModel, openModelFolder, readModelSpec } from "../../folders/index.ts";
+import { encodeGguf, type GgufMetadata, type GgufToWrite, type GgufValue } from "../../formats/index.ts";
+import { openAdapterSource } from "../adapter-source.ts";
+import type { ExportEvent } from "../merge/api.ts";
+import { mergeJob } from "../merge/merge-worker.ts";
+import { refuseExisting, throwIfStopped } from "../output.ts";
+import type { GgufRequest, GgufResult } from "./api.ts";
+import { loraTensors } from "./lora-tensors.ts";
+import { familyOf, modelMetadata } from "./model-metadata.ts";
+import { modelTensors } from "./model-tensors.ts";
+import { tokenizerMetadata } from "./tokenizer-metadata.ts";
+
+type Context = JobContext<ExportEvent>;
+
+/** What was written, without what the request says. */
+type Written = Pick<GgufResult, "architecture" | "tensors" | "bytes" | "types" | "preTokenizer" | "notes">;
+
+async function write(
+  output: string,
+  metadata: GgufMetadata,
+  tensors: readonly GgufToWrite[],
+  context: Context,
+): Promise<Pick<Written, "tensors" | "bytes" | "types">> {
+  const stoppable = tensors.map((tensor) => ({
+    ...tensor,
+    async *chunks() {
+      throwIfStopped(context.stopRequested);
+      yield* tensor.chunks();
+      throwIfStopped(context.stopRequested);
+    },
+  }));
+  await writeFileAtomic(output, encodeGguf(metadata, stoppable));
+  const types: Record<string, number> = {};
+  for (const { type } of tensors) types[type] = (types[type] ?? 0) + 1;
+  return { tensors: tensors.length, bytes: (await stat(output)).size, types };
+}
+
+/** Counts tensors and tells of each. */
+function teller(context: Context, phase: string, total: number): () => void {
+  let done = 0;
+  return () => context.emit({ type: "export", phase, done: ++done, total });
+}
+
+async function writeModel(folder: string, title: string, request: GgufRequest, context: Context): Promise<Written> {
+  const model = await openModelFolder(folder);
+  try {
+    const { spec, tensors: file } = model;
+    const type = request.type ?? "f16";
+    const family = familyOf(spec, folder);
+    const tokenizer = tokenizerMetadata(await loadTokenizer(model.folder), spec.vocabSize, join(folder, "tokenizer.json"));
+    const metadata = new Map<string, GgufValue>([...modelMetadata(spec, family, title, type), ...tokenizer.metadata]);
+    const tensors = modelTensors(file, spec, family, type, teller(context, "writing", file.tensors.size));
+    const written = await write(request.output, metadata, tensors, context);
+    const notes =
+      type === "q8_0" && (written.types["F16"] ?? 0) > 0 ? ["matrices whose rows are no whole blocks of 32 are written in fp16"] : [];
+    return { architecture: family.name, ...written, preTokenizer: tokenizer.pre, notes };
+  } finally {
+    await model.folder.close();
+  }
+}
+
+/** Merges into a folder beside the output, writes the file from it, and takes it away again. */
+async function writeMerged(request: GgufRequest, context: Context): Promise<Written> {
+  const { path, output, base, original, onto, heldAs, check } = request;
+  const folder = join(dirname(output), `.${basename(output)}.${randomUUID()}.merged`);
+  const given = Object.fromEntries(Object.entries({ base, original, onto, heldAs, check }).filter(([, value]) => value !== undefined));
+  try {
+    // In fp32, so that values are rounded once.
+    const { notes } = await mergeJob.body({ path, output: folder, dtype: "fp32", ...given }, context);
+    const written = await writeModel(folder, titleOf(path), request, context);
+    return { ...written, notes: [...notes, ...written.notes] };
+  } catch (error) {
+    throw isHeirloomError(error) ? renamed(error, folder, output) : error;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The temporary folder's name means nothing to anybody. */
+function renamed(error: HeirloomError, folder: string, output: string): HeirloomError {
+  const [first, ...rest] = error.problems.map((problem) =>
+    problem.where === undefined ? problem : { ...problem, where: problem.where.replaceAll(folder, output) },
+  );
+  return first === undefined || error.name === "InternalError" ? error : HeirloomError.of([first, ...rest]);
+}
+
+async function writeLora(request: GgufRequest, context: Context): Promise<Written> {
+  const adapter = await openAdapterSource(request.path);
+  try {
+    const named = request.base ?? adapter.record?.base.path ?? adapter.spec.baseModel ?? "";
+    if (named === "")
+      throw new HeirloomError("FILE_MISSING", "the adapter does not say which base model it belongs to", {
+        where: request.path,
+        hint: "name it with --base",
+      });
+    const spec = await readModelSpec(named);
+    const family = familyOf(spec, named);
+    const lora = loraTensors(spec, adapter.spec, family, adapter.tensors, teller(context, "writing", adapter.tensors.tensors.size / 2));
+    const metadata = new Map<string, GgufValue>([
+      ["general.architecture", { type: "STRING", value: family.name }],
+      ["general.type", { type: "STRING", value: "adapter" }],
+      ["general.name", { type: "STRING", value: titleOf(request.path) }],
+      ["adapter.type", { type: "STRING", value: "lora" }],
+      ["adapter.lora.alpha", { type: "FLOAT32", value: lora.alpha }],
+    ]);
+    const written = await write(request.output, metadata, lora.tensors, context);
+    const quantized = adapter.record?.config.quantization ?? null;
+    const notes = [
+      ...(lora.folded > 0 ? [`the B of ${lora.folded} modules was multiplied, because they have a scaling of their own`] : []),
+      ...(quantized === null
+        ? []
+        : [
+            "the adapter was trained on its base in NF4; on a base in another form it computes something else: the merged model is what was trained",
+          ]),
+    ];
+    return { architecture: family.name, ...written, preTokenizer: null, notes };
+  } finally {
+    await adapter.folder.close();
+  }
+}
+
+/** `general.name`: what the folder is called. */
+const titleOf = (path: string): string => basename(path);
+
+/** Writes a GGUF file. */
+export const ggufJob = defineJob<GgufRequest, ExportEvent, GgufResult>(import.meta.url, async (request, context) => {
+  const began = performance.now();
+  await refuseExisting(request.output);
+  const located = await locateModel(request.path);
+  const isLora = request.lora === true;
+  if (isLora && request.type !== undefined) {
+    throw new HeirloomError("USAGE", "an adapter is written in fp32, whatever its base is in: --type is for a model", {
+      hint: "leave --type out, or --lora",
+    });
+  }
+  const written = isLora
+    ? await writeLora(request, context)
+    : located.kind === "adapter"
+      ? await writeMerged(request, context)
+      : await writeModel(located.path, titleOf(request.path), request, context);
+  return {
+    output: request.output,
+    source: request.path,
+    kind: isLora ? "lora" : "model",
+    ...written,
+    seconds: (performance.now() - began) / 1000,
+  };
+});
