@@ -17,13 +17,22 @@ const UNITS: Readonly<Record<string, number>> = {
   tb: 1e12,
 };
 
+/** A size without a unit below this is a number whose unit was left out: no machine has so few bytes. */
+const MIN_PLAIN_BYTES = 2 ** 20;
+
 /** Bytes of a size as people write it: `16GiB`, `16G` (both binary), `16GB` (decimal), `1.5 TiB`. @throws USAGE */
 export function parseByteSize(text: string, flag: string): number {
   const [, digits = "", unit = ""] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
   const factor = UNITS[unit.toLowerCase()];
   const bytes = Math.floor(Number(digits) * (factor ?? 0));
   if (digits === "" || factor === undefined || bytes <= 0) {
-    throw new HeirloomError("USAGE", `expected a size such as 16GiB, found "${text}"`, { where: flag });
+    throw new HeirloomError("USAGE", `expected a size such as 16GiB, found "${text}"`, {
+      where: flag,
+      hint: "units: KiB, MiB, GiB and TiB, or KB, MB, GB and TB",
+    });
+  }
+  if (unit === "" && bytes < MIN_PLAIN_BYTES) {
+    throw new HeirloomError("USAGE", `expected a size with its unit, found "${text}"`, { where: flag, hint: `did you mean ${digits}GiB?` });
   }
   return bytes;
 }

@@ -8,6 +8,7 @@ import {
   progressOn,
   silentProgress,
   type Terminal,
+  tableLimit,
   wantsColour,
 } from "./terminal/index.ts";
 
@@ -28,6 +29,8 @@ export interface Session {
 export interface View {
   readonly paint: Paint;
   readonly columns: number;
+  /** Width that tables keep to; null where the output is no terminal and nobody asked for a width: there each row is one line. */
+  readonly limit?: number | null;
 }
 
 /** How a command ended: what it gives back, how to show it, and the exit code. */
@@ -59,6 +62,8 @@ export interface CommandSpec<FLAGS extends object, ARGS extends readonly unknown
   run(flags: FLAGS, args: ARGS, session: Session): Promise<RESULT>;
   /** The result for people; an empty text prints nothing. A view that needs more than this folder is imported when it is called. */
   render(result: RESULT, view: View, flags: FLAGS): string | Promise<string>;
+  /** What goes to stderr beside the JSON document, for those who read the log and not the result. */
+  besideJson?(result: RESULT, flags: FLAGS): Promise<string>;
   /** True if Ctrl-C makes it write a checkpoint before it stops. @defaultValue false */
   readonly writesCheckpoint?: boolean;
   /** @defaultValue 0 */
@@ -118,6 +123,8 @@ async function execute<FLAGS extends object, ARGS extends readonly unknown[], RE
     const result = await interruptible(terminal, progress, spec.writesCheckpoint === true ? CHECKPOINT_NOTE : STOP_NOTE, (signal) =>
       spec.run(flagsOfCommand, args, { folder: terminal.folder, signal, progress, json, stream }),
     );
+    const beside = json ? ((await spec.besideJson?.(result, flagsOfCommand)) ?? "") : "";
+    if (beside !== "") terminal.stderr.write(`${beside}\n`);
     return { kind: "result", result, exitCode: spec.exitCode?.(result) ?? 0, render: (view) => spec.render(result, view, flagsOfCommand) };
   } catch (error) {
     return { kind: "failure", error };
@@ -154,7 +161,8 @@ export function defineCommand<FLAGS extends object, ARGS extends readonly unknow
 
 /** The view of a stream: colour and width. */
 export function viewOf(terminal: Terminal): View {
-  return { paint: paint(wantsColour(terminal.stdout, terminal.env)), columns: terminal.stdout.columns ?? 80 };
+  const limit = tableLimit(terminal.stdout, terminal.env);
+  return { paint: paint(wantsColour(terminal.stdout, terminal.env)), columns: limit ?? terminal.stdout.columns ?? 80, limit };
 }
 
 /** The outcome of a command that came to its end; a missing one is a fault of ours. */

@@ -16,6 +16,11 @@ export function formatBytes(bytes: number): string {
   return unit === 0 ? `${value} B` : `${value.toFixed(2)} ${units[unit]}`;
 }
 
+/** A learning rate: `0.000588235` → `5.88e-4`, `0.001` → `1e-3`. */
+export function formatRate(rate: number): string {
+  return rate === 0 ? "0" : rate.toExponential(2).replace(/\.?0+e/, "e");
+}
+
 /** Seconds for people: `75` → `1m 15s`. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)}s`;

@@ -166,3 +166,27 @@ describe("explain", () => {
     });
   });
 });
+
+describe("what was mistyped, or is of another base", () => {
+  it("puts those first that nearly have the printed share, if none has it", () => {
+    const { hypotheses, exactCount } = explain("trainable params: 167,772,160 (1.82%)", spec);
+    expect(exactCount).toBe(0);
+    expect(hypotheses[0]?.percent?.toFixed(4)).toBe("1.8140");
+    expect(hypotheses[0]).toMatchObject({ rank: 64, fullCopies: [{ state: "frozen" }, { state: "frozen" }] });
+  });
+
+  it("says that a rank beyond the hidden size is nobody's", () => {
+    const path = "vectors/llama-tiny/base/config.json";
+    const tiny = parseModelConfig(JSON.parse(readFileSync(path, "utf8")), path);
+    const { verdict } = explain("167772160", tiny);
+    expect(verdict).toMatch(/Even the most ordinary has rank [\d,]+, beyond the hidden size of 64, which nobody trains/);
+  });
+
+  it("says in a few words how many configurations part in their full copies", () => {
+    const sentence = explain("1134559232", spec)
+      .verdict.split("\n")
+      .find((line) => line.startsWith("They differ in the full copies"));
+    expect(sentence?.split(";").length).toBeLessThanOrEqual(4);
+    expect(sentence).toContain("in other ways (--all lists them)");
+  });
+});

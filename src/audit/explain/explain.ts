@@ -3,7 +3,7 @@ import { type AdapterFacts, type AdapterReading, conflictsOf, readAdapter } from
 import { type Banner, parseBanners } from "./banner.ts";
 import { type BaseSizes, baseSizes } from "./base-sizes.ts";
 import { countRange, type Observed, totalsFor, within } from "./constraint.ts";
-import { byOrdinariness, hypothesisOf } from "./hypothesis.ts";
+import { byOrdinariness, type Hypothesis, hypothesisOf } from "./hypothesis.ts";
 import type { ExplainedBase, ExplainResult, Explanation, ObservedCounts } from "./result.ts";
 import { sameAdapter } from "./same-adapter.ts";
 import { type Solution, searchSolutions } from "./search.ts";
@@ -56,6 +56,17 @@ function observedCounts({ trainable, all, percent, form, line, text }: Banner): 
   };
 }
 
+/** One more than half a unit of the last digit: a digit that was misread or rounded another way. */
+const NEARLY = 1.5;
+
+/** Where the share decides nothing exactly, those that nearly have it come first: an ordinary adapter with another share was not printed. */
+function byShareThenOrdinariness({ percent }: Observed): (a: Hypothesis, b: Hypothesis) => number {
+  if (percent === null) return byOrdinariness;
+  const isOff = (found: Hypothesis): boolean =>
+    found.percent === null || Math.abs(found.percent - percent.value) > NEARLY * 10 ** -percent.decimals;
+  return (a, b) => Number(isOff(a)) - Number(isOff(b)) || byOrdinariness(a, b);
+}
+
 function explainBanner(banner: Banner, base: BaseSizes, adapter: { reading: AdapterReading; facts: AdapterFacts } | null): Explanation {
   const { solutions, exact } = solutionsFor(base, banner);
   const hypotheses = solutions
@@ -64,13 +75,14 @@ function explainBanner(banner: Banner, base: BaseSizes, adapter: { reading: Adap
       const plain = hypothesisOf(solution, base, { exact, misses, conflictsWith: [] }, adapter?.reading.dtypes ?? null);
       return adapter === null ? plain : { ...plain, conflictsWith: conflictsOf(plain, adapter.reading, adapter.facts.config) };
     })
-    .sort(byOrdinariness);
+    .sort(exact ? byOrdinariness : byShareThenOrdinariness(banner));
   return { observed: observedCounts(banner), hypotheses, exactCount: exact ? hypotheses.length : 0 };
 }
 
 function explainedBase(spec: ModelSpec, sizes: BaseSizes): ExplainedBase {
   return {
     architecture: spec.architecture,
+    hiddenSize: sizes.hiddenSize,
     parameters: sizes.parameters.values,
     packedParameters: sizes.parameters.packed,
     tied: sizes.tied,

@@ -27,6 +27,7 @@ export interface Explanation {
 /** What the base model counts as. */
 export interface ExplainedBase {
   readonly architecture: string;
+  readonly hiddenSize: number;
   readonly parameters: number;
   /** As a counter prints it that takes 4-bit weights by their bytes. PEFT does not. */
   readonly packedParameters: number;

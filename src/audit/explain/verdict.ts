@@ -10,6 +10,9 @@ export type Findings = Omit<ExplainResult, "verdict" | "advice">;
 const hasFrozenPart = ({ fullCopies, loraState }: Hypothesis) =>
   loraState === "frozen" || fullCopies.some(({ state }) => state === "frozen");
 
+/** How many ways to part are told in words; the table tells the rest. */
+const MAX_COPY_STATES = 3;
+
 /** What all of them say of the full copies, or how they part. */
 function copiesSentence(exact: readonly Hypothesis[]): string {
   const byCopies = new Map<string, number>();
@@ -19,7 +22,10 @@ function copiesSentence(exact: readonly Hypothesis[]): string {
   }
   const [only] = byCopies.keys();
   if (byCopies.size === 1) return exact.length === 1 ? `It has ${only ?? ""}.` : `Every one of them has ${only ?? ""}.`;
-  return `They differ in the full copies: ${[...byCopies].map(([words, count]) => `${words} in ${formatCount(count)}`).join("; ")}.`;
+  const all = [...byCopies].sort(([, a], [, b]) => b - a);
+  const shown = all.slice(0, MAX_COPY_STATES).map(([words, count]) => `${formatCount(count)} with ${words}`);
+  const rest = all.slice(MAX_COPY_STATES).reduce((sum, [, count]) => sum + count, 0);
+  return `They differ in the full copies: ${[...shown, ...(rest === 0 ? [] : [`${formatCount(rest)} in other ways (--all lists them)`])].join("; ")}.`;
 }
 
 function ranksSentence(exact: readonly Hypothesis[]): string[] {
@@ -32,6 +38,14 @@ function ranksSentence(exact: readonly Hypothesis[]): string[] {
   return [`No exact solution has rank ${list}; the lowest rank of any is ${lowest}.`];
 }
 
+/** A rank beyond the width of the model is a product that happens to fit. */
+function rankSentence({ hypotheses: [best], base }: Findings): string[] {
+  if (best === undefined || best.rank === null || best.rank <= base.hiddenSize) return [];
+  return [
+    `Even the most ordinary has rank ${formatCount(best.rank)}, beyond the hidden size of ${formatCount(base.hiddenSize)}, which nobody trains: the numbers are most likely of another base.`,
+  ];
+}
+
 /** What the ordinary explanation prints when nothing is frozen, and what tells it from its neighbours. */
 function frozenSentences(best: Hypothesis, { otherRanks }: Findings): string[] {
   if (!hasFrozenPart(best) || best.unfrozen === null) return [];
@@ -39,7 +53,7 @@ function frozenSentences(best: Hypothesis, { otherRanks }: Findings): string[] {
   const neighbour = otherRanks.filter(({ rank }) => rank < (best.rank ?? 0)).at(-1);
   if (neighbour !== undefined) {
     sentences.push(
-      `A run of the same selection that printed ${countsInWords(neighbour)} had another adapter: rank ${neighbour.rank}, file ${fileInWords(neighbour.files[0])}.`,
+      `A run of the same selection that printed ${countsInWords(neighbour)} had another adapter: rank ${neighbour.rank}, file ${fileInWords(neighbour.files[0])}; it is the next lower rank that people use.`,
     );
   }
   return sentences;
@@ -136,7 +150,8 @@ export function verdictOf(findings: Findings): string[] {
   const { hypotheses, exactCount, observed, base } = findings;
   const consistent = hypotheses.filter(({ conflictsWith }) => conflictsWith.length === 0);
   const [best] = hypotheses;
-  if (exactCount === 0 || best === undefined) return [...nothingExact(findings), ...adapterSentences(findings), ...logSentences(findings)];
+  if (exactCount === 0 || best === undefined)
+    return [...nothingExact(findings), ...rankSentence(findings), ...adapterSentences(findings), ...logSentences(findings)];
   const numbers = observed.within > 0 ? "these numbers as far as they were printed" : "exactly these numbers";
   return [
     exactCount === 1 ? `One configuration gives ${numbers}.` : `${formatCount(exactCount)} configurations give ${numbers}.`,
@@ -145,6 +160,7 @@ export function verdictOf(findings: Findings): string[] {
     exactCount === 1
       ? `It is ${hypothesisInWords(best, base.linears)}.`
       : `The most ordinary${findings.adapter === null || consistent.length === 0 ? "" : " that the adapter's files do not contradict"} is ${hypothesisInWords(best, base.linears)}.`,
+    ...rankSentence(findings),
     ...frozenSentences(best, findings),
     ...sizeSentence(hypotheses, findings),
     ...adapterSentences(findings),

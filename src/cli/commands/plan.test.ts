@@ -63,6 +63,7 @@ describe("heirloom plan", () => {
   it.each([
     ["a base without config.json", ["-c", "run.json", "--base", "nowhere"], 11, "FILE_MISSING"],
     ["an unknown key", ["-c", "run.json", "--set", "training.lerningRate=1"], 10, "learningRate"],
+    ["a memory whose unit was left out", ["-c", "run.json", "--memory", "16"], 2, "did you mean 16GiB?"],
     ["a memory that is no size", ["-c", "run.json", "--memory", "much"], 2, "--memory"],
     ["a target that the base has not", ["-c", "run.json", "--set", 'adapter.targetModules=["w_pack"]'], 10, "ADAPTER_TARGET_MISSING"],
   ])("refuses %s", async (_what, inputs, expected, said) => {

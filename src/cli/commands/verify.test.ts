@@ -31,7 +31,7 @@ describe("heirloom verify", () => {
     const exits = await Promise.all([run("good"), run("warned"), run("warned", "--strict"), run("bad")]);
     expect(exits.map(({ exit }) => exit)).toEqual([0, 0, 20, 20]);
     expect(exits[3]?.out).toMatch(/error 2 matrices have rank 2 instead of 8: .* \[rank-mismatch\]\n {2}take adapter_config\.json/);
-    expect(exits[3]?.out).toMatch(/not run, without --against: .*frozen/);
+    expect(exits[3]?.out).toMatch(/not run, .*without --against: \d+ rules; .*\(--json names each\)/);
     expect(exits[3]?.out).toMatch(/failed: 1 error, 0 warnings, 0 notes; \d+ rules run, \d+ not\n$/);
   });
 
@@ -67,6 +67,25 @@ describe("heirloom verify", () => {
     expect(lines).toHaveLength(2);
     expect(lines[0]).toMatch(/^::warning title=heirloom copy-not-declared::/);
     expect(out).not.toContain("\u001b");
+  });
+
+  it("prints the annotations on stderr if the document has stdout", async () => {
+    const { out, err } = await run("bad", "--json", "--github");
+    expect(JSON.parse(out)).toMatchObject({ ok: false });
+    expect(err).toMatch(/^::error title=heirloom rank-mismatch::/);
+  });
+
+  it("fails on a rule that was asked for and cannot run", async () => {
+    const { exit, out } = await run("good", "--only", "frozen", "--github");
+    expect(exit).toBe(20);
+    expect(out).toMatch(/^::error title=heirloom frozen::was asked for and did not run: without --against/);
+  });
+
+  it("names the rules that somebody left out, and keeps to the width that was asked for", async () => {
+    const terminal = fakeTerminal({ folder, env: { COLUMNS: "60" } });
+    await runCli(["verify", "bad", "--ignore", "copy-missing:on purpose"], terminal);
+    expect(terminal.out().replaceAll(/\s+/g, " ")).toContain("ignored: on purpose: copy-missing");
+    for (const line of terminal.out().split("\n")) expect(line.length).toBeLessThanOrEqual(60);
   });
 
   it("repairs into another folder, and wants both flags for it", async () => {

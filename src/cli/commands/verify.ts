@@ -96,5 +96,9 @@ export const verify = defineCommand<Flags, [path: string], VerifyResult>({
       ? [githubAnnotations(result), verifyView(result, view)].filter((part) => part !== "").join("\n")
       : verifyView(result, view);
   },
+  async besideJson(result, { github = false }) {
+    // GitHub's runner reads its commands from either stream, and the document has stdout.
+    return github ? (await import("../views/verify.ts")).githubAnnotations(result) : "";
+  },
   exitCode: ({ ok }) => (ok ? 0 : ERROR_CODES.AUDIT_FINDINGS.exit),
 });

@@ -3,8 +3,8 @@
 export { escapeText } from "./escape.ts";
 export { renderJson } from "./json.ts";
 export { bytesTitle, renderLedgerRows } from "./ledger-table.ts";
-export { type Output, type Terminal, wantsColour } from "./output.ts";
+export { type Output, type Terminal, tableLimit, wantsColour } from "./output.ts";
 export { type Paint, paint } from "./paint.ts";
 export { asHeirloomError, errorDocument, renderError } from "./problems.ts";
 export { type Progress, progressOn, silentProgress } from "./progress.ts";
-export { type Cell, renderFacts, renderTable } from "./table.ts";
+export { type Cell, renderFacts, renderTable, wrapText } from "./table.ts";

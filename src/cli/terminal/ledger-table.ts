@@ -33,7 +33,7 @@ function dequantizedLine(rows: readonly LedgerRow[], basis: LedgerBasis, paint: 
 }
 
 /** The itemised table of a ledger: what is trained, what is frozen. */
-export function renderLedgerRows(rows: readonly LedgerRow[], basis: LedgerBasis, paint: Paint): string {
+export function renderLedgerRows(rows: readonly LedgerRow[], basis: LedgerBasis, paint: Paint, limit: number | null = null): string {
   const cells = rows.map((row) => [
     row.role,
     row.kind,
@@ -44,5 +44,5 @@ export function renderLedgerRows(rows: readonly LedgerRow[], basis: LedgerBasis,
     row.trainable ? { text: "trained", effect: "green" as const } : { text: "frozen", effect: "dim" as const },
     row.group ?? "",
   ]);
-  return renderTable(columns(basis), cells, paint) + dequantizedLine(rows, basis, paint);
+  return renderTable(columns(basis), cells, paint, limit) + dequantizedLine(rows, basis, paint);
 }

@@ -18,6 +18,15 @@ export interface Terminal {
   exit(code: number): void;
 }
 
+/** Narrower than this no table can be read. */
+const MIN_COLUMNS = 20;
+
+/** Width that tables keep to: that of the terminal, or what COLUMNS asks for; null for a file or a pipe, which have none. */
+export function tableLimit(output: Output, { COLUMNS: asked }: Terminal["env"]): number | null {
+  const columns = asked !== undefined && /^[0-9]{1,4}$/.test(asked) ? Number(asked) : output.isTTY ? output.columns : undefined;
+  return columns === undefined || columns < MIN_COLUMNS ? null : columns;
+}
+
 /** Colour only on a terminal that has not asked for none (https://no-color.org). */
 export function wantsColour(output: Output, env: Terminal["env"]): boolean {
   const { NO_COLOR: noColour, TERM: terminal } = env;

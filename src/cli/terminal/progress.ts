@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatSeconds } from "../../core/index.ts";
+import { formatBytes, formatCount, formatRate, formatSeconds } from "../../core/index.ts";
 import type {
   AnswersEvent,
   EvaluationEvent,
@@ -29,12 +29,10 @@ const DEFAULT_COLUMNS = 80;
 export interface Progress {
   event(event: TrainingEvent): void;
   note(message: string): void;
+  /** A line of a log, as it is. */
+  line(text: string): void;
   /** Leaves the terminal with the cursor on an empty line. */
   end(): void;
-}
-
-function formatRate(rate: number): string {
-  return rate === 0 ? "0" : rate.toExponential(2).replace(/\.?0+e/, "e");
 }
 
 function formatRates(rates: StepEvent["learningRates"]): string {
@@ -138,7 +136,7 @@ function cutToWidth(text: string, columns: number): string {
 }
 
 /** Progress that says nothing, for `--quiet`. */
-export const silentProgress: Progress = { event: () => undefined, note: () => undefined, end: () => undefined };
+export const silentProgress: Progress = { event: () => undefined, note: () => undefined, line: () => undefined, end: () => undefined };
 
 /**
  * Progress on `output`: on a terminal one line that is drawn over, else plain
@@ -173,6 +171,7 @@ export function progressOn(output: Output, env: Terminal["env"]): Progress {
   return {
     event: (event) => (event.type === "step" ? showStep(event) : keep(eventText(event, style))),
     note: (message) => keep(`${style.yellow("note")} ${escapeText(message)}`),
+    line: (text) => keep(escapeText(text)),
     end: clear,
   };
 }

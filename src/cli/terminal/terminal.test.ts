@@ -132,3 +132,24 @@ describe("progressOn", () => {
     `);
   });
 });
+
+describe("a table on a narrow terminal", () => {
+  const columns = [{ title: "tensor" }, { title: "elements", align: "right" as const }, { title: "state" }];
+  const name = "base_model.model.model.layers.31.self_attn.q_proj.lora_A.weight";
+
+  it("breaks the widest text into further lines and loses nothing", () => {
+    const lines = renderTable(columns, [[name, "1,134,559,232", "trained"]], plain, 50).split("\n");
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(50);
+    expect(
+      lines
+        .slice(1)
+        .map((line) => line.split("  ")[0]?.trim())
+        .join(""),
+    ).toBe(name);
+    expect(lines[1]).toMatch(/ +1,134,559,232 +trained$/);
+  });
+
+  it("keeps each row on one line where there is no width", () => {
+    expect(renderTable(columns, [[name, "1", "trained"]], plain).split("\n")).toHaveLength(2);
+  });
+});

@@ -34,5 +34,20 @@ it("inspect tells a checkpoint's progress, rates and what its optimizer held", a
   const { out } = await run("inspect", `${RUN}/run/checkpoint-10`);
   expect(out).toContain("update 10 of 20 (50 %), epoch 1.73 of 4");
   expect(out).toContain("60,800 (recovered from the optimizer's state)");
-  expect(out).toMatch(/decay +0\.001 +44 +60,800/);
+  expect(out).toMatch(/decay +1e-3 +44 +60,800/);
+});
+
+it("inspect says nothing of what it does not know: sizes without weights, groups without tensors", async () => {
+  const state = (await run("inspect", `${RUN}/run/checkpoint-10/trainer_state.json`)).out;
+  expect(state).not.toMatch(/^(?:size|parameters) /m);
+  const optimizer = (await run("inspect", `${RUN}/run/checkpoint-10/optimizer.pt`)).out;
+  expect(optimizer).toContain("state of 44 tensors");
+  expect(optimizer).toMatch(/1e-3 +\? +\?$/m);
+});
+
+it("inspect has one row for each thing, and a banner line only for adapters", async () => {
+  const adapter = (await run("inspect", "vectors/llama-tiny/adapter-initial")).out;
+  expect(adapter.match(/^adapter /gm)).toHaveLength(1);
+  expect(adapter).toMatch(/^method +lora, rank/m);
+  expect((await run("inspect", "vectors/llama-tiny/base")).out).not.toContain("banner");
 });

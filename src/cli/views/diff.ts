@@ -15,7 +15,7 @@ const MEASURES = [
   { title: "elements changed", align: "right" as const },
 ];
 
-function groupTable(groups: readonly DiffGroup[], { paint }: View): string {
+function groupTable(groups: readonly DiffGroup[], { paint, limit }: View): string {
   return renderTable(
     [{ title: "tensors" }, { title: "same", align: "right" }, { title: "changed", align: "right" }, ...MEASURES],
     groups.map(({ name, same, changed, maxAbs, maxRel, changedShare }) => [
@@ -27,10 +27,11 @@ function groupTable(groups: readonly DiffGroup[], { paint }: View): string {
       percent(changedShare),
     ]),
     paint,
+    limit,
   );
 }
 
-function tensorTable(changed: readonly ChangedTensor[], { paint }: View): string {
+function tensorTable(changed: readonly ChangedTensor[], { paint, limit }: View): string {
   return renderTable(
     [{ title: "tensor" }, { title: "dtype" }, ...MEASURES],
     changed.map(({ name, dtypeA, dtypeB, maxAbs, maxRel, changedShare }) => [
@@ -41,6 +42,7 @@ function tensorTable(changed: readonly ChangedTensor[], { paint }: View): string
       percent(changedShare),
     ]),
     paint,
+    limit,
   );
 }
 
@@ -63,6 +65,7 @@ export function diffView(result: DiffResult, view: View, listTensors: boolean): 
         ["B", b],
       ],
       view.paint,
+      view.limit,
     ),
     groups.length === 0 ? "" : groupTable(groups, view),
     listTensors && changed.length > 0 ? tensorTable(changed, view) : "",

@@ -59,8 +59,10 @@ function kindOf({ method, loraState, bias, counting }: Hypothesis): string {
   ].join(", ");
 }
 
-function hypothesisTable(hypotheses: readonly Hypothesis[], result: ExplainResult, { paint }: View): string {
+function hypothesisTable(hypotheses: readonly Hypothesis[], result: ExplainResult, { paint, limit }: View): string {
   const { linears } = result.base;
+  // Of exact ones the share is the printed one.
+  const showsShare = result.observed.percent !== null && hypotheses.some(({ exact }) => !exact);
   const targetCell = (targets: readonly string[]) => {
     const rest = targets.filter((name) => !linears.includes(name));
     const isAll = targets.length - rest.length === linears.length;
@@ -75,6 +77,7 @@ function hypothesisTable(hypotheses: readonly Hypothesis[], result: ExplainResul
       { title: "lm_head" },
       { title: "kind" },
       { title: "in all", align: "right" },
+      ...(showsShare ? [{ title: "share", align: "right" as const }] : []),
       { title: "nothing frozen", align: "right" },
       { title: "file", align: "right" },
       ...(result.adapter === null ? [] : [{ title: "adapter's files" }]),
@@ -87,6 +90,7 @@ function hypothesisTable(hypotheses: readonly Hypothesis[], result: ExplainResul
       stateCell(hypothesis, "lm_head"),
       kindOf(hypothesis),
       hypothesis.all === null ? "?" : formatCount(hypothesis.all),
+      ...(showsShare ? [hypothesis.percent === null ? "?" : `${hypothesis.percent.toFixed(4)} %`] : []),
       hypothesis.unfrozen === null ? "?" : formatCount(hypothesis.unfrozen.trainable),
       hypothesis.files[0] === undefined ? "?" : formatBytes(hypothesis.files[0].bytes),
       ...(result.adapter === null
@@ -98,6 +102,7 @@ function hypothesisTable(hypotheses: readonly Hypothesis[], result: ExplainResul
           ]),
     ]),
     paint,
+    limit,
   );
 }
 
@@ -115,7 +120,7 @@ function restLine(rest: readonly Hypothesis[], columns: number): string {
   return wrapped("", `and ${formatCount(rest.length)} less ordinary ones (--all lists them): ${shown.join(", ")}${others}`, columns);
 }
 
-function otherRanks({ otherRanks: ranks, hypotheses }: ExplainResult, { paint }: View): string {
+function otherRanks({ otherRanks: ranks, hypotheses }: ExplainResult, { paint, limit }: View): string {
   if (ranks.length === 0) return "";
   const holdsCopies = hypotheses[0]?.fullCopies.some(({ state }) => state !== "absent") === true;
   const table = renderTable(
@@ -134,6 +139,7 @@ function otherRanks({ otherRanks: ranks, hypotheses }: ExplainResult, { paint }:
       formatBytes(files[0]?.bytes ?? 0),
     ]),
     paint,
+    limit,
   );
   return `${paint.bold("the most ordinary selection at other ranks")}\n${table}`;
 }
@@ -150,7 +156,7 @@ export function explainView(result: ExplainResult, view: View, listAll: boolean)
   const { hypotheses, verdict, advice } = result;
   const shown = listAll ? hypotheses : hypotheses.slice(0, SHOWN);
   return [
-    renderFacts(facts(result), view.paint),
+    renderFacts(facts(result), view.paint, view.limit),
     verdict
       .split("\n")
       .map((sentence) => wrapped("- ", sentence, view.columns))

@@ -1,4 +1,4 @@
-import { formatCount } from "../../core/index.ts";
+import { formatCount, formatRate } from "../../core/index.ts";
 import type { View } from "../command.ts";
 import { renderTable } from "../terminal/index.ts";
 
@@ -11,7 +11,9 @@ export interface GroupRow {
 }
 
 /** Learning-rate groups, one line each. */
-export function groupTable(groups: readonly GroupRow[], { paint }: View): string {
+export function groupTable(groups: readonly GroupRow[], { paint, limit }: View): string {
+  // An optimizer by itself has groups, and what is in them is not known.
+  const isMatched = groups.some(({ tensors }) => tensors > 0);
   return renderTable(
     [
       { title: "learning-rate group" },
@@ -21,10 +23,11 @@ export function groupTable(groups: readonly GroupRow[], { paint }: View): string
     ],
     groups.map(({ name, learningRate, tensors, parameters }) => [
       name,
-      String(learningRate),
-      formatCount(tensors),
-      formatCount(parameters),
+      formatRate(learningRate),
+      isMatched ? formatCount(tensors) : "?",
+      isMatched ? formatCount(parameters) : "?",
     ]),
     paint,
+    limit,
   );
 }

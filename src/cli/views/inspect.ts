@@ -1,5 +1,5 @@
 import type { InspectedTensor, InspectResult } from "../../audit/inspect/index.ts";
-import { formatBytes, formatCount } from "../../core/index.ts";
+import { formatBytes, formatCount, formatRate } from "../../core/index.ts";
 import { type LedgerBasis, ledgerTable } from "../../ledger/index.ts";
 import type { View } from "../command.ts";
 import { bytesTitle, escapeText, renderFacts, renderLedgerRows, renderTable } from "../terminal/index.ts";
@@ -15,7 +15,7 @@ function adapterFacts({ adapter }: InspectResult): [string, string][] {
   if (adapter === null) return [];
   const { variant, rank, alpha, scaling, targetModules, layers, modulesToSave } = adapter;
   const facts: [string, string][] = [
-    ["adapter", rank === null ? variant : `${variant}, rank ${rank}, alpha ${alpha ?? "?"}, scaling ${scaling ?? "?"}`],
+    ["method", rank === null ? variant : `${variant}, rank ${rank}, alpha ${alpha ?? "?"}, scaling ${scaling ?? "?"}`],
   ];
   if (rank !== null) {
     facts.push(
@@ -40,8 +40,15 @@ function facts(result: InspectResult): [string, string][] {
     ...(provenance.step === null || provenance.run === null
       ? []
       : [["saved", `after update ${provenance.step} of run ${provenance.run}`] as [string, string]]),
-    ["size", sizeText(bytes)],
-    ["parameters", `${formatCount(counts.all)}, of which trained ${formatCount(counts.trainable)} (${BASIS[counts.basis]})`],
+    ...(bytes.onDisk === 0 ? [] : [["size", sizeText(bytes)] as [string, string]]),
+    ...(counts.all === 0
+      ? []
+      : [
+          ["parameters", `${formatCount(counts.all)}, of which trained ${formatCount(counts.trainable)} (${BASIS[counts.basis]})`] as [
+            string,
+            string,
+          ],
+        ]),
     ...checkpointFacts(result),
   ];
 }
@@ -69,7 +76,7 @@ function checkpointFacts({ checkpoint }: InspectResult): [string, string][] {
     ]);
   }
   if (lastLearningRates !== null && lastLearningRates.length > 0)
-    facts.push(["learning rates now", lastLearningRates.map((rate) => Number(rate.toPrecision(6))).join(", ")]);
+    facts.push(["learning rates now", lastLearningRates.map(formatRate).join(", ")]);
   if (optimizer !== null)
     facts.push([
       "optimizer",
@@ -86,8 +93,8 @@ const BASIS = {
   observed: "observed live",
 } as const;
 
-function bannerText({ banner, bannerReason }: InspectResult, { paint }: View): string {
-  if (banner === null) return bannerReason === null ? "" : paint.dim(`no banner: ${escapeText(bannerReason)}`);
+function bannerText({ adapter, banner, bannerReason }: InspectResult, { paint, limit }: View): string {
+  if (banner === null) return bannerReason === null || adapter === null ? "" : paint.dim(`no banner: ${escapeText(bannerReason)}`);
   const { fresh, reloadedFrozen, reloadedTrainable } = banner.peft;
   const lines: [string, string][] = [
     ["PEFT, new", fresh],
@@ -95,10 +102,10 @@ function bannerText({ banner, bannerReason }: InspectResult, { paint }: View): s
     ["reloaded, default", reloadedFrozen],
     ["Unsloth", banner.unsloth],
   ];
-  return renderFacts(lines, paint);
+  return renderFacts(lines, paint, limit);
 }
 
-function tensorTable(tensors: readonly InspectedTensor[], basis: LedgerBasis, { paint }: View): string {
+function tensorTable(tensors: readonly InspectedTensor[], basis: LedgerBasis, { paint, limit }: View): string {
   return renderTable(
     [
       { title: "tensor" },
@@ -117,6 +124,7 @@ function tensorTable(tensors: readonly InspectedTensor[], basis: LedgerBasis, { 
       trainable ? { text: "trained", effect: "green" as const } : { text: "frozen", effect: "dim" as const },
     ]),
     paint,
+    limit,
   );
 }
 
@@ -126,7 +134,7 @@ export type TensorsShown = "kinds" | "tensors" | { readonly treeDepth: number };
 function tensorsView({ counts, tensors }: InspectResult, view: View, shown: TensorsShown): string {
   if (tensors.length === 0) return "";
   if (shown === "tensors") return tensorTable(tensors, counts.basis, view);
-  if (shown === "kinds") return renderLedgerRows(ledgerTable({ entries: tensors }), counts.basis, view.paint);
+  if (shown === "kinds") return renderLedgerRows(ledgerTable({ entries: tensors }), counts.basis, view.paint, view.limit);
   return moduleTreeView(tensors, view, shown.treeDepth, bytesTitle(counts.basis));
 }
 
@@ -135,7 +143,7 @@ export function inspectView(result: InspectResult, view: View, shown: TensorsSho
   const table = tensorsView(result, view, shown);
   const notes = result.notes.map((note) => `${view.paint.yellow("note")} ${escapeText(note)}`).join("\n");
   return [
-    renderFacts(facts(result), view.paint),
+    renderFacts(facts(result), view.paint, view.limit),
     table,
     result.groups.length === 0 ? "" : groupTable(result.groups, view),
     bannerText(result, view),

@@ -31,7 +31,7 @@ function* rowsOf(node: ModuleNode, level: number, depth: number): Generator<Cell
  * The modules as a tree, down to `depth` levels; numbered modules that are alike are one row, with their sums.
  * @param bytesTitle what the bytes are
  */
-export function moduleTreeView(entries: ModuleNode["entries"], { paint }: View, depth: number, bytesTitle: string): string {
+export function moduleTreeView(entries: ModuleNode["entries"], { paint, limit }: View, depth: number, bytesTitle: string): string {
   const root = moduleTree(entries);
   const rows = root.children.flatMap((child) => [...rowsOf(child, 1, depth)]);
   return renderTable(
@@ -45,5 +45,6 @@ export function moduleTreeView(entries: ModuleNode["entries"], { paint }: View, 
     ],
     rows,
     paint,
+    limit,
   );
 }

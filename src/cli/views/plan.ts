@@ -26,7 +26,7 @@ function operations(flops: number): string {
 function timeText({ time, timeReason }: PlanResult): string {
   if (time === null) return timeReason ?? "unknown";
   const run = time.run === null ? "" : `; the run ${formatSeconds(time.run)}`;
-  return `about ${formatSeconds(time.perUpdate)} (${Math.round(time.tokensPerSecond)} tokens/s)${run}`;
+  return `about ${formatSeconds(time.perUpdate)} (${formatCount(time.tokensPerSecond)} tokens/s)${run}`;
 }
 
 function facts(result: PlanResult): [string, string][] {
@@ -42,15 +42,16 @@ function facts(result: PlanResult): [string, string][] {
   ];
 }
 
-function fileTable({ files }: PlanResult, { paint }: View): string {
+function fileTable({ files }: PlanResult, { paint, limit }: View): string {
   return renderTable(
     [{ title: "file" }, { title: "bytes", align: "right" }, { title: "of tensors", align: "right" }, { title: "", align: "right" }],
     files.map(({ file, bytes, tensorBytes }) => [file, formatCount(bytes), formatCount(tensorBytes), formatBytes(bytes)]),
     paint,
+    limit,
   );
 }
 
-function memoryTable({ memory }: PlanResult, { paint }: View): string {
+function memoryTable({ memory }: PlanResult, { paint, limit }: View): string {
   const rows = memory.parts
     .filter(({ bytes }) => bytes > 0)
     .map(({ part, bytes, formula, estimated }) => [
@@ -63,10 +64,11 @@ function memoryTable({ memory }: PlanResult, { paint }: View): string {
     [{ title: "memory" }, { title: "peak", align: "right" }, { title: "how" }],
     [...rows, ["together", total, `${memory.fits ? "fits into" : "does not fit into"} ${formatBytes(memory.machineBytes)}`]],
     paint,
+    limit,
   );
 }
 
-function remedyTable({ memory }: PlanResult, { paint }: View): string {
+function remedyTable({ memory }: PlanResult, { paint, limit }: View): string {
   if (memory.fits) return "";
   if (memory.remedies.length === 0) return paint.yellow("no setting of this run makes it smaller");
   const table = renderTable(
@@ -77,6 +79,7 @@ function remedyTable({ memory }: PlanResult, { paint }: View): string {
       price,
     ]),
     paint,
+    limit,
   );
   const last = memory.remedies.at(-1);
   return last?.fits === true ? table : `${table}\n${paint.yellow("even then it does not fit: take a smaller base or a larger machine")}`;
@@ -84,7 +87,7 @@ function remedyTable({ memory }: PlanResult, { paint }: View): string {
 
 /** What plan prints: facts, the ledger, groups, files, memory, and what to know. */
 export function planView(result: PlanResult, view: View, listTensors: boolean): string {
-  const { paint } = view;
+  const { paint, limit } = view;
   const entries = result.tensors.map((entry) => ({ ...entry, state: "present" as const }));
   const trained = entries.filter(({ trainable }) => trainable);
   const tensors = listTensors
@@ -92,6 +95,7 @@ export function planView(result: PlanResult, view: View, listTensors: boolean): 
         [{ title: "trained tensor" }, { title: "shape" }, { title: "group" }],
         trained.map(({ name, shape, group }) => [name, shape.join(" × "), group ?? ""]),
         paint,
+        limit,
       )
     : "";
   // The memory table with its remedies says what a warning of memory would.
@@ -99,8 +103,8 @@ export function planView(result: PlanResult, view: View, listTensors: boolean): 
     .filter(({ code }) => code !== "MEMORY")
     .map(({ message, hint }) => `${paint.yellow("warning")} ${escapeText(message)}\n        ${escapeText(hint)}`);
   return [
-    renderFacts(facts(result), paint),
-    renderLedgerRows(ledgerTable({ entries }), "predicted", paint),
+    renderFacts(facts(result), paint, limit),
+    renderLedgerRows(ledgerTable({ entries }), "predicted", paint, limit),
     tensors,
     result.groups.length < 2 ? "" : groupTable(result.groups, view),
     fileTable(result, view),

@@ -4,7 +4,7 @@ import type { View } from "../command.ts";
 import { escapeText, renderFacts } from "../terminal/index.ts";
 
 /** What recipe prints: the text itself, to be piped into a file; with a folder, what was written there. */
-export function recipeView(result: RecipeResult, { paint }: View, output: string | null): string {
+export function recipeView(result: RecipeResult, { paint, limit }: View, output: string | null): string {
   const { files, notes, run, trained, start } = result;
   if (output === null) {
     // Notes go along as comments, which both Python and YAML take.
@@ -20,6 +20,7 @@ export function recipeView(result: RecipeResult, { paint }: View, output: string
       ...(run === null ? [] : [["run it", run] as [string, string]]),
     ],
     paint,
+    limit,
   );
   return [facts, ...notes.map((note) => `${paint.yellow("note")} ${escapeText(note)}`)].join("\n");
 }

@@ -1,6 +1,6 @@
 import type { Finding, VerifyResult } from "../../audit/verify/index.ts";
 import type { View } from "../command.ts";
-import { escapeText, type Paint } from "../terminal/index.ts";
+import { escapeText, type Paint, wrapText } from "../terminal/index.ts";
 
 const LABELS = {
   error: (paint: Paint) => paint.red("error"),
@@ -13,8 +13,14 @@ const COMMANDS = { error: "error", warning: "warning", note: "notice" } as const
 
 const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
 
-function findingText({ rule, severity, message, hint }: Finding, paint: Paint): string {
-  return [`${LABELS[severity](paint)} ${escapeText(message)} ${paint.dim(`[${rule}]`)}`, `  ${paint.dim(escapeText(hint))}`].join("\n");
+function findingText({ rule, severity, message, hint }: Finding, { paint, limit }: View): string {
+  const room = limit ?? Infinity;
+  // The severity is measured with the text and painted afterwards.
+  const [first = "", ...rest] = wrapText(`${severity} ${escapeText(message)} [${rule}]`, room - 2);
+  const said = [`${LABELS[severity](paint)}${first.slice(severity.length)}`, ...rest.map((line) => `  ${line}`)]
+    .join("\n")
+    .replace(/\[[^\][]*\]$/, (id) => paint.dim(id));
+  return [said, ...wrapText(escapeText(hint), room - 2).map((line) => `  ${paint.dim(line)}`)].join("\n");
 }
 
 function summary({ ok, findings, checked, skipped }: VerifyResult, paint: Paint): string {
@@ -23,11 +29,22 @@ function summary({ ok, findings, checked, skipped }: VerifyResult, paint: Paint)
   return `${ok ? paint.green("ok") : paint.red("failed")}: ${parts.join(", ")}; ${counted(checked.length, "rule")} run, ${skipped.length} not`;
 }
 
-/** Rules that were not run, under the reason that they share. */
-function skippedText({ skipped }: VerifyResult, paint: Paint): string {
+/** Groups of rules up to this size are named; what a larger one shares is its reason. */
+const MAX_NAMED_RULES = 2;
+
+/** Rules that were not run, as one paragraph of reasons; those that somebody left out are always named. */
+function skippedText({ skipped }: VerifyResult, { paint, limit }: View): string {
+  if (skipped.length === 0) return "";
   const byReason = new Map<string, string[]>();
   for (const { rule, reason } of skipped) byReason.set(reason, [...(byReason.get(reason) ?? []), rule]);
-  return [...byReason].map(([reason, rules]) => paint.dim(`not run, ${escapeText(reason)}: ${rules.join(", ")}`)).join("\n");
+  const parts = [...byReason].map(([reason, rules]) => {
+    const isNamed = rules.length <= MAX_NAMED_RULES || reason.startsWith("ignored:");
+    return `${escapeText(reason)}: ${isNamed ? rules.join(", ") : counted(rules.length, "rule")}`;
+  });
+  const text = `not run, ${parts.join("; ")}${skipped.length > MAX_NAMED_RULES ? " (--json names each)" : ""}`;
+  return wrapText(text, limit ?? Infinity)
+    .map((line) => paint.dim(line))
+    .join("\n");
 }
 
 function fixedText({ fixed }: VerifyResult): string {
@@ -40,9 +57,9 @@ function fixedText({ fixed }: VerifyResult): string {
 }
 
 /** What verify prints: repairs, findings, the rules that did not run, and the verdict. */
-export function verifyView(result: VerifyResult, { paint }: View): string {
-  const findings = result.findings.map((finding) => findingText(finding, paint)).join("\n");
-  return [fixedText(result), findings, skippedText(result, paint), summary(result, paint)].filter((part) => part !== "").join("\n\n");
+export function verifyView(result: VerifyResult, view: View): string {
+  const findings = result.findings.map((finding) => findingText(finding, view)).join("\n");
+  return [fixedText(result), findings, skippedText(result, view), summary(result, view.paint)].filter((part) => part !== "").join("\n\n");
 }
 
 const escapeData = (text: string): string => escapeText(text).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");

@@ -11,13 +11,13 @@ export const earlierShapesDiffer = defineRule({
   needs: ["previous"],
   check({ weights, previous }) {
     const changed = [...weights.tensors.values()].flatMap((now) => {
-      const then = previous.weights.tensors.get(now.name);
-      return then === undefined || sameShape(now.shape, then.shape) ? [] : [{ name: now.name, now: now.shape, then: then.shape }];
+      const before = previous.weights.tensors.get(now.name);
+      return before === undefined || sameShape(now.shape, before.shape) ? [] : [{ name: now.name, now: now.shape, before: before.shape }];
     });
     const [first] = changed;
     if (first === undefined) return [];
     const names = changed.map(({ name }) => name);
-    const example = `${shapeText(first.now)} instead of ${shapeText(first.then)}${names.length === 1 ? "" : " and so on"}`;
+    const example = `${shapeText(first.now)} instead of ${shapeText(first.before)}${names.length === 1 ? "" : " and so on"}`;
     return [{ message: `${tensorsText(names)} cannot be compared with ${previous.label}: ${example}`, tensors: names }];
   },
 });
