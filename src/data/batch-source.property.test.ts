@@ -124,6 +124,43 @@ describe("a batch source", () => {
     );
   });
 
+  test("gives the rows of weighted sources as often as they say, to one, and goes on exactly", () => {
+    const weights = fc.array(fc.constantFrom(0.25, 0.5, 1, 1.5, 2, 3.3), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(examplesArbitrary, optionsArbitrary, weights, fc.nat(60), (examples, options, given, steps) => {
+        const size = Math.ceil(examples.length / given.length);
+        const parts = given
+          .map((weight, p) => ({ start: p * size, count: Math.max(0, Math.min(size, examples.length - p * size)), weight }))
+          .filter(({ count }) => count > 0);
+        fc.pre(parts.some(({ count, weight }) => count * weight >= 1));
+        const seen = new Float64Array(examples.length);
+        for (let epoch = 0; epoch < 4; epoch++)
+          for (const index of planEpoch(examples, { ...options, parts }, epoch).flat(2)) seen[index] = (seen[index] as number) + 1;
+        for (const { start, count, weight } of parts)
+          for (let i = start; i < start + count; i++) expect(Math.abs((seen[i] as number) - 4 * weight)).toBeLessThanOrEqual(1);
+        const whole = new BatchSource(examples, { ...options, parts });
+        for (let i = 0; i < steps; i++) whole.next();
+        const resumed = new BatchSource(examples, { ...options, parts });
+        resumed.position = structuredClone(whole.position);
+        for (let i = 0; i < 4; i++) expect(resumed.next()).toEqual(whole.next());
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("is the same with all weights at 1 as without any", () => {
+    fc.assert(
+      fc.property(examplesArbitrary, optionsArbitrary, fc.nat(3), (examples, options, epoch) => {
+        const half = Math.floor(examples.length / 2);
+        const parts = [
+          { start: 0, count: half, weight: 1 },
+          { start: half, count: examples.length - half, weight: 1 },
+        ];
+        expect(planEpoch(examples, { ...options, parts }, epoch)).toEqual(planEpoch(examples, options, epoch));
+      }),
+    );
+  });
+
   test("depends on seed and epoch, and on nothing else", () => {
     const examples = Array.from(
       { length: 64 },
@@ -153,6 +190,12 @@ describe("a batch source", () => {
     }
     source.position = { epoch: 3, index: 1 };
     expect(source.position).toEqual({ epoch: 4, index: 0 });
+  });
+
+  test("refuses weights that leave an epoch without a row", () => {
+    const examples = [{ inputIds: Int32Array.of(1, 2), labels: Int32Array.of(1, 2), row: 1, source: "x" }];
+    const options = { batchSize: 1, maxLength: 8, packing: false, seed: 0, parts: [{ start: 0, count: 1, weight: 0.5 }] };
+    expect(() => new BatchSource(examples, options)).toThrow(expect.objectContaining({ code: "DATA_EMPTY" }));
   });
 
   test("refuses to start without examples", () => {

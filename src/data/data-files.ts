@@ -24,6 +24,9 @@ interface Walk {
   entries: number;
 }
 
+/** Texts about a folder, not of it. */
+const ABOUT = /^(?:readme|licen[cs]e|notice|changelog)\b.*\.(?:md|txt)$/i;
+
 /** Plain comparison by code units: the same order on every machine, whatever its language. */
 const inOrder = (names: Iterable<string>): string[] => [...names].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 
@@ -95,7 +98,7 @@ async function listFolder(folder: string, walk: Walk, depth = 0): Promise<void> 
     const path = join(folder, name);
     if (name.startsWith(".")) walk.skipped.add(path);
     else if (isFolder) await listFolder(path, walk, depth + 1);
-    else if (isDataFile(path)) walk.files.add(path);
+    else if (isDataFile(path) && !ABOUT.test(name)) walk.files.add(path);
     else walk.skipped.add(path);
   }
 }
