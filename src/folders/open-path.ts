@@ -64,7 +64,7 @@ async function openRun(run: string, files: ReadonlySet<string>): Promise<OpenedP
   }
   throw new HeirloomError("FILE_MISSING", "expected an adapter, a model or a checkpoint in the run, found none", {
     where: run,
-    hint: `resume it: heirloom resume ${run}`,
+    hint: checkpoints.length > 0 ? `resume it: heirloom resume ${run}` : `start it again: heirloom train --from ${run}`,
   });
 }
 

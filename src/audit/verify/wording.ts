@@ -1,8 +1,13 @@
 import { printable } from "../../formats/index.ts";
-import { isEmbedding, type KeyPart, lastPart, readKey } from "./keys.ts";
+import { type AdapterKey, isEmbedding, type KeyPart, lastPart, readKey } from "./keys.ts";
 
 /** Enough names to see which ones are meant; all of them are in the finding's `tensors`. */
 const MAX_NAMED = 3;
+
+/** `1 tensor`, `2 tensors` */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
 
 /** `a, b and c`, or `a, b, c and 12 more`; printable. */
 export function listed(names: Iterable<string>): string {
@@ -16,10 +21,10 @@ export function listed(names: Iterable<string>): string {
 
 /** Beyond this many modules their number says more than their names. */
 const MAX_MODULES = 4;
-const KINDS: readonly (readonly [KeyPart, string])[] = [
-  ["magnitude", "DoRA magnitudes"],
-  ["tokens", "trainable token rows"],
-  ["base_layer", "tensors of wrapped base modules"],
+const KINDS: readonly (readonly [part: KeyPart, one: string, many: string])[] = [
+  ["magnitude", "DoRA magnitude", "DoRA magnitudes"],
+  ["tokens", "tensor of trainable token rows", "tensors of trainable token rows"],
+  ["base_layer", "tensor of wrapped base modules", "tensors of wrapped base modules"],
 ];
 
 function modulesText(modules: ReadonlySet<string>): string[] {
@@ -31,11 +36,21 @@ function modulesText(modules: ReadonlySet<string>): string[] {
 export function tensorsText(names: readonly string[]): string {
   const keys = names.map(readKey);
   const of = (part: KeyPart) => keys.filter((key) => key.part === part);
-  const parts = modulesText(new Set(of("plain").map(({ module, key }) => module || key)));
+  const isBias = ({ leaf, module }: AdapterKey): boolean => leaf === "bias" && module !== "";
+  const biases = of("plain").filter(isBias);
+  const parts = modulesText(
+    new Set(
+      of("plain")
+        .filter((key) => !isBias(key))
+        .map(({ module, key }) => module || key),
+    ),
+  );
+  if (biases.length > 2) parts.push(`${biases.length} biases (${printable(biases[0]?.module ?? "")} …)`);
+  else parts.push(...biases.map(({ key }) => printable(key)));
   const lora = [...of("A"), ...of("B"), ...of("lora_bias")];
   if (lora.length > 2) parts.push(`${lora.length} LoRA tensors`);
   else parts.push(...lora.map(({ key }) => printable(key)));
-  for (const [part, kind] of KINDS) if (of(part).length > 0) parts.push(`${of(part).length} ${kind}`);
+  for (const [part, one, many] of KINDS) if (of(part).length > 0) parts.push(counted(of(part).length, one, many));
   const last = parts.pop() ?? "no tensor";
   return parts.length === 0 ? last : `${parts.join(", ")} and ${last}`;
 }

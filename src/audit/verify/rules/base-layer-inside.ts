@@ -1,7 +1,7 @@
 import { formatBytes } from "../../../core/index.ts";
 import { isTrainedBias } from "../trained-keys.ts";
 import { defineRule } from "../types.ts";
-import { listed } from "../wording.ts";
+import { counted, listed } from "../wording.ts";
 
 export const baseLayerInside = defineRule({
   id: "base-layer-inside",
@@ -19,6 +19,11 @@ export const baseLayerInside = defineRule({
       const tensor = weights.tensors.get(key);
       return tensor === undefined ? sum : sum + tensor.end - tensor.start;
     }, 0);
-    return [{ message: `${inside.length} tensors are weights of the base (${formatBytes(bytes)}): ${listed(inside)}`, tensors: inside }];
+    return [
+      {
+        message: `${counted(inside.length, "tensor is a weight", "tensors are weights")} of the base (${formatBytes(bytes)}): ${listed(inside)}`,
+        tensors: inside,
+      },
+    ];
   },
 });

@@ -15,7 +15,7 @@ export const loraBZero = defineRule({
     if (zero.length === 0) return [];
     const message =
       zero.length === matrices.length
-        ? `all ${zero.length} lora_B matrices are zero: this is an untrained adapter`
+        ? `${zero.length === 1 ? "the only lora_B matrix is" : `all ${zero.length} lora_B matrices are`} zero: this is an untrained adapter`
         : `${zero.length} of ${matrices.length} lora_B matrices are zero: ${listed(zero)}`;
     return [{ message, tensors: zero }];
   },

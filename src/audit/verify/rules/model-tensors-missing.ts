@@ -1,6 +1,6 @@
 import { modelParameters } from "../../../model/index.ts";
 import { defineRule } from "../types.ts";
-import { listed } from "../wording.ts";
+import { counted, listed } from "../wording.ts";
 
 export const modelTensorsMissing = defineRule({
   id: "model-tensors-missing",
@@ -15,6 +15,6 @@ export const modelTensorsMissing = defineRule({
       .map(({ name }) => name);
     return missing.length === 0
       ? []
-      : [{ message: `${missing.length} tensors are not in the files: ${listed(missing)}`, tensors: missing }];
+      : [{ message: `${counted(missing.length, "tensor is", "tensors are")} not in the files: ${listed(missing)}`, tensors: missing }];
   },
 });

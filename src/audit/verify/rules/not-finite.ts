@@ -1,5 +1,5 @@
 import { defineRule } from "../types.ts";
-import { listed } from "../wording.ts";
+import { counted, listed } from "../wording.ts";
 
 export const notFinite = defineRule({
   id: "not-finite",
@@ -17,6 +17,11 @@ export const notFinite = defineRule({
       count += scan.notFinite;
     }
     if (bad.length === 0) return [];
-    return [{ message: `${count} values in ${bad.length} tensors are NaN or infinite: ${listed(bad)}`, tensors: bad }];
+    return [
+      {
+        message: `${counted(count, "value")} in ${counted(bad.length, "tensor")} ${count === 1 ? "is" : "are"} NaN or infinite: ${listed(bad)}`,
+        tensors: bad,
+      },
+    ];
   },
 });
