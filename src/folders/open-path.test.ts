@@ -112,7 +112,7 @@ describe("what a path turns out to be", () => {
 
   it("a run is its final adapter, or the last of its checkpoints before that", async () => {
     const run = await folderOf({ "run.json": {} });
-    await expect(openPath(run)).rejects.toMatchObject({ code: "FILE_MISSING", hint: expect.stringContaining("resume") as unknown });
+    await expect(openPath(run)).rejects.toMatchObject({ code: "FILE_MISSING", hint: expect.stringContaining("train --from") as unknown });
     for (const step of [9, 10])
       await folderOf({ ...ADAPTER, "trainer_state.json": {} }, join(run.slice(root.length), `checkpoint-${step}`));
     expect((await openPath(run)).path).toBe(join(run, "checkpoint-10"));
