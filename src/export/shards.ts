@@ -3,7 +3,7 @@ import { writeFileAtomic, writeTextAtomic } from "../core/node/index.ts";
 import { encodeSafetensors, type TensorToWrite, tensorBytes } from "../formats/index.ts";
 
 /** Largest file of a sharded model, as transformers' `save_pretrained` splits by default ("5GB"). */
-export const MAX_SHARD_BYTES = 5e9;
+const MAX_SHARD_BYTES = 5e9;
 
 /** Tensors in the order given, cut into files of at most `limit` bytes of tensors; one that is larger by itself gets its own. */
 function cutIntoShards(tensors: readonly TensorToWrite[], limit: number): TensorToWrite[][] {

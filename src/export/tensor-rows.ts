@@ -17,12 +17,12 @@ export interface RowSource {
 const CHUNK_BYTES = 32 << 20;
 
 /** Rows of a matrix that are worked on at a time; at least one. */
-export function rowsPerChunk(columns: number): number {
+function rowsPerChunk(columns: number): number {
   return Math.max(1, Math.floor(CHUNK_BYTES / (4 * columns)));
 }
 
 /** A shape as rows and columns; a vector is one row. */
-export function asMatrix(shape: readonly number[]): { readonly rowCount: number; readonly columns: number } {
+function asMatrix(shape: readonly number[]): { readonly rowCount: number; readonly columns: number } {
   const columns = shape.at(-1) ?? 1;
   return { rowCount: shape.slice(0, -1).reduce((product, size) => product * size, 1), columns };
 }

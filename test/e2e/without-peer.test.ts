@@ -31,11 +31,19 @@ describe.skipIf(!isBuilt)("without onnxruntime-node", () => {
 
   it.each([
     ["demo", ["demo"]],
+    ["merge", ["merge", join(root, "vectors/llama-tiny/adapter-initial"), "--base", join(root, "vectors/llama-tiny/base"), "-o", "merged"]],
     ["generate", ["generate", join(root, "vectors/llama-tiny-qlora/base-4bit"), "--prompt", "a"]],
   ])("%s says which package is missing and the line to type, exit 13", async (_name, inputs) => {
     const { code, out, err } = await heirloom(inputs, { main, folder });
     expect({ code, out }).toEqual({ code: 13, out: "" });
     expect(err).toContain("npm install --ignore-scripts onnxruntime-node");
     expect(err).toContain("PEER_MISSING, exit 13");
+  });
+
+  it("an adapter is merged if it is said that nothing is compared", async () => {
+    const [adapter, base] = [join(root, "vectors/llama-tiny/adapter-initial"), join(root, "vectors/llama-tiny/base")];
+    const { code, out } = await heirloom(["merge", adapter, "--base", base, "-o", "merged", "--no-check"], { main, folder });
+    expect(code).toBe(0);
+    expect(out).toContain("NOT compared");
   });
 });

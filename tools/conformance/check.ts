@@ -47,11 +47,6 @@ export interface Result {
 /** The codes by which the library refuses what it does not implement, and says so by name. */
 const REFUSALS: readonly string[] = ["ARCHITECTURE_UNSUPPORTED", "ADAPTER_UNSUPPORTED", "QUANTIZATION_UNSUPPORTED"];
 
-/** A check that cannot be made yet. */
-export function unsupportedCheck(name: string, kind: CheckKind, why: string): Check {
-  return { case: name, kind, run: () => Promise.resolve({ unsupported: why }) };
-}
-
 /** True if the error is within the tolerance; NaN is not. */
 export function holds({ error, tolerance }: Measure): boolean {
   return error <= tolerance;

@@ -21,7 +21,7 @@ describe("the 4-bit folder that transformers and bitsandbytes saved of the same 
       await open(join(scratch, "nf4/model.safetensors")),
     ];
     const table = (file: TensorFile) =>
-      [...file.tensors.values()].map(({ name, dtype, shape }) => (/quant_state/.test(name) ? name : `${name} ${dtype} ${shape}`));
+      [...file.tensors.values()].map(({ name, dtype, shape }) => (/quant_state/.test(name) ? name : `${name} ${dtype} ${shape.join()}`));
     expect(table(got)).toEqual(table(want));
     const offset = /"nested_offset": ([^}]+)/;
     const offsets: number[] = [];
