@@ -1,5 +1,5 @@
 import { readdir, rename } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileError, sweepTemporaries } from "../core/node/index.ts";
 
 /** File and folder names inside a run, as Trainer and PEFT name them where they do. */
@@ -51,37 +51,49 @@ export function newRunId(now: Date, random: () => number = Math.random): string 
   return `${time}-${suffix}`;
 }
 
+/** Something that was taken out of its place. */
+export interface SetAside {
+  /** Where it was. */
+  readonly from: string;
+  /** Where it is kept. */
+  readonly to: string;
+}
+
 /**
  * Takes checkpoints beyond `step` out of a run's line when it is resumed from an
  * earlier one: they belong to a branch that is left. Nothing is deleted.
- *
- * @returns their new paths
  */
-export async function setAsideLater(run: string, step: number): Promise<string[]> {
+export async function setAsideLater(run: string, step: number): Promise<SetAside[]> {
   const later = (await listCheckpoints(run)).filter((checkpoint) => checkpoint.step > step);
-  const moved: string[] = [];
-  for (const { path } of later) {
-    const target = `${path}.abandoned-${Date.now()}`;
-    await rename(path, target);
-    moved.push(target);
-  }
+  const moved: SetAside[] = [];
+  for (const { path } of later) moved.push(await setAside(path));
   return moved;
+}
+
+const ASIDE = ".abandoned-";
+
+async function setAside(from: string): Promise<SetAside> {
+  const to = `${from}${ASIDE}${Date.now()}`;
+  await rename(from, to);
+  return { from, to };
+}
+
+/** What was set aside of the place `path`, the latest first; none if the folder around it is not there. */
+export async function keptAside(path: string): Promise<string[]> {
+  const names = await readdir(dirname(path)).catch(() => []);
+  const kept = names.filter((name) => name.startsWith(`${basename(path)}${ASIDE}`)).sort();
+  return kept.reverse().map((name) => join(dirname(path), name));
 }
 
 /**
  * Takes the end of a run that goes on after all out of its place: final weights and
  * result are those of updates that are no longer the last. Nothing is deleted.
- *
- * @returns their new paths
  */
-export async function setAsideEnd(run: string): Promise<string[]> {
+export async function setAsideEnd(run: string): Promise<SetAside[]> {
   const names = new Set(await readdir(run));
-  const moved: string[] = [];
+  const moved: SetAside[] = [];
   for (const name of [RUN_FILES.adapter, RUN_FILES.model, RUN_FILES.rejected, RUN_FILES.result]) {
-    if (!names.has(name)) continue;
-    const target = join(run, `${name}.abandoned-${Date.now()}`);
-    await rename(join(run, name), target);
-    moved.push(target);
+    if (names.has(name)) moved.push(await setAside(join(run, name)));
   }
   return moved;
 }

@@ -1,20 +1,15 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { isHeirloomError } from "../core/index.ts";
 import { openFolder, sha256 } from "../core/node/index.ts";
+import { findParent } from "./find-parent.ts";
 import { fingerprintModel } from "./fingerprint.ts";
-import { differingFiles, type HashedFile, type HashedFiles, hashFile } from "./hashes.ts";
+import { type HashedFile, type HashedFiles, hashFile } from "./hashes.ts";
 import { RUN_FILES } from "./layout.ts";
 import { hasMergeRecord, type MergeRecord, readMergeRecord } from "./merge-record.ts";
 import { type ParentRecord, type RunRecord, readRunRecord } from "./record.ts";
 import { hashWeightsAt, readRunResult, recordHash } from "./result.ts";
-
-/**
- * What became of something that a run was made from, or made. `moved`: not where it
- * was, but found elsewhere with the same bytes; `unrecorded`: there is no hash to
- * compare with; `unchecked`: it is there, and was not read.
- */
-export type LinkState = "ok" | "moved" | "missing" | "changed" | "unreadable" | "unrecorded" | "unchecked";
+import { comparedFiles, comparedHash, judged, type LinkState, presence, type Verdict } from "./verdict.ts";
 
 /** One link of the chain of hashes. */
 export interface LineageLink {
@@ -46,45 +41,12 @@ export interface LineageOptions {
 
 const BROKEN: readonly LinkState[] = ["moved", "missing", "changed", "unreadable"];
 
-type Verdict = Pick<LineageLink, "state" | "found"> & { readonly path?: string };
-
-const short = (hash: string): string => `${hash.slice(0, 12)}…`;
-
-/** A check whose failures to find or read become verdicts. */
-async function judged(check: () => Promise<Verdict>): Promise<Verdict> {
-  try {
-    return await check();
-  } catch (error) {
-    if (!isHeirloomError(error)) throw error;
-    return { state: error.code === "FILE_MISSING" ? "missing" : "unreadable", found: error.problems[0].message };
-  }
-}
-
-function comparedFiles(recorded: HashedFiles, now: HashedFiles): Verdict {
-  const differing = differingFiles(recorded, now);
-  return differing.length === 0 ? { state: "ok", found: null } : { state: "changed", found: `other bytes in ${differing.join(", ")}` };
-}
-
-function comparedHash(recorded: string | null, now: string): Verdict {
-  if (recorded === null) return { state: "unrecorded", found: null };
-  return recorded === now ? { state: "ok", found: null } : { state: "changed", found: `${short(now)} instead of ${short(recorded)}` };
-}
-
 /** Hash of the chat template that a model's tokenizer brings. */
 async function ownTemplate(base: string): Promise<string> {
   // Loaded when it is needed: lists of runs have no use for tokenizers.
   const { loadTokenizer } = await import("../data/index.ts");
   const { chatTemplate } = await loadTokenizer(base);
   return chatTemplate === null ? "none" : sha256(chatTemplate);
-}
-
-async function presence(path: string): Promise<Verdict> {
-  if (path.includes("://")) return { state: "unchecked", found: null };
-  const there = await stat(path).then(
-    () => true,
-    () => false,
-  );
-  return there ? { state: "unchecked", found: null } : { state: "missing", found: "no such file or folder" };
 }
 
 /** Walks up from a run, link by link. */
@@ -99,9 +61,10 @@ class Walk {
     this.#hashes = hashes;
   }
 
-  async #check(run: string, what: string, path: string, check: () => Promise<Verdict>): Promise<Verdict> {
-    const verdict = this.#hashes && !path.includes("://") ? await judged(check) : await presence(path);
-    this.links.push({ run, what, path: verdict.path ?? path, state: verdict.state, found: verdict.found });
+  /** @param files what has to be in the folder, if it is one whose files were recorded */
+  async #check(run: string, what: string, path: string, check: () => Promise<Verdict>, files: HashedFiles | null = null): Promise<Verdict> {
+    const verdict = this.#hashes && !path.includes("://") ? await judged(check) : await presence(path, files);
+    this.links.push({ run, what, path, state: verdict.state, found: verdict.found });
     return verdict;
   }
 
@@ -153,25 +116,13 @@ class Walk {
     const record = join(folder, RUN_FILES.record);
     await this.#check(id, "record", record, async () => comparedHash(result.record, sha256(await readFile(record))));
     const output = join(folder, result.output);
-    await this.#check(id, result.output, output, async () => comparedFiles(result.files, await hashWeightsAt(output)));
+    await this.#check(id, result.output, output, async () => comparedFiles(result.files, await hashWeightsAt(output)), result.files);
   }
 
   /** The adapter that was continued; gives the folder of the run above, if it is there. */
   async #parent(folder: string, { id }: Pick<RunRecord, "id">, parent: ParentRecord): Promise<string | null> {
     const elsewhere = parent.run === null ? null : join(dirname(folder), parent.run, basename(parent.adapter));
-    const { state } = await this.#check(id, "parent adapter", parent.adapter, async () => {
-      const here = await judged(async () =>
-        parent.files === null
-          ? {
-              ...(await presence(parent.adapter)),
-              ...((await presence(parent.adapter)).state === "missing" ? {} : { state: "unrecorded" as const }),
-            }
-          : comparedFiles(parent.files, await hashWeightsAt(parent.adapter)),
-      );
-      if (here.state !== "missing" || elsewhere === null || elsewhere === parent.adapter || parent.files === null) return here;
-      const there = comparedFiles(parent.files, await hashWeightsAt(elsewhere));
-      return there.state === "ok" ? { state: "moved", found: `the same bytes in ${elsewhere}` } : here;
-    });
+    const { state } = await this.#check(id, "parent adapter", parent.adapter, () => findParent(folder, parent), parent.files);
     await this.#state(id, parent);
     if (parent.run === null) return null;
     const candidates = [dirname(parent.adapter), ...(elsewhere === null ? [] : [dirname(elsewhere)])];
@@ -205,7 +156,7 @@ class Walk {
   async merged(folder: string): Promise<string | null> {
     const record: MergeRecord = await readMergeRecord(folder);
     const id = basename(folder);
-    await this.#check(id, "merged model", folder, async () => comparedFiles(record.files, await hashWeightsAt(folder)));
+    await this.#check(id, "merged model", folder, async () => comparedFiles(record.files, await hashWeightsAt(folder)), record.files);
     await this.#model(id, "base model", record.base);
     if (record.original !== null) await this.#model(id, "original weights", record.original);
     return this.#parent(folder, { id }, record.adapter);

@@ -1,7 +1,7 @@
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { deadHolder, NONCE_A } from "./fixtures/lock-files.ts";
+import { deadHolder, holder, NONCE_A } from "./fixtures/lock-files.ts";
 import { logText, SampleStore, sampleEvents, versionOne } from "./fixtures/store.ts";
 import { compareRuns, findRun, INDEX_FILE, listRuns, RunLock, readChanges, runForest, summarizeRun } from "./index.ts";
 
@@ -32,6 +32,7 @@ describe("a list of runs", () => {
         createdAt: "2026-01-02T00:00:00.000Z",
         state: "finished",
         failure: null,
+        endedAt: "2026-01-01T00:00:00.000Z",
         step: 4,
         steps: 4,
         loss: 2,
@@ -68,8 +69,28 @@ describe("a list of runs", () => {
       "2026-01-09-running": "running",
     });
     lock.release();
+    // The process that resumed it was killed before its first event.
+    const stopped = join(store.folder, "2026-01-02-stopped", "run.lock");
+    writeFileSync(stopped, holder({ pid: 2 ** 22 + 1, since: "2026-01-01T00:00:01.000Z" }));
+    expect((await states())["2026-01-02-stopped"]).toBe("dead");
+    // One that was killed between its last word and the end had said that word.
+    writeFileSync(stopped, holder({ pid: 2 ** 22 + 1, since: "2025-12-31T00:00:00.000Z" }));
+    expect((await states())["2026-01-02-stopped"]).toBe("interrupted INTERRUPTED");
     // Whether a process lives is asked each time, whatever the index holds.
     expect((await states())["2026-01-09-running"]).toBe("dead");
+  });
+
+  test("says of a run whose adapter was removed that there is none, whatever the index holds", async () => {
+    const run = store.add("2026-01-01-a");
+    mkdirSync(join(run, "adapter"));
+    expect(await listRuns(store.folder)).toMatchObject([{ output: "adapter" }]);
+    rmSync(join(run, "adapter"), { recursive: true });
+    expect(await listRuns(store.folder)).toMatchObject([{ output: null, state: "finished" }]);
+  });
+
+  test("has one evaluation as what it was before, and nothing after", async () => {
+    const run = store.add("2026-01-01-a", { events: sampleEvents(4).slice(0, 5) });
+    expect((await summarizeRun(run)).evaluations).toEqual([{ dataset: "held", before: 3, after: null }]);
   });
 
   test("does not hide what could not be read of a log", async () => {

@@ -1,15 +1,16 @@
 import { readdirSync, readFileSync, type Stats, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { HeirloomError, isHeirloomError, nearestName } from "../core/index.ts";
 import { fileError, writeTextAtomic } from "../core/node/index.ts";
 import { RUN_FILES } from "./layout.ts";
+import { readRunRecord } from "./record.ts";
 import { presentSummary, type RunSummary, readSummary, type StoredSummary } from "./summary.ts";
 
 /** Name of the index in a store's folder. Deleting it costs the time to make it anew, nothing else. */
 export const INDEX_FILE = ".heirloom-index.jsonl";
 
 /** Rises with the form of its lines and with what a summary holds: an index of another version is made anew. */
-const INDEX_SCHEMA_VERSION = 1;
+const INDEX_SCHEMA_VERSION = 2;
 
 /** Files whose change makes a summary out of date. */
 const WATCHED = [RUN_FILES.record, RUN_FILES.events, RUN_FILES.result] as const;
@@ -63,8 +64,12 @@ async function writeIndex(store: string, entries: readonly IndexEntry[]): Promis
 /** Runs that are read at the same time: their files wait for the disk together, and few are in memory. */
 const READ_AT_ONCE = 16;
 
-/** A store's runs as its files have them now, read anew only where they changed. */
-async function upToDate(store: string): Promise<readonly IndexEntry[]> {
+/**
+ * A store's runs as its files have them now, read anew only where they changed.
+ *
+ * @param writes false: the index is read, and left as it is
+ */
+async function upToDate(store: string, writes = true): Promise<readonly IndexEntry[]> {
   let names: string[];
   try {
     names = readdirSync(store, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [] : [entry.name]));
@@ -85,7 +90,7 @@ async function upToDate(store: string): Promise<readonly IndexEntry[]> {
     for (const entry of await Promise.all(read)) index.set(entry.name, entry);
   }
   const entries = found.flatMap(({ name }) => index.get(name) ?? []);
-  await writeIndex(store, entries);
+  if (writes) await writeIndex(store, entries);
   return entries;
 }
 
@@ -111,6 +116,23 @@ export async function listRuns(store: string): Promise<RunSummary[]> {
   });
   const key = ({ createdAt, name }: RunSummary): string => `${createdAt} ${name}`;
   return summaries.sort((a, b) => (key(a) < key(b) ? 1 : -1));
+}
+
+/** A run that continued an adapter or a checkpoint of another one. */
+export interface Descendant {
+  readonly id: string;
+  /** Path of what it continued, as it recorded it. */
+  readonly adapter: string;
+}
+
+/** The runs beside `run` that continued something of it; nothing is written. */
+export async function descendantsOf(run: string): Promise<Descendant[]> {
+  const { id } = await readRunRecord(run);
+  const entries = await upToDate(dirname(run), false);
+  const children = entries.filter(({ summary }) => summary.parent === id).map(({ name }) => readRunRecord(join(dirname(run), name)));
+  return (await Promise.all(children)).flatMap(({ id: child, parent }) =>
+    parent === null ? [] : [{ id: child, adapter: parent.adapter }],
+  );
 }
 
 /** Shortest beginning of an id that is looked for; less would be a typing error more often than not. */

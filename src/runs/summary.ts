@@ -16,11 +16,11 @@ export type RunState = "running" | "finished" | "failed" | "interrupted" | "dead
 /** Every state, in the order of the help. */
 export const RUN_STATES: readonly RunState[] = ["running", "finished", "failed", "interrupted", "dead", "unreadable"];
 
-/** Held-out loss of one set, first and last. */
+/** Held-out loss of one set, first and last; `after` is null where it was measured only once. */
 export interface LossChange {
   readonly dataset: string;
   readonly before: number;
-  readonly after: number;
+  readonly after: number | null;
 }
 
 /** What a list says of a run. */
@@ -34,6 +34,8 @@ export interface RunSummary {
   readonly state: RunState;
   /** Code of the error that ended it; null if none did. */
   readonly failure: string | null;
+  /** When it said its last word; null if it did not. */
+  readonly endedAt: string | null;
   /** Updates made, and those of the whole run; null before the first is planned. */
   readonly step: number;
   readonly steps: number | null;
@@ -48,8 +50,8 @@ export interface RunSummary {
   readonly notes: readonly string[];
 }
 
-/** The part of a summary that files say, without asking whether a process is alive. */
-export type StoredSummary = Omit<RunSummary, "name" | "path">;
+/** The part of a summary that record and log say, without asking whether a process is alive and what the run made is there. */
+export type StoredSummary = Omit<RunSummary, "name" | "path" | "output">;
 
 function numberOf(value: unknown): number | null {
   return typeof value === "number" ? value : null;
@@ -60,18 +62,19 @@ export function lossChanges(events: readonly RunEvent[]): LossChange[] {
   const found = new Map<string, LossChange>();
   for (const { type, dataset, loss } of events) {
     if (type !== "evaluation" || typeof dataset !== "string" || typeof loss !== "number") continue;
-    found.set(dataset, { dataset, before: found.get(dataset)?.before ?? loss, after: loss });
+    const first = found.get(dataset);
+    found.set(dataset, first === undefined ? { dataset, before: loss, after: null } : { ...first, after: loss });
   }
   return [...found.values()];
 }
 
 /** How the log ends: by a last word, or without one. */
-function endOf(events: readonly RunEvent[]): { readonly state: RunState; readonly failure: string | null } {
+function endOf(events: readonly RunEvent[]): Pick<RunSummary, "state" | "failure" | "endedAt"> {
   const last = events.findLast(({ type }) => ["started", "resumed", "finished", "failed"].includes(type));
-  if (last?.type === "finished") return { state: "finished", failure: null };
-  if (last?.type !== "failed") return { state: "dead", failure: null };
+  if (last?.type === "finished") return { state: "finished", failure: null, endedAt: last.time };
+  if (last?.type !== "failed") return { state: "dead", failure: null, endedAt: null };
   const failure = String(last["code"]);
-  return { state: failure === "INTERRUPTED" ? "interrupted" : "failed", failure };
+  return { state: failure === "INTERRUPTED" ? "interrupted" : "failed", failure, endedAt: last.time };
 }
 
 function outputOf(path: string): string | null {
@@ -84,7 +87,7 @@ function logNotes({ unreadable, gaps }: RunEvents): string[] {
   return [...lines, ...gaps.map(([first, last]) => `updates ${first} to ${last} are not in ${RUN_FILES.events}`)];
 }
 
-function summaryOf(path: string, { id, kind, createdAt, parent }: RunRecord, log: RunEvents | null): StoredSummary {
+function summaryOf({ id, kind, createdAt, parent }: RunRecord, log: RunEvents | null): StoredSummary {
   const events = log?.events ?? [];
   const last = events.findLast(({ type }) => type === "step");
   return {
@@ -96,7 +99,6 @@ function summaryOf(path: string, { id, kind, createdAt, parent }: RunRecord, log
     steps: numberOf(events.findLast(({ type }) => type === "started")?.["steps"]),
     loss: numberOf(last?.["loss"]),
     evaluations: lossChanges(events),
-    output: outputOf(path),
     parent: parent?.run ?? parent?.adapter ?? null,
     notes: log === null ? [] : logNotes(log),
   };
@@ -105,18 +107,26 @@ function summaryOf(path: string, { id, kind, createdAt, parent }: RunRecord, log
 /** Reads what a list says of a run, from its files. A run that cannot be read is one with that state, and a note. */
 export async function readSummary(path: string): Promise<StoredSummary> {
   try {
-    return summaryOf(path, await readRunRecord(path), await readEventsIfAny(path));
+    return summaryOf(await readRunRecord(path), await readEventsIfAny(path));
   } catch (error) {
     if (!isHeirloomError(error)) throw error;
-    const empty = { kind: null, step: 0, steps: null, loss: null, evaluations: [], output: null, parent: null } as const;
+    const empty = { kind: null, step: 0, steps: null, loss: null, evaluations: [], parent: null, endedAt: null } as const;
     return { id: "", createdAt: "", state: "unreadable", failure: error.code, ...empty, notes: [error.message] };
   }
 }
 
-/** A summary with its place, and whether the run is being worked on at this moment. */
+type Holder = NonNullable<ReturnType<typeof lockHolder>>;
+
+/** How the run stands, given who holds its lock: the log of a process that was killed before its first event still ends with the word before it. */
+function stateNow({ state, endedAt }: StoredSummary, found: Holder | null): Partial<RunSummary> {
+  if (found === null) return {};
+  if (found.state !== "dead") return { state: "running", failure: null, endedAt: null };
+  const wentOn = (state === "interrupted" || state === "failed") && endedAt !== null && found.holder.since > endedAt;
+  return wentOn ? { state: "dead", failure: null, endedAt: null } : {};
+}
+
+/** A summary with its place, whether the run is being worked on at this moment, and what it made, if that is there. */
 export function presentSummary(name: string, path: string, stored: StoredSummary, locked: boolean): RunSummary {
   const id = stored.id === "" ? name : stored.id;
-  const holder = locked ? lockHolder(path) : null;
-  const isRunning = holder !== null && holder.state !== "dead";
-  return { name, path, ...stored, id, ...(isRunning ? { state: "running", failure: null } : {}) };
+  return { name, path, ...stored, id, output: outputOf(path), ...stateNow(stored, locked ? lockHolder(path) : null) };
 }

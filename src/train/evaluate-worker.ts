@@ -5,7 +5,7 @@ import { defineJob } from "../core/node/index.ts";
 import { datasetReading, loadDataset } from "../data/index.ts";
 import { locateModel } from "../folders/index.ts";
 import { type AnswerSet, type LoadedModel, loadAnswers, loadModel, scoreAnswers } from "../generate/index.ts";
-import { type AdapterRecord, type HeldOutRecord, type RunRecord, readRunRecord } from "../runs/index.ts";
+import { type AdapterRecord, findParent, type HeldOutRecord, type RunRecord, readRunRecord } from "../runs/index.ts";
 import type { EvaluationRequest, EvaluationResult, RecordedLoss } from "./api.ts";
 import { type EvaluationBatches, evaluateDataset } from "./evaluate.ts";
 import type { TrainingEvent } from "./events.ts";
@@ -165,20 +165,34 @@ async function measure(
   }
 }
 
-/** The record of the run that a path is of; null if it is of none. */
-async function runRecordOf(path: string): Promise<RunRecord | null> {
-  const located = await locateModel(path);
-  return readRunRecord(dirname(located.path)).catch((error: unknown) => {
-    if (isHeirloomError(error) && error.code === "FILE_MISSING") return null;
-    throw error;
-  });
+interface RunOfPath {
+  readonly folder: string;
+  readonly record: RunRecord;
 }
 
-/** What is compared with: a path, or the adapter that the run continued. @throws FILE_MISSING */
-function againstOf({ path, against }: EvaluationRequest, run: RunRecord | null): string | null {
+/** The run that a path is of; null if it is of none. */
+async function runOf(path: string): Promise<RunOfPath | null> {
+  const folder = dirname((await locateModel(path)).path);
+  try {
+    return { folder, record: await readRunRecord(folder) };
+  } catch (error) {
+    if (isHeirloomError(error) && error.code === "FILE_MISSING") return null;
+    throw error;
+  }
+}
+
+/** What is compared with: a path, or the adapter that the run continued, as it was then if it is still somewhere. @throws FILE_MISSING */
+async function againstOf({ path, against }: EvaluationRequest, run: RunOfPath | null, context: JobContext): Promise<string | null> {
   if (against !== "parent") return against ?? null;
-  const adapter = run?.parent?.adapter;
-  if (adapter !== undefined) return adapter;
+  const parent = run?.record.parent ?? null;
+  if (run !== null && parent !== null) {
+    const { adapter, state, found } = await findParent(run.folder, parent);
+    const since = `the adapter that the run continued, ${parent.adapter}, is not what it was then`;
+    if (state === "moved") context.emit({ type: "note", message: `${since}; compared with ${found ?? adapter}` });
+    if (state === "changed")
+      context.emit({ type: "note", message: `${since}: ${found ?? "other bytes"}, and it is compared with as it is now` });
+    return adapter;
+  }
   throw new HeirloomError("FILE_MISSING", "expected the adapter of a run that continued another one, found none", {
     where: path,
     hint: "name what to compare with: --against ADAPTER",
@@ -200,13 +214,13 @@ function gatesOf(request: EvaluationRequest, plan: Plan, loaded: Sets, against: 
 
 /** Held-out losses and scores of an adapter or model on data files, and of what it is compared with. */
 export const evaluateJob = defineJob<EvaluationRequest, TrainingEvent, EvaluationResult>(import.meta.url, async (request, context) => {
-  const run = request.against === undefined ? null : await runRecordOf(request.path);
-  const against = againstOf(request, run);
+  const run = request.against === undefined ? null : await runOf(request.path);
+  const against = await againstOf(request, run, context);
   let gates: readonly GateConfig[] = [];
   const after = await measure(
     request.path,
     request.base,
-    (record) => planOf(request, record, run?.parent?.heldOut ?? {}),
+    (record) => planOf(request, record, run?.record.parent?.heldOut ?? {}),
     context,
     (plan, sets) => {
       gates = gatesOf(request, plan, sets, against, context);

@@ -70,7 +70,7 @@ export interface AnswersEvent {
 /** A condition on evaluations was judged. */
 export interface GateEvent {
   readonly type: "gate";
-  /** Updates made before it. */
+  /** Update that the weights are of that were judged. */
   readonly step: number;
   readonly ok: boolean;
   readonly dataset: string;

@@ -179,8 +179,11 @@ export async function executeRun(request: RunRequest, context: RunContext): Prom
     for (const event of opening) context.emit(event);
     const { observed } = assembled;
     if (request.faults?.ledgerCheck !== false) checkLedger(request, prepared, observed, start.record);
-    if (request.kind === "resume") opening.push(...(await takeUpBranch(request, run)));
-    else await writeRunRecord(request.run, await runRecord(request, prepared, observed, runtime, start.parent));
+    if (request.kind === "resume") {
+      const branch = await takeUpBranch(request, run);
+      for (const event of branch) context.emit(event);
+      opening.push(...branch);
+    } else await writeRunRecord(request.run, await runRecord(request, prepared, observed, runtime, start.parent));
     return await makeUpdates(
       request,
       { id: request.id, folder: request.run, run, observed, parent: start.parent },

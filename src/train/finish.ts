@@ -58,7 +58,7 @@ export async function finishRun(ended: EndedRun, outcome: LoopOutcome, began: nu
   const first = comparable(outcome.first, outcome.last);
   const gates = judgeGates(run.prepared.gates, { before: first, after: outcome.last });
   for (const { ok, dataset, metric, condition, before, after } of gates)
-    await context.report({ type: "gate", step: outcome.made, ok, dataset, metric, condition, before, after });
+    await context.report({ type: "gate", step: outcome.kept, ok, dataset, metric, condition, before, after });
   const isRejected = gates.some(({ ok }) => !ok);
   const output = await run.keeper.final(outcome.kept, outcome.last.evaluations, isRejected);
   const current = isRejected ? (parent?.adapter ?? null) : output;

@@ -144,4 +144,16 @@ describe("a lineage", () => {
     expect(broken(await verifyLineage(runs[0], { hashes: false })).filter((line) => line.endsWith("missing"))).toHaveLength(3);
     writeFileSync(path, text);
   });
+
+  test("without hashes tells which file of an adapter is not there", async () => {
+    const adapter = join(runs[0], "adapter");
+    const config = readFileSync(join(adapter, "adapter_config.json"));
+    rmSync(join(adapter, "adapter_config.json"));
+    const lineage = await verifyLineage(runs[0], { hashes: false });
+    writeFileSync(join(adapter, "adapter_config.json"), config);
+    expect(lineage.ok).toBe(false);
+    expect(lineage.links.filter(({ state }) => state === "missing")).toMatchObject([
+      { what: "adapter", found: "no adapter_config.json in it" },
+    ]);
+  });
 });

@@ -212,8 +212,9 @@ class Loop {
     this.samples = await this.measuring.samples();
   }
 
-  requireSame(owed: Owed, found: readonly EvaluationRecord[]): Promise<void> {
-    return proveSame(owed, found, this.run.fromStep, (event) => this.context.report(event));
+  /** @param step of the weights that are held against those that were saved */
+  requireSame(owed: Owed, found: readonly EvaluationRecord[], step = this.run.fromStep): Promise<void> {
+    return proveSame(owed, found, step, (event) => this.context.report(event));
   }
 
   /** The update whose weights the run ends with: the best one's, where that is asked for. */
@@ -234,7 +235,7 @@ class Loop {
     this.last = { evaluations: await this.measuring.own(step), answers: [] };
     const found = this.watched;
     const { records } = resumptionOwes(step, state.evaluations.last);
-    if (found !== undefined) await this.requireSame({ to: "best checkpoint", records, exactly: true, note: null }, [found]);
+    if (found !== undefined) await this.requireSame({ to: "best checkpoint", records, exactly: true, note: null }, [found], step);
   }
 
   /** Measures the weights as they were made, where they are also those that are saved; then keeps their checkpoint. */
@@ -282,7 +283,7 @@ class Loop {
   reportStop(step: number): Promise<void> {
     const { best } = this;
     const patience = this.settings.earlyStopping?.patience ?? 0;
-    const reason = `the held-out loss has not fallen for ${patience === 1 ? "an evaluation" : `${patience} evaluations`}`;
+    const reason = `the held-out loss has not come below its lowest for ${patience === 1 ? "an evaluation" : `${patience} evaluations`}`;
     return this.context.report({ type: "stopped", step, steps: this.run.steps, best, reason });
   }
 

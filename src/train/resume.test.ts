@@ -78,7 +78,11 @@ describe("a resumed run", () => {
     const moved = workshop.path("checkpoint-1");
     cpSync(checkpoint, moved, { recursive: true });
     rmSync(checkpoint, { recursive: true });
-    expect(await failure(workshop.resume(run))).toMatchObject({ code: "CHECKPOINT_INVALID", exitCode: 40 });
+    expect(await failure(workshop.resume(run))).toMatchObject({
+      code: "CHECKPOINT_INVALID",
+      exitCode: 40,
+      hint: `start it again from its record: heirloom train --from ${run}`,
+    });
     cpSync(moved, checkpoint, { recursive: true });
     writeFileSync(join(run, "run.json"), '{"schemaVersion": 1, "config": {}}');
     expect(await failure(workshop.resume(run))).toMatchObject({ code: "RECORD_INVALID", exitCode: 11 });
@@ -167,7 +171,36 @@ describe("a resumed run", () => {
     expect(problemList(error)).toEqual(
       ["adapter_model.safetensors", "optimizer.pt", "scheduler.pt"].map((name) => `CHECKPOINT_INVALID ${join(checkpoint, name)}`),
     );
-    expect(error.hint).toContain("earlier checkpoint");
+    expect(error.hint).toBe(
+      `no earlier checkpoint is whole; start it again from its record: heirloom train --from ${join(checkpoint, "..")}`,
+    );
+  });
+
+  test("whose last checkpoint is damaged goes on from the last whole one, and says so; if one is named, the whole one is named too", async () => {
+    const { checkpoint } = await interrupt(workshop, { checkpoints: { everySteps: 1 } }, 3);
+    const run = join(checkpoint, "..");
+    for (const step of [2, 3]) writeFileSync(join(run, `checkpoint-${step}`, "optimizer.pt"), "");
+    expect(await failure(workshop.resume(checkpoint))).toMatchObject({
+      code: "CHECKPOINT_INVALID",
+      hint: `an earlier checkpoint is whole: heirloom resume ${join(run, "checkpoint-1")}`,
+    });
+    const { events } = await workshop.resume(run);
+    expect(events[0]).toMatchObject({ type: "started", fromStep: 1 });
+    const notes = events.flatMap((event) => (event.type === "note" ? [event.message] : [])).join("\n");
+    expect(notes).toMatch(/checkpoint-3 is damaged \(.*optimizer\.pt: .*\); going on from the last whole one, checkpoint-1/);
+    expect(notes).toMatch(/checkpoint-2 belongs to a branch that is left, and is kept as .*checkpoint-2\.abandoned-/);
+  });
+
+  test("does not lose a change by going on from a checkpoint before it", async () => {
+    const { checkpoint } = await interrupt(workshop, {}, 1);
+    const run = join(checkpoint, "..");
+    const changes = [parseSetFlag("training.steps=3")];
+    await failure(workshop.resume(run, { changes, ...stopAfter(2) }));
+    writeFileSync(join(run, "checkpoint-2", "optimizer.pt"), "");
+    expect(await failure(workshop.resume(run))).toMatchObject({
+      code: "CHECKPOINT_INVALID",
+      hint: `an earlier checkpoint is whole: heirloom resume ${checkpoint}`,
+    });
   });
 });
 

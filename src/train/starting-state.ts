@@ -5,14 +5,17 @@ import { openAdapterFolder } from "../folders/index.ts";
 import type { LogEntry } from "../formats/index.ts";
 import {
   type AdapterRecord,
+  type Descendant,
+  descendantsOf,
   listCheckpoints,
   type ParentRecord,
   parentRecord,
   readRunRecord,
+  type SetAside,
   setAsideEnd,
   setAsideLater,
 } from "../runs/index.ts";
-import { type CheckpointState, checkFiles, readLog, readOptimizerState, readState } from "./checkpoint/index.ts";
+import { type CheckpointState, readLog, readOptimizerState, readState } from "./checkpoint/index.ts";
 import type { TrainingEvent } from "./events.ts";
 import { epochNotes, takeUpOptimizer } from "./foreign/index.ts";
 import { continuationOwes, type Owed } from "./gates/index.ts";
@@ -65,10 +68,9 @@ export interface StartingState extends Pick<LiveRun, "fromStep" | "before" | "lo
   readonly notes: readonly string[];
 }
 
-/** The state of the checkpoint that is resumed from, once its files are known to be whole. */
+/** The state of the checkpoint that is resumed from; its files are known to be whole. */
 async function readBefore({ run, checkpoint, config }: ResumeRequest): Promise<Before> {
-  const { state: saved, files } = await readState(checkpoint);
-  await checkFiles(checkpoint, files);
+  const { state: saved } = await readState(checkpoint);
   const kept = await listCheckpoints(run);
   const isBestKept = kept.some(({ step }) => step === saved.best?.step);
   return { ...soundState(saved, config, isBestKept), log: await readLog(checkpoint) };
@@ -100,7 +102,7 @@ async function openAdapter(request: RunRequest): Promise<Omit<Start, "before">> 
 /**
  * Opens what a run starts from; the caller closes it.
  *
- * @throws CHECKPOINT_INVALID for a checkpoint that is not whole, and what opening an adapter throws
+ * @throws CHECKPOINT_INVALID, and what opening an adapter throws
  */
 export async function openStart(request: RunRequest): Promise<Start> {
   const before = request.kind === "resume" ? await readBefore(request) : null;
@@ -162,6 +164,15 @@ export async function takeUpStart(request: RunRequest, { before, record }: Start
   return { fromStep: handover?.step ?? 0, before: null, logBefore: handover?.log ?? [], owed, notes };
 }
 
+/** What is said of something that was set aside: where it is kept, and which runs stand on it. */
+function asideNote({ from, to }: SetAside, descendants: readonly Descendant[]): string {
+  const kept = `${from} belongs to a branch that is left, and is kept as ${to}`;
+  const standing = descendants.filter(({ adapter }) => adapter === from).map(({ id }) => id);
+  if (standing.length === 0) return kept;
+  const [are, their] = standing.length === 1 ? ["run continues", "its"] : ["runs continue", "their"];
+  return `${standing.length} ${are} it (${standing.join(", ")}): ${kept}, where ${their} lineage and \`eval --against parent\` find it by its bytes`;
+}
+
 /**
  * Sets checkpoints aside that lie beyond the one resumed from, and an end that the run had come to, if it goes on or is judged otherwise.
  *
@@ -171,5 +182,8 @@ export async function takeUpBranch(request: ResumeRequest, { fromStep, steps, be
   const later = await setAsideLater(request.run, fromStep);
   const isJudgedAnew = request.changes.length > (before?.changes.length ?? 0);
   const ended = steps > fromStep || isJudgedAnew ? await setAsideEnd(request.run) : [];
-  return [...later, ...ended].map((path) => ({ type: "note", message: `it belongs to a branch that is left, and is kept as ${path}` }));
+  const moved = [...later, ...ended];
+  if (moved.length === 0) return [];
+  const descendants = await descendantsOf(request.run);
+  return moved.map((place) => ({ type: "note", message: asideNote(place, descendants) }));
 }

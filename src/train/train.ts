@@ -3,25 +3,15 @@ import { dirname, join } from "node:path";
 import { absolutePaths, type FlagValue, type RunConfig } from "../config/index.ts";
 import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import { runJob } from "../core/node/index.ts";
-import {
-  checkpointStep,
-  configHash,
-  listCheckpoints,
-  newestRun,
-  RUN_FILES,
-  RunLock,
-  type RunRecord,
-  readRunRecord,
-  sweepRun,
-} from "../runs/index.ts";
+import { checkpointStep, configHash, RUN_FILES, RunLock, type RunRecord, readRunRecord, sweepRun } from "../runs/index.ts";
 import type { ContinueRequest, TrainingOptions, TrainingResult } from "./api.ts";
-import { readState } from "./checkpoint/index.ts";
 import { resolveContinuation } from "./continue.ts";
 import { type HandoverRequest, resolveHandover } from "./foreign/index.ts";
 import { changedConfig } from "./resume-changes.ts";
 import type { Faults, RunRequest } from "./run-request.ts";
 import { trainJob } from "./train-worker.ts";
 import { VERSION } from "./version.ts";
+import { locateCheckpoint, wholeCheckpoint } from "./whole-checkpoint.ts";
 
 /** For the demo and tests only: {@link TrainingOptions} with a disturbance of the live model. */
 export interface DisturbedOptions extends TrainingOptions {
@@ -105,26 +95,13 @@ async function runOf(path: string): Promise<string> {
   });
 }
 
-/** The checkpoint that a path names: itself, or a run's last one. @throws CHECKPOINT_INVALID */
-async function locateCheckpoint(path: string): Promise<string> {
-  if (checkpointStep(path) !== null) return path;
-  const last = (await listCheckpoints(path)).at(-1);
-  if (last !== undefined) return last.path;
-  const newest = await newestRun(path);
-  throw new HeirloomError(
-    "CHECKPOINT_INVALID",
-    `expected a run with at least one checkpoint, found ${newest === null ? "none" : "a folder of runs"}`,
-    { where: path, hint: newest === null ? "start the run again with `heirloom train`" : `the newest in it: heirloom resume ${newest}` },
-  );
-}
-
 /** What a run is resumed by. A folder without it is not touched. @throws CHECKPOINT_INVALID, RECORD_INVALID */
 async function recordOf(run: string, path: string): Promise<RunRecord> {
   try {
     return await readRunRecord(run);
   } catch (error) {
     if (!isHeirloomError(error) || error.code !== "FILE_MISSING") throw error;
-    const checkpoint = await locateCheckpoint(path);
+    const checkpoint = await locateCheckpoint(path, false);
     throw new HeirloomError("RECORD_INVALID", "expected the record of the checkpoint's run beside it, found none", {
       where: join(run, RUN_FILES.record),
       hint: `put run.json back, or go on from the checkpoint as a new run: heirloom continue ${checkpoint} -c more.yaml`,
@@ -140,7 +117,8 @@ export interface ResumeOptions extends DisturbedOptions {
 }
 
 /**
- * Goes on with an interrupted run from its last whole checkpoint, or the one named.
+ * Goes on with an interrupted run from its last whole checkpoint, or the one named. Where the last is damaged, it is
+ * said which one is gone on with instead; one that was named must be whole.
  *
  * @param path folder of a run or of one of its checkpoints
  * @throws RUN_LOCKED if another process works on it; RESUME_CHANGED if base, tokenizer or data are not those of the record, or for a change
@@ -153,10 +131,9 @@ export async function resume(path: string, { changes = [], ...options }: ResumeO
   try {
     // Under the lock: until now, another process may have gone on, or been killed while it wrote.
     await sweepRun(run);
-    const checkpoint = await locateCheckpoint(path);
+    const { checkpoint, state, notes } = await wholeCheckpoint(path, run);
     const { id, createdAt, startedAt, provenance } = record;
-    const common = { id, createdAt, startedAt, run, provenance, assumptions: lock.note === null ? [] : [lock.note] };
-    const { state } = await readState(checkpoint);
+    const common = { id, createdAt, startedAt, run, provenance, assumptions: [...(lock.note === null ? [] : [lock.note]), ...notes] };
     // Once something was changed, the record says what the run began with, and the checkpoint what it went on with.
     const before = state.changes.length === 0 ? record.config : state.config;
     const request: RunRequest = {

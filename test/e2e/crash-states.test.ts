@@ -154,15 +154,16 @@ describe("what no crash leaves, but a hand or a disk may", () => {
     expect(await failure(workshop.resume(run))).toMatchObject({ code: "RECORD_INVALID", exitCode: 11 });
   });
 
-  it("a checkpoint without its state is told; one before it, named, is gone on from", async () => {
+  it("a checkpoint without its state is told; named, it is refused, and the run goes on from the one before it", async () => {
     const run = copy("no-state");
     cutBack(run, 3);
     rmSync(join(run, "checkpoint-3", "heirloom_state.json"));
-    expect(await failure(workshop.resume(run))).toMatchObject({
+    expect(await failure(workshop.resume(join(run, "checkpoint-3")))).toMatchObject({
       code: "CHECKPOINT_INVALID",
       message: expect.stringContaining("checkpoint-3") as unknown,
+      hint: `an earlier checkpoint is whole: heirloom resume ${join(run, "checkpoint-2")}`,
     });
-    await workshop.resume(join(run, "checkpoint-2"));
+    await workshop.resume(run);
     expect(keptFiles(run)).toMatchObject({ "adapter/adapter_model.safetensors": expected["adapter/adapter_model.safetensors"] });
   });
 

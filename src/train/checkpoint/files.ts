@@ -69,19 +69,18 @@ export async function writePlannedFile(folder: string, file: PlannedFile, sums: 
   return { name: file.name, bytes, sha256: await hash.digest() };
 }
 
-/** Holds the files of a folder against their checksums; all faults at once. @throws CHECKPOINT_INVALID */
+/** Holds the files of a folder against their checksums; all faults at once. @throws CHECKPOINT_INVALID, without a hint: it depends on what else there is */
 export async function checkFiles(folder: string, files: readonly FileChecksum[]): Promise<void> {
-  const hint = "resume from an earlier checkpoint: name its folder";
   const problems = await Promise.all(
     files.map(async ({ name, bytes, sha256 }) => {
       const where = join(folder, name);
       const found = await hashFile(where).catch((error: unknown) => error);
-      if (found instanceof HeirloomError) return { code: "CHECKPOINT_INVALID" as const, message: found.problems[0].message, where, hint };
+      if (found instanceof HeirloomError) return { code: "CHECKPOINT_INVALID" as const, message: found.problems[0].message, where };
       const { bytes: size, sha256: sum } = found as Awaited<ReturnType<typeof hashFile>>;
-      if (size !== bytes) return { code: "CHECKPOINT_INVALID" as const, message: `expected ${bytes} bytes, found ${size}`, where, hint };
+      if (size !== bytes) return { code: "CHECKPOINT_INVALID" as const, message: `expected ${bytes} bytes, found ${size}`, where };
       if (sum === sha256) return null;
       const message = `expected the content that was saved (SHA-256 ${sha256.slice(0, 12)}…), found another (${sum.slice(0, 12)}…)`;
-      return { code: "CHECKPOINT_INVALID" as const, message, where, hint };
+      return { code: "CHECKPOINT_INVALID" as const, message, where };
     }),
   );
   const [first, ...rest] = problems.filter((problem) => problem !== null);
