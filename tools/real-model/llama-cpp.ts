@@ -17,12 +17,12 @@ export function llamaIds(model: LlamaModel, text: string, special = false): numb
 }
 
 /** Logits after each of the tokens, as llama.cpp computes them: `[tokens][vocabulary]`. */
-export async function llamaLogits(model: LlamaModel, ids: readonly number[]): Promise<Float32Array[]> {
+export async function llamaLogits(model: LlamaModel, ids: readonly number[], vocabSize: number): Promise<Float32Array[]> {
   const context = await model.createContext({ contextSize: Math.max(64, ids.length), batchSize: Math.max(64, ids.length) });
   const sequence = context.getSequence();
   const results = await sequence.controlledEvaluate(ids.map((id) => [id as Token, { generateNext: { logits: true } }]));
   const rows = results.map((result) => {
-    const logits = new Float32Array(model.fileInfo.metadata.tokenizer?.ggml?.tokens?.length ?? 0);
+    const logits = new Float32Array(vocabSize);
     for (const [token, value] of result?.next.logits ?? []) logits[token] = value;
     return logits;
   });
