@@ -21,6 +21,8 @@ export interface Session {
   readonly progress: Progress;
   /** True if the result goes out as JSON. */
   readonly json: boolean;
+  /** For commands that people talk with: their input, what is said beside the result, and Ctrl-C (see `handlesInterrupts`). */
+  readonly terminal: Pick<Terminal, "lines" | "stderr" | "onInterrupt" | "exit">;
   /** Writes to stdout at once, for output that people want as it comes; does nothing with `--json`. */
   stream(text: string): void;
 }
@@ -66,6 +68,8 @@ export interface CommandSpec<FLAGS extends object, ARGS extends readonly unknown
   besideJson?(result: RESULT, flags: FLAGS): Promise<string>;
   /** True if Ctrl-C makes it write a checkpoint before it stops. @defaultValue false */
   readonly writesCheckpoint?: boolean;
+  /** True if Ctrl-C is for the command itself, which listens on the terminal; `signal` never fires then. @defaultValue false */
+  readonly handlesInterrupts?: boolean;
   /** @defaultValue 0 */
   exitCode?(result: RESULT): number;
 }
@@ -120,9 +124,12 @@ async function execute<FLAGS extends object, ARGS extends readonly unknown[], RE
   try {
     // json and quiet are ours; what is left has the type that the command's table gives.
     const flagsOfCommand = own as unknown as FLAGS;
-    const result = await interruptible(terminal, progress, spec.writesCheckpoint === true ? CHECKPOINT_NOTE : STOP_NOTE, (signal) =>
-      spec.run(flagsOfCommand, args, { folder: terminal.folder, signal, progress, json, stream }),
-    );
+    const run = (signal: AbortSignal): Promise<RESULT> =>
+      spec.run(flagsOfCommand, args, { folder: terminal.folder, signal, progress, json, terminal, stream });
+    const result =
+      spec.handlesInterrupts === true
+        ? await run(new AbortController().signal)
+        : await interruptible(terminal, progress, spec.writesCheckpoint === true ? CHECKPOINT_NOTE : STOP_NOTE, run);
     const beside = json ? ((await spec.besideJson?.(result, flagsOfCommand)) ?? "") : "";
     if (beside !== "") terminal.stderr.write(`${beside}\n`);
     return { kind: "result", result, exitCode: spec.exitCode?.(result) ?? 0, render: (view) => spec.render(result, view, flagsOfCommand) };

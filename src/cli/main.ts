@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { createInterface } from "node:readline";
 import { runCli } from "./run.ts";
 import type { Output, Terminal } from "./terminal/index.ts";
 
@@ -25,6 +26,8 @@ const terminal: Terminal = {
       process.off("SIGTERM", listener);
     };
   },
+  // The terminal's own line editing, so that Ctrl-C stays a signal.
+  lines: () => createInterface({ input: process.stdin, terminal: false }),
   exit: (code) => process.exit(code),
 };
 

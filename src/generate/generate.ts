@@ -13,8 +13,8 @@ import { modelName } from "./load-model.ts";
 import { openGenerationEngine } from "./open-engine.ts";
 import { checkSampling, GREEDY } from "./sampling.ts";
 
-/** The engine's names of the request's models, in the order in which they were given. */
-function namesOf(engine: GenerationEngine, paths: readonly string[]): readonly string[] {
+/** The names that an engine has for the models at `paths`, in that order. */
+export function engineNames(engine: GenerationEngine, paths: readonly string[]): readonly string[] {
   const known = new Set(engine.models.map(({ id }) => id));
   // A path that is called otherwise is the base itself, found through another name.
   const base = engine.models.find(({ kind }) => kind === "base")?.id ?? "";
@@ -60,7 +60,7 @@ export async function generate(request: GenerationRequest, options: GenerationOp
   const failed = new AbortController();
   const signal = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
   try {
-    const models = namesOf(engine, paths);
+    const models = engineNames(engine, paths);
     const began = performance.now();
     const tasks = request.prompts.flatMap((prompt) => models.map((model) => ({ prompt, model })));
     const completions = await Promise.all(

@@ -2,7 +2,7 @@
 // engine, not training.
 export { type AnswerScores, type AnswerSet, loadAnswers, scoreAnswers } from "./answers.ts";
 export type * from "./api.ts";
-export { generate } from "./generate.ts";
+export { engineNames, generate } from "./generate.ts";
 export { completeText } from "./greedy.ts";
 export { type LoadedModel, loadModel } from "./load-model.ts";
 export { openGenerationEngine } from "./open-engine.ts";

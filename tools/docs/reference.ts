@@ -149,7 +149,8 @@ async function printed(inputs: readonly string[]): Promise<string> {
     },
   };
   const stderr = { ...stdout, write: () => undefined };
-  const status = await runCli(inputs, { stdout, stderr, env: {}, folder: ".", onInterrupt: () => () => undefined, exit: () => undefined });
+  const nothing = { lines: async function* () {}, onInterrupt: () => () => undefined, exit: () => undefined };
+  const status = await runCli(inputs, { stdout, stderr, env: {}, folder: ".", ...nothing });
   if (status !== 0) throw new InternalError(`heirloom ${inputs.join(" ")} ended with ${status}`);
   return text
     .split("\n")

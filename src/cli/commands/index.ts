@@ -1,3 +1,4 @@
+import { chat } from "./chat.ts";
 import { continueCommand } from "./continue.ts";
 import { convert } from "./convert.ts";
 import { data } from "./data.ts";
@@ -15,6 +16,7 @@ import { quantize } from "./quantize.ts";
 import { recipe } from "./recipe.ts";
 import { resume } from "./resume.ts";
 import { runs } from "./runs.ts";
+import { serve } from "./serve.ts";
 import { train } from "./train.ts";
 import { verify } from "./verify.ts";
 
@@ -34,6 +36,8 @@ export const COMMANDS = {
   recipe,
   eval: evalCommand,
   generate,
+  chat,
+  serve,
   merge,
   quantize,
   export: exportCommand,

@@ -14,6 +14,8 @@ export interface Terminal {
   readonly folder: string;
   /** Calls `listener` on each Ctrl-C or request to end, until the returned function is called. */
   onInterrupt(listener: () => void): () => void;
+  /** The lines of standard input as they come, to its end. */
+  lines(): AsyncIterable<string>;
   /** Ends the process at once. */
   exit(code: number): void;
 }

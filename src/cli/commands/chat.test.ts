@@ -1,0 +1,79 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { writeTinyModel } from "../../engine/fixtures/tiny-model.ts";
+import { fakeTerminal } from "../fixtures/fake-terminal.ts";
+import { runCli } from "../run.ts";
+
+const TEMPLATE = "{% for m in messages %}{{ m.role[0] }}: {{ m.content }}\n{% endfor %}a: ";
+
+let folder: string;
+let model: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "heirloom-chat-"));
+  model = await writeTinyModel(join(folder, "tiny"));
+  const config = JSON.parse(readFileSync(join(model, "tokenizer_config.json"), "utf8")) as object;
+  writeFileSync(join(model, "tokenizer_config.json"), JSON.stringify({ ...config, chat_template: TEMPLATE }));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe("heirloom chat", () => {
+  test("answers each line that is piped in, and gives the conversation as JSON", async () => {
+    const plain = fakeTerminal({ folder, input: ["hi", "/help", "more"] });
+    expect(await runCli(["chat", "tiny", "--max-tokens", "4"], plain)).toBe(0);
+    expect(plain.err()).toContain("tiny: up to 128 tokens");
+    expect(plain.err()).toContain("/reset");
+    expect(plain.err()).not.toContain("> ");
+    const json = fakeTerminal({ folder, input: ["hi", "more", "/quit", "never"] });
+    expect(await runCli(["chat", "tiny", "--max-tokens", "4", "--json"], json)).toBe(0);
+    const { messages, model: name } = JSON.parse(json.out()) as { model: string; messages: { role: string; content: string }[] };
+    expect(name).toBe("tiny");
+    expect(messages.map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant"]);
+    for (const { role, content } of messages) if (role === "assistant") expect(plain.out()).toContain(JSON.stringify(content).slice(1, 4));
+  });
+
+  test("takes Ctrl-C for the answer under way, and ends at the second one between answers", async () => {
+    const terminal = fakeTerminal({ folder, isTTY: true, input: lines() });
+    async function* lines() {
+      setTimeout(() => terminal.interrupt(), 5);
+      yield "hi";
+      terminal.interrupt();
+      expect(terminal.exited).toBeUndefined();
+      terminal.interrupt();
+    }
+    expect(await runCli(["chat", "tiny", "--temperature", "3", "--seed", "1"], terminal)).toBe(0);
+    expect(terminal.exited).toBe(130);
+    expect(terminal.err()).toContain("/quit or Ctrl-D ends; so does Ctrl-C again");
+  });
+});
+
+describe("heirloom generate", () => {
+  test("streams one completion, and writes many to a file", async () => {
+    const one = fakeTerminal({ folder });
+    expect(await runCli(["generate", "tiny", "--prompt", "ab", "--max-tokens", "3"], one)).toBe(0);
+    expect(one.out()).toContain("(stopped by ");
+    writeFileSync(join(folder, "prompts.jsonl"), ['{"prompt":"ab"}', '{"messages":[{"role":"user","content":"hi"}]}', '"cd"'].join("\n"));
+    const many = fakeTerminal({ folder });
+    expect(await runCli(["generate", "tiny", "--file", "prompts.jsonl", "-o", "out.jsonl", "--max-tokens", "3"], many)).toBe(0);
+    const rows = readFileSync(join(folder, "out.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(rows).toMatchObject([{ prompt: "ab", model: "tiny" }, { messages: [{ content: "hi" }] }, { prompt: "cd" }]);
+    for (const row of rows) expect(typeof row["completion"]).toBe("string");
+    expect(many.out()).toContain("3 completions in ");
+  });
+
+  test("reads a text a line, puts it into a chat, and names the lines of a file that are no prompts", async () => {
+    writeFileSync(join(folder, "prompts.txt"), "ab\n\ncd\n");
+    const json = fakeTerminal({ folder });
+    expect(await runCli(["generate", "tiny", "--file", "prompts.txt", "--system", "S", "--max-tokens", "2", "--json"], json)).toBe(0);
+    expect(JSON.parse(json.out())).toMatchObject({ completions: [{ prompt: { messages: [{ role: "system" }, { content: "ab" }] } }, {}] });
+    writeFileSync(join(folder, "bad.jsonl"), '{"prompt":1}\n{"prompt":"a"}\n{"messages":[]}\n');
+    const bad = fakeTerminal({ folder });
+    expect(await runCli(["generate", "tiny", "--file", "bad.jsonl"], bad)).toBe(11);
+    expect(bad.err()).toContain("bad.jsonl:1");
+    expect(bad.err()).toContain("bad.jsonl:3");
+  });
+});
