@@ -73,7 +73,7 @@ export class Conversation {
   async take(line: string, signal: AbortSignal): Promise<boolean> {
     const text = line.trim();
     if (text === "") return true;
-    const [, name, rest = ""] = /^\/(\w+)\s*([^]*)$/.exec(text) ?? [];
+    const [, name, rest = ""] = /^\/(\w+)\s*(.*)$/s.exec(text) ?? [];
     if (name === undefined) {
       await this.#ask(text, signal);
       return true;

@@ -161,7 +161,7 @@ describe("generate", () => {
     expect(result.completions.map(({ model, prompt }) => [model, prompt])).toEqual(
       ["amber", { text: "birch" }].flatMap((prompt) => result.models.map((model) => [model, prompt])),
     );
-    result.completions.forEach(({ text }, i) => expect(heard.get(i) ?? "").toBe(text));
+    for (const [i, { text }] of result.completions.entries()) expect(heard.get(i) ?? "").toBe(text);
   });
 });
 

@@ -134,7 +134,10 @@ describe("selection in linear time", () => {
         const expected = list
           .toSorted()
           .reverse()
-          .find((weight) => (sum += weight) >= share * total - 1e-12);
+          .find((weight) => {
+            sum += weight;
+            return sum >= share * total - 1e-12;
+          });
         expect(smallestOfShare(list, share * total - 1e-12, new Float64Array(list.length))).toBe(expected);
       }
     }

@@ -133,7 +133,7 @@ function pick(weights: ArrayLike<number>, target: number): number {
 }
 
 /** The id with the largest score; the first of equal ones. @throws LOSS_NOT_FINITE */
-export function likeliest(scores: ArrayLike<number>): number {
+function likeliest(scores: ArrayLike<number>): number {
   let best = 0;
   for (let id = 0; id < scores.length; id++) {
     const score = scores[id] as number;

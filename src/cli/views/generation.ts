@@ -3,7 +3,7 @@ import type { View } from "../command.ts";
 import { escapeText } from "../terminal/index.ts";
 
 /** What a completion came to, in words. */
-export function endInWords({ stop, tokens }: Pick<GeneratedText, "stop" | "tokens">): string {
+function endInWords({ stop, tokens }: Pick<GeneratedText, "stop" | "tokens">): string {
   if (stop === "end") return `an end token after ${tokens}`;
   return stop === "stop" ? `a stop text after ${tokens} tokens` : `the limit of ${tokens} tokens`;
 }
