@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   PROMPT_TOO_LONG: { exit: 10, summary: "A prompt leaves no room for an answer in the context." },
   SAMPLING_INVALID: { exit: 10, summary: "A sampling option lies outside of what it can be." },
   MODEL_UNKNOWN: { exit: 10, summary: "A request names a model that is not open." },
+  SERVER_EXPOSED: { exit: 10, summary: "The server would be open to others without a token." },
   CACHE_TOO_LARGE: { exit: 10, summary: "The keys and values of all slots would take more memory than they may." },
   // file formats
   FILE_MISSING: { exit: 11, summary: "A file or folder that was named does not exist." },
@@ -81,6 +82,7 @@ export const ERROR_CODES = {
   // others
   PEER_MISSING: { exit: 13, summary: "An optional peer dependency is needed and not installed." },
   NETWORK: { exit: 14, summary: "A remote file could not be had." },
+  SERVER_ADDRESS: { exit: 14, summary: "The server cannot listen at the address that it was given." },
   AUDIT_FINDINGS: { exit: 20, summary: "The audit found errors." },
   GATE_FAILED: { exit: 21, summary: "An evaluation gate was not met." },
   LIVENESS_FAILED: { exit: 22, summary: "A tensor said to be trainable did not move, or another one did." },
