@@ -12,7 +12,7 @@ import { FileCollector, type LoadedFile, type PlannedFile } from "./file-collect
 import { fingerprintExamples } from "./fingerprint.ts";
 import type { RowForm } from "./forms/index.ts";
 import { MAX_FAULTS } from "./load-file.ts";
-import { checkColumns, type ReadingOptions } from "./read-records.ts";
+import type { ReadingOptions } from "./read-records.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A file, folder or pattern with what holds for it alone. */
@@ -82,7 +82,6 @@ async function planFiles(options: DatasetOptions): Promise<{ files: PlannedFile[
   for (const given of options.files) {
     const source: DataSource = typeof given === "string" ? { path: given } : given;
     const reading = { format: source.format ?? format, columns: source.columns ?? columns, textRows };
-    checkColumns(reading.columns);
     const found = await expandDataPath(source.path);
     skipped.push(...found.skipped);
     for (const path of found.files)

@@ -33,13 +33,13 @@ export type ReadRow =
   | { readonly row: number | null; readonly problems: readonly Problem[] };
 
 /** Fields that a column can be mapped to. */
-export const COLUMN_TARGETS = [
+const COLUMN_TARGETS = [
   ...["text", "prompt", "completion", "messages", "conversations", "question", "answer"],
   ...["instruction", "input", "output", "system", "history", "tools"],
 ];
 
 /** @throws DATA_FORMAT_INVALID for fields that no form has */
-export function checkColumns(columns: Readonly<Record<string, string>>): void {
+function checkColumns(columns: Readonly<Record<string, string>>): void {
   const problems = new ProblemList();
   for (const target of Object.keys(columns)) {
     if (COLUMN_TARGETS.includes(target)) continue;
@@ -72,7 +72,9 @@ export class FileReading {
   #form: { form: RowForm; evidence: string } | undefined;
   #rows = 0;
 
+  /** @throws DATA_FORMAT_INVALID for columns that no form has */
   constructor(path: string, { format = null, columns = {}, textRows = "file" }: ReadingOptions = {}) {
+    checkColumns(columns);
     this.#path = path;
     this.#options = { format, columns, textRows };
     if (format !== null) this.#form = { form: format, evidence: "as asked for" };

@@ -1,4 +1,4 @@
-import type { Compressors, FileMetaData } from "hyparquet";
+import type { Compressors, FileMetaData, SchemaTree } from "hyparquet";
 import { type HeirloomError, isHeirloomError } from "../../core/index.ts";
 import type { FileSource } from "../../core/node/index.ts";
 import { printable } from "../../formats/index.ts";
@@ -53,6 +53,24 @@ function boundedCompressors(compressors: Compressors): Compressors {
   );
 }
 
+/** The paths of the columns that hold values. */
+function leafPaths({ children, path }: SchemaTree): string[] {
+  return children.length === 0 ? [path.join(".")] : children.flatMap(leafPaths);
+}
+
+/**
+ * Every row group must have exactly the columns of the schema. hyparquet 1.31 starts to read all columns at once and waits
+ * for those of the schema only: any other that is broken would end the process with an unhandled rejection.
+ */
+function checkColumnsOf(metadata: FileMetaData, schema: SchemaTree, where: string): void {
+  const expected = leafPaths(schema).sort().join("\n");
+  for (const [i, { columns }] of metadata.row_groups.entries()) {
+    const found = columns.map(({ meta_data: meta }) => meta?.path_in_schema.join(".") ?? "").sort();
+    if (found.join("\n") !== expected)
+      throw containerFault(where, `the columns of row group ${i + 1} are not those of the schema`, "download or write the file again");
+  }
+}
+
 function broken(where: string, cause: unknown): HeirloomError {
   if (isHeirloomError(cause) && cause.problems[0].where === where) return cause;
   const reason = printable(cause instanceof Error ? cause.message : String(cause));
@@ -78,18 +96,24 @@ export const parquet: Reader = {
   container: "parquet",
   extensions: [".parquet"],
   async *rows(file, { where }): AsyncGenerator<SourceRow, void, undefined> {
-    const [{ parquetMetadataAsync, parquetReadObjects }, { compressors }] = await Promise.all([
+    const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors }] = await Promise.all([
       import("hyparquet"),
       import("hyparquet-compressors"),
     ]);
     await footerOf(file, where);
     const buffer = {
       byteLength: file.size,
-      slice: async (start: number, end = file.size): Promise<ArrayBuffer> => (await file.read(start, end)).buffer as ArrayBuffer,
+      slice(start: number, end = file.size): Promise<ArrayBuffer> {
+        const bytes = file.read(start, end).then((read) => read.buffer as ArrayBuffer);
+        // All ranges are asked for ahead, and those after a broken one are let go of: nobody hears that they failed, too.
+        bytes.catch(() => undefined);
+        return bytes;
+      },
     };
     let metadata: FileMetaData;
     try {
       metadata = await parquetMetadataAsync(buffer);
+      checkColumnsOf(metadata, parquetSchema(metadata), where);
     } catch (error) {
       throw broken(where, error);
     }

@@ -1,0 +1,160 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { fakeTerminal } from "../fixtures/fake-terminal.ts";
+import { runCli } from "../run.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "heirloom-data-cli-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const CHATML =
+  "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+const tokenizer = readFileSync(new URL("../../../vectors/tokenizers/llama3.tokenizer.json", import.meta.url));
+writeFileSync(join(folder, "tokenizer.json"), tokenizer);
+writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify({ bos_token: "<s>", eos_token: "</s>", chat_template: CHATML }));
+
+function file(name: string, ...rows: (object | string)[]): string {
+  writeFileSync(join(folder, name), rows.map((row) => (typeof row === "string" ? row : JSON.stringify(row))).join("\n"));
+  return join(folder, name);
+}
+const asked = (question: string, answer: string) => ({ instruction: question, output: answer });
+
+async function run(...line: string[]): Promise<{ code: number; out: string }> {
+  const terminal = fakeTerminal();
+  const code = await runCli(line, terminal);
+  return { code, out: terminal.out().replaceAll(`${folder}/`, "") + terminal.err().replaceAll(`${folder}/`, "") };
+}
+
+describe("data show", () => {
+  it("prints what a file is and its rows with what is trained between marks", async () => {
+    const path = file("rows.jsonl", { ...asked("Hi", "Hello"), id: 1 }, { instruction: 3, output: "x" });
+    const { code, out } = await run("data", "show", path, "--tokenizer", folder);
+    expect([code, out]).toMatchInlineSnapshot(`
+      [
+        0,
+        "rows.jsonl: jsonl, rows of the form alpaca
+        JSON objects; "instruction" and "output"
+        not used id (1)
+      ── row 1 18 tokens, 4 trained
+      <|im_start|>user
+      Hi<|im_end|>
+      <|im_start|>assistant
+      ⟦Hello<|im_end|>⟧
+      ── row 2
+      error expected text in "instruction", found 3
+
+      trained text is between ⟦ and ⟧; tokens of tokenizer.json
+      ",
+      ]
+    `);
+  });
+
+  it("shows rows as they stand without a tokenizer", async () => {
+    const path = file("plain.jsonl", asked("Hi", "Hello"));
+    expect((await run("data", "show", path)).out).toContain("[user] Hi\n[assistant] ⟦Hello⟧\n");
+  });
+
+  it("takes columns under other names, and refuses fields that no form has", async () => {
+    const path = file("qa.csv", "q,a", "One?,two");
+    expect((await run("data", "show", path, "--columns", "prompt=q,completion=a")).out).toContain("One?⟦two⟧");
+    expect(await run("data", "show", path, "--columns", "promt=q")).toMatchObject({
+      code: 11,
+      out: expect.stringContaining("did you mean prompt?") as string,
+    });
+    expect((await run("data", "show", path, "--columns", "q")).code).toBe(2);
+  });
+
+  it("ends with what is wrong if no row can be shown", async () => {
+    const path = file("bad.jsonl", { chosen: "a", rejected: "b" });
+    expect(await run("data", "show", path)).toMatchObject({ code: 11, out: expect.stringContaining("preference pairs") as string });
+  });
+});
+
+describe("data check", () => {
+  it("finds everything at once, with file and row, and ends with exit code 20", async () => {
+    const train = file(
+      "train.jsonl",
+      ...[asked("One?", "Two."), asked("One?", "Two."), asked("one", "two"), asked("Who?", "{{name}}"), asked("Empty?", "")],
+      ...[{ instruction: "a", output: 3 }, asked("Long?", "word ".repeat(100)), asked("Leaks?", "Yes, it does")],
+    );
+    const held = file(
+      "held.jsonl",
+      asked("Leaks?", "Yes, it does"),
+      asked("LEAKS", "yes it does!"),
+      asked("Leaks?", "No"),
+      asked("Fine?", "Yes"),
+    );
+    const { code, out } = await run("data", "check", train, "--eval", held, "--tokenizer", folder, "--max-length", "80");
+    expect([code, out]).toMatchInlineSnapshot(`
+      [
+        20,
+        "training data
+      train.jsonl: jsonl, rows of the form alpaca
+        JSON objects; "instruction" and "output"
+      rows             8, 7 examples
+      tokens           441, 330 trained (74.8 %)
+      tokens of a row  16 to 318, median 19, 95 % up to 318
+          0– 49 ████████████████████████████████████████ 6 (85.7 %)
+         50– 99
+        100–149
+        150–199
+        200–249
+        250–299
+        300–349 ███████ 1 (14.3 %)
+
+      held-out data
+      held.jsonl: jsonl, rows of the form alpaca
+        JSON objects; "instruction" and "output"
+      rows             4
+      tokens           91, 22 trained (24.2 %)
+      tokens of a row  19 to 26, median 25, 95 % up to 26
+         0– 4
+         5– 9
+        10–14
+        15–19 ████████████████████ 1 (25.0 %)
+        20–24 ████████████████████ 1 (25.0 %)
+        25–29 ████████████████████████████████████████ 2 (50.0 %)
+
+      error unreadable-row 1 row
+        train.jsonl:6: expected text in "output", found 3
+      warning duplicate 1 row
+        train.jsonl:2: the same as train.jsonl:1
+      warning near-duplicate 2 rows
+        train.jsonl:3: the same as train.jsonl:1, but for case, spaces and punctuation
+        held.jsonl:2: the same as held.jsonl:1, but for case, spaces and punctuation
+      warning placeholder 1 row
+        train.jsonl:4: the placeholder {{name}} was not filled in
+      warning empty-turn 1 row
+        train.jsonl:5: turn 2 (assistant) is empty
+      error too-long 1 row
+        train.jsonl:7: 318 tokens, more than 80
+        → raise data.maxLength, or set data.onTooLong to truncate or drop
+      error leakage 1 row
+        held.jsonl:1: is trained on as train.jsonl:8
+        → take the row out of one of the sets: a loss on rows that were trained on says nothing
+      error near-leakage 1 row
+        held.jsonl:2: is trained on as train.jsonl:8, but for case, spaces and punctuation
+        → take the row out of one of the sets: a loss on rows that were trained on says nothing
+      warning prompt-leakage 1 row
+        held.jsonl:3: its prompt is trained on in train.jsonl:8
+
+      there are errors
+      ",
+      ]
+    `);
+    const { out: json } = await run("data", "check", train, "--eval", held, "--tokenizer", folder, "--max-length", "80", "--json");
+    expect(JSON.parse(json)).toMatchObject({
+      ok: false,
+      counts: expect.arrayContaining([{ rule: "leakage", severity: "error", count: 1 }]) as unknown,
+      findings: expect.arrayContaining([
+        expect.objectContaining({ rule: "unreadable-row", file: "train.jsonl", row: 6, field: "output" }),
+      ]) as unknown,
+    });
+  });
+
+  it("is content with data that are", async () => {
+    const path = file("good.jsonl", asked("One?", "Two."), asked("Three?", "Four."));
+    expect(await run("data", "check", path)).toMatchObject({ code: 0, out: expect.stringContaining("nothing is wrong") as string });
+  });
+});
