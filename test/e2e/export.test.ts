@@ -1,5 +1,5 @@
 // merge, quantize, export and convert through the built program: what they tell, and their exit codes.
-import { existsSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExportScene } from "../../src/export/fixtures/scene.ts";
 import { heirloom, isBuilt } from "./fixtures/program.ts";
@@ -73,6 +73,17 @@ describe.skipIf(!isBuilt)("convert", () => {
     expect(await run("convert", "mlx", "--to", "peft", "-o", "peft", "--json")).toMatchObject({ code: 0 });
     expect(await run("convert", "copies", "--to", "mlx", "-o", "no")).toMatchObject({ code: 12 });
   });
+});
+
+test.skipIf(!isBuilt)("a merged model has its lineage, and a broken link exits 20", async () => {
+  const { code, out } = await run("runs", "lineage", "unchecked", "--json");
+  expect(code).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({
+    ok: true,
+    links: [{ what: "merged model" }, { what: "base model" }, { what: "parent adapter" }],
+  });
+  appendFileSync(scene.path("unchecked", "config.json"), " ");
+  expect(await run("runs", "lineage", "unchecked")).toMatchObject({ code: 20 });
 });
 
 test.skipIf(!isBuilt)("a merged model is evaluated and completed like any model", async () => {

@@ -15,7 +15,8 @@ const checks = (names: readonly string[]) =>
   sets.filter(({ name }) => names.includes(name)).flatMap(({ name, checks }) => checks.map((check) => ({ set: name, check })));
 
 describe("agrees with PyTorch, PEFT and bitsandbytes within the README's tolerances", () => {
-  const supported = checks(["nf4", "llama-tiny", "llama-tiny-qlora", "arch-variants"]).filter(({ check }) => check.kind !== "merge");
+  const merges = checks(["peft-banners"]).filter(({ check }) => check.kind === "merge");
+  const supported = [...checks(["nf4", "llama-tiny", "llama-tiny-qlora", "arch-variants"]), ...merges];
 
   it.each(supported.map(({ set, check }) => [`${set}/${check.case}: ${check.kind}`, set, check] as const))("%s", async (_, set, check) => {
     const { status, reason, measures } = await runCheck(set, check);
@@ -34,6 +35,9 @@ describe("agrees with PyTorch, PEFT and bitsandbytes within the README's toleran
         "llama-tiny-qlora/run-token:training",
         "arch-variants/qwen3:gradients",
         "arch-variants/llama-tied-save-lmhead-ensured:training",
+        "arch-variants/llama-tied-save-both:merge",
+        "peft-banners/dora:merge",
+        "peft-banners/tied_lora_embedding:merge",
       ]),
     );
   });

@@ -41,7 +41,24 @@ function parentText({ parent }: RunRecord): string {
   return `${parent.adapter}${from}`;
 }
 
-function factsText({ summary, record, result, changes }: ShownRun, paint: Paint): string {
+/** What the run made, and whether it is there. */
+function madeText({ summary, record, result, lineage }: ShownRun): string {
+  if (result === null) return summary.output ?? (summary.state === "finished" ? "missing" : "nothing yet");
+  const isGone = lineage.links.some(({ run, what, state }) => run === record.id && what === result.output && state === "missing");
+  return isGone ? `${result.output} (missing)` : result.output;
+}
+
+/** What the links come to: whether any is broken, and which were only looked at. */
+function verdictText({ ok, links }: Lineage, paint: Paint): string {
+  const broken = links.filter(({ state }) => EFFECTS[state] === "red" || state === "moved").length;
+  const unchecked = links.filter(({ state }) => state === "unchecked").length;
+  const left = unchecked === 0 ? "" : `; the bytes of ${unchecked === 1 ? "one" : unchecked} were not read`;
+  if (!ok) return paint.red(`${broken} ${broken === 1 ? "link is" : "links are"} broken${left}`);
+  return unchecked === 0 ? paint.green("no link is broken") : `everything is there${left}`;
+}
+
+function factsText(shown: ShownRun, paint: Paint): string {
+  const { summary, record, changes } = shown;
   const { base, tokenizer, data, ledger } = record;
   const failure = summary.failure === null ? "" : ` (${summary.failure})`;
   return renderFacts(
@@ -52,7 +69,7 @@ function factsText({ summary, record, result, changes }: ShownRun, paint: Paint)
       ["started", record.createdAt],
       ["updates", `${stepsText(summary)}${summary.loss === null ? "" : `; last loss ${lossText(summary.loss)}`}`],
       ["held-out loss", evaluationText(summary.evaluations) || "not measured"],
-      ["made", result === null ? (summary.output ?? "nothing yet") : result.output],
+      ["made", madeText(shown)],
       ["continues", parentText(record)],
       ...changes.map((change): [string, string] => ["changed on resume", `${change.key} = ${changeText(change)}`]),
       ["trained", ledger.banner],
@@ -98,18 +115,18 @@ function linkRow({ run, what, path, state, found }: LineageLink): Cell[] {
   return [run, what, { text: state, effect: EFFECTS[state] }, found === null ? path : `${path}: ${found}`];
 }
 
+/** The chain of hashes by itself, and whether it holds. */
+export function lineageView(lineage: Lineage, { paint }: View): string {
+  const titles = ["run", "lineage", "state", "where"].map((title) => ({ title }));
+  return `${renderTable(titles, lineage.links.map(linkRow), paint)}\n${verdictText(lineage, paint)}`;
+}
+
 /** What runs show prints: the facts, the configuration, and the chain of hashes. */
-export function runsShowView(shown: ShownRun, { paint }: View): string {
+export function runsShowView(shown: ShownRun, view: View): string {
   const { record, summary, lineage } = shown;
+  const { paint } = view;
   const notes = [...record.assumptions, ...summary.notes].map((note) => `${paint.yellow("note")} ${escapeText(note)}`);
-  const links = renderTable(
-    [{ title: "run" }, { title: "lineage" }, { title: "state" }, { title: "where" }],
-    lineage.links.map(linkRow),
-    paint,
-  );
-  const broken = lineage.links.filter(({ state }) => EFFECTS[state] === "red" || state === "moved").length;
-  const verdict = lineage.ok ? paint.green("no link is broken") : paint.red(`${broken} ${broken === 1 ? "link is" : "links are"} broken`);
-  return [factsText(shown, paint), notes.join("\n"), configTable(record, paint), `${links}\n${verdict}`]
+  return [factsText(shown, paint), notes.join("\n"), configTable(record, paint), lineageView(lineage, view)]
     .filter((part) => part !== "")
     .join("\n\n");
 }

@@ -60,7 +60,7 @@ function variantChecks(variant: Variant): Check[] {
     ...(has(folder, "scalars.json") && runnable ? [check("ledger", () => ledgers(variant))] : []),
     ...(runnable && patterns.length > 0 ? [check("logits", () => logits(variant)), check("gradients", () => gradients(variant))] : []),
     ...(runnable && tied && patterns.length > 0 ? [check("training", () => tiedTraining(variant))] : []),
-    ...(has(folder, "merged") ? [check("merge", () => merged(variant))] : []),
+    ...(has(folder, "merged") && runnable && patterns.length > 0 ? [check("merge", () => merged(variant))] : []),
   ];
 }
 
