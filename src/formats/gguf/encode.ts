@@ -83,31 +83,24 @@ class Sink {
 
 const padding = (bytes: number, alignment: number): number => (alignment - (bytes % alignment)) % alignment;
 
+/** How each scalar type is put into bytes. */
+const WRITERS: Readonly<Record<ScalarType, (view: DataView, at: number, value: number | bigint | boolean) => void>> = {
+  UINT8: (view, at, value) => view.setUint8(at, Number(value)),
+  BOOL: (view, at, value) => view.setUint8(at, Number(value)),
+  INT8: (view, at, value) => view.setInt8(at, Number(value)),
+  UINT16: (view, at, value) => view.setUint16(at, Number(value), true),
+  INT16: (view, at, value) => view.setInt16(at, Number(value), true),
+  UINT32: (view, at, value) => view.setUint32(at, Number(value), true),
+  INT32: (view, at, value) => view.setInt32(at, Number(value), true),
+  FLOAT32: (view, at, value) => view.setFloat32(at, Number(value), true),
+  FLOAT64: (view, at, value) => view.setFloat64(at, Number(value), true),
+  UINT64: (view, at, value) => view.setBigUint64(at, BigInt(value), true),
+  INT64: (view, at, value) => view.setBigInt64(at, BigInt(value), true),
+};
+
 function writeScalar(sink: Sink, type: ScalarType, value: number | bigint | boolean): void {
   const { view, at } = sink.room(SCALARS[type].bytes);
-  switch (type) {
-    case "UINT8":
-    case "BOOL":
-      return view.setUint8(at, Number(value));
-    case "INT8":
-      return view.setInt8(at, Number(value));
-    case "UINT16":
-      return view.setUint16(at, Number(value), true);
-    case "INT16":
-      return view.setInt16(at, Number(value), true);
-    case "UINT32":
-      return view.setUint32(at, Number(value), true);
-    case "INT32":
-      return view.setInt32(at, Number(value), true);
-    case "FLOAT32":
-      return view.setFloat32(at, Number(value), true);
-    case "FLOAT64":
-      return view.setFloat64(at, Number(value), true);
-    case "UINT64":
-      return view.setBigUint64(at, BigInt(value), true);
-    case "INT64":
-      return view.setBigInt64(at, BigInt(value), true);
-  }
+  WRITERS[type](view, at, value);
 }
 
 function writeArray(sink: Sink, { elementType, values }: GgufArray): void {

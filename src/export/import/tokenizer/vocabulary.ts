@@ -1,4 +1,4 @@
-import { type MetadataReader } from "../../../model/index.ts";
+import type { MetadataReader } from "../../../model/index.ts";
 
 /** `enum llama_token_type`, which `tokenizer.ggml.token_type` holds. */
 export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
