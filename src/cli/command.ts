@@ -21,8 +21,8 @@ export interface Session {
   readonly progress: Progress;
   /** True if the result goes out as JSON. */
   readonly json: boolean;
-  /** For commands that people talk with: their input, what is said beside the result, and Ctrl-C (see `handlesInterrupts`). */
-  readonly terminal: Pick<Terminal, "lines" | "stderr" | "onInterrupt" | "exit">;
+  /** The environment; and for commands that people talk with: their input, what is said beside the result, and Ctrl-C (see `handlesInterrupts`). */
+  readonly terminal: Pick<Terminal, "lines" | "stderr" | "onInterrupt" | "exit" | "env">;
   /** Writes to stdout at once, for output that people want as it comes; does nothing with `--json`. */
   stream(text: string): void;
 }

@@ -41,8 +41,8 @@ function sourceOf(text: string, folder: string): EngineSource {
   return id === undefined || path === undefined ? { path: pathFrom(folder, text) } : { id, path: pathFrom(folder, path) };
 }
 
-function optionsOf(flags: Flags, path: string, { folder }: Session): ServeOptions {
-  const { HEIRLOOM_TOKEN: secret } = process.env;
+function optionsOf(flags: Flags, path: string, { folder, terminal }: Session): ServeOptions {
+  const { HEIRLOOM_TOKEN: secret } = terminal.env;
   const token = flags.token ?? (secret === "" ? undefined : secret);
   const given = {
     host: flags.host,
