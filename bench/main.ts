@@ -3,6 +3,7 @@ import { InternalError } from "../src/core/index.ts";
 import { auditBench } from "./audit/audit.ts";
 import { crashBench } from "./crash/crash.ts";
 import { savingBench } from "./crash/saving.ts";
+import { decodeBench } from "./decode/decode.ts";
 import { hostileBench } from "./hostile/hostile.ts";
 import { diffBench } from "./kernels/diff.ts";
 import { gemmBench } from "./kernels/gemm.ts";
@@ -16,6 +17,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = 
   audit: auditBench,
   "step-135m": step135m,
   crash: crashBench,
+  decode: decodeBench,
   diff: diffBench,
   gemm: gemmBench,
   hostile: hostileBench,
