@@ -29,8 +29,8 @@ export function expandBraces(pattern: string): string[] {
 
 /** Matches one name against a pattern with `*` and `?`, in time that grows with their product. */
 export function matchName(pattern: string, name: string): boolean {
-  const letters = [...pattern];
-  const text = [...name];
+  const letters = Array.from(pattern);
+  const text = Array.from(name);
   let [p, t, star, resume] = [0, 0, -1, 0];
   while (t < text.length) {
     if (p < letters.length && letters[p] === "*") {

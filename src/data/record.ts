@@ -23,9 +23,7 @@ export type DataRecord =
   | { readonly kind: "completion"; readonly prompt: string; readonly completion: string }
   | ChatRecord;
 
-/** A chat of turns without weights, tools or variables. */
-export function plainChat(turns: readonly (Turn | ChatMessage)[], tools: readonly object[] | null = null): ChatRecord {
-  const asTurn = (turn: Turn | ChatMessage): Turn =>
-    "message" in turn && "weight" in turn ? (turn as Turn) : { message: turn as ChatMessage, weight: null };
-  return { kind: "chat", turns: turns.map(asTurn), tools, variables: {} };
+/** A chat whose turns say nothing of being trained, without tools. */
+export function plainChat(messages: readonly ChatMessage[]): ChatRecord {
+  return { kind: "chat", turns: messages.map((message) => ({ message, weight: null })), tools: null, variables: {} };
 }

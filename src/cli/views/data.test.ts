@@ -71,21 +71,27 @@ describe("data show", () => {
   });
 });
 
+/** Files with one of everything, and the command that checks them. */
+function findingsScene(): string[] {
+  const train = file(
+    "train.jsonl",
+    ...[asked("One?", "Two."), asked("One?", "Two."), asked("one", "two"), asked("Who?", "{{name}}"), asked("Empty?", "")],
+    ...[{ instruction: "a", output: 3 }, asked("Long?", "word ".repeat(100)), asked("Leaks?", "Yes, it does")],
+  );
+  const held = file(
+    "held.jsonl",
+    asked("Leaks?", "Yes, it does"),
+    asked("LEAKS", "yes it does!"),
+    asked("Leaks?", "No"),
+    asked("Fine?", "Yes"),
+  );
+  return ["data", "check", train, "--eval", held, "--tokenizer", folder, "--max-length", "80"];
+}
+
 describe("data check", () => {
   it("finds everything at once, with file and row, and ends with exit code 20", async () => {
-    const train = file(
-      "train.jsonl",
-      ...[asked("One?", "Two."), asked("One?", "Two."), asked("one", "two"), asked("Who?", "{{name}}"), asked("Empty?", "")],
-      ...[{ instruction: "a", output: 3 }, asked("Long?", "word ".repeat(100)), asked("Leaks?", "Yes, it does")],
-    );
-    const held = file(
-      "held.jsonl",
-      asked("Leaks?", "Yes, it does"),
-      asked("LEAKS", "yes it does!"),
-      asked("Leaks?", "No"),
-      asked("Fine?", "Yes"),
-    );
-    const { code, out } = await run("data", "check", train, "--eval", held, "--tokenizer", folder, "--max-length", "80");
+    const line = findingsScene();
+    const { code, out } = await run(...line);
     expect([code, out]).toMatchInlineSnapshot(`
       [
         20,
@@ -143,7 +149,13 @@ describe("data check", () => {
       ",
       ]
     `);
-    const { out: json } = await run("data", "check", train, "--eval", held, "--tokenizer", folder, "--max-length", "80", "--json");
+  });
+});
+
+describe("data check with --json", () => {
+  it("says the same for scripts", async () => {
+    const line = findingsScene();
+    const { out: json } = await run(...line, "--json");
     expect(JSON.parse(json)).toMatchObject({
       ok: false,
       counts: expect.arrayContaining([{ rule: "leakage", severity: "error", count: 1 }]) as unknown,

@@ -12,7 +12,7 @@ import { questionAnswer } from "./question-answer.ts";
 import { sharegpt } from "./sharegpt.ts";
 import { text } from "./text.ts";
 
-export type { JsonObject, RowForm } from "./form.ts";
+export type { RowForm } from "./form.ts";
 
 const FORMS: Readonly<Record<RowForm, Form>> = {
   text,

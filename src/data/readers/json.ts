@@ -2,7 +2,6 @@ import { HeirloomError, isHeirloomError } from "../../core/index.ts";
 import { describeValue, parseJson, printable } from "../../formats/index.ts";
 import { containerFault, MAX_ROW_BYTES, type Reader, type SourceRow, textOf } from "./reader.ts";
 
-const SPACE = /[ \t\r\n]/;
 /** What changes where an element ends; everything between is skipped at once. */
 const STRUCTURE = /["{}[\],]/g;
 const STRING_END = /["\\]/g;
@@ -164,7 +163,7 @@ export const json: Reader = {
         yield value;
       }
     }
-    const start = [...head].find((letter) => !SPACE.test(letter));
+    const start = /[^ \t\r\n]/.exec(head)?.[0];
     if (start === "[") {
       yield* arrayRows(all(), where);
       return;

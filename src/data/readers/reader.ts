@@ -33,12 +33,12 @@ export interface Reader {
 }
 
 /** Read at a time. */
-export const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 /** Longest row. Real rows with whole books in them stay under 10 MB. */
 export const MAX_ROW_BYTES = 64 * 1024 * 1024;
 
 /** The bytes of a file in order. */
-export async function* chunksOf(file: FileSource): AsyncGenerator<Uint8Array, void, undefined> {
+async function* chunksOf(file: FileSource): AsyncGenerator<Uint8Array, void, undefined> {
   for (let at = 0; at < file.size; at += CHUNK_BYTES) yield await file.read(at, Math.min(file.size, at + CHUNK_BYTES));
 }
 

@@ -120,7 +120,7 @@ describe("a table", () => {
   test("takes huge fields", async () => {
     const huge = "x".repeat(5_000_000);
     const { rows } = await read(file("a.csv", `text,n\n"${huge}",1\n`));
-    expect((rows[0]?.[1] as { text: string }).text.length).toBe(huge.length);
+    expect(rows).toEqual([[1, { text: huge, n: "1" }]]);
   });
 
   test.each([

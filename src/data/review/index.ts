@@ -10,9 +10,9 @@ import { type CheckOptions, checkData as checkWith, type DataCheck } from "./che
 import { type ShownData, type ShowOptions, showRows } from "./show-rows.ts";
 
 export type { CheckedSet, CheckOptions, DataCheck } from "./check-data.ts";
-export type { DataFinding, DataRule, RuleCount } from "./findings.ts";
+export type { DataFinding } from "./findings.ts";
 export type { LengthSummary } from "./lengths.ts";
-export type { ShownData, ShownFile, ShownPiece, ShownRecord, ShownRow, ShowOptions } from "./show-rows.ts";
+export type { ShownData, ShownFile, ShownRow, ShowOptions } from "./show-rows.ts";
 
 /** How rows become tokens, where there is a tokenizer. */
 export type ReviewEncoding = Pick<DatasetOptions, "template" | "trainOn" | "tools" | "now" | "threads">;

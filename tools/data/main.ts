@@ -1,6 +1,6 @@
 // Ids and labels of ours beside those of TRL's SFTTrainer, row by row.
 //
-//   node --import ./tools/register-typescript.mjs tools/data/trl-equality.ts --data FOLDER --python PATH [--limit 40] [--json FILE]
+//   node --import ./tools/register-typescript.mjs tools/data/main.ts --data FOLDER --python PATH [--limit 40] [--json FILE]
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,13 +22,62 @@ interface Comparison {
 
 const PAIR = { prompt: "question", completion: "answer" };
 const COMPARISONS: readonly Comparison[] = [
-  { name: "prompt/completion, completion_only_loss", file: "gsm8k-test.jsonl", kind: "pairs", assistantOnly: false, completionOnly: true, ours: { columns: PAIR } },
-  { name: "prompt/completion, loss on all", file: "gsm8k-test.jsonl", kind: "pairs", assistantOnly: false, completionOnly: false, ours: { columns: PAIR, trainOn: "all" } },
-  { name: "prompt and completion as messages, completion_only_loss", file: "gsm8k-test.jsonl", kind: "prompt-messages", assistantOnly: false, completionOnly: true, ours: {} },
-  { name: "Alpaca, assistant_only_loss", file: "alpaca_en_demo.json", kind: "alpaca", assistantOnly: true, completionOnly: false, ours: {} },
-  { name: "Alpaca, loss on all", file: "alpaca_en_demo.json", kind: "alpaca", assistantOnly: false, completionOnly: false, ours: { trainOn: "all" } },
-  { name: "messages with typed parts, assistant_only_loss", file: "v1_sft_demo.jsonl", kind: "parts", assistantOnly: true, completionOnly: false, ours: {} },
-  { name: "ShareGPT with tools, assistant_only_loss", file: "glaive_toolcall_en_demo.json", kind: "sharegpt", assistantOnly: true, completionOnly: false, ours: {} },
+  {
+    name: "prompt/completion, completion_only_loss",
+    file: "gsm8k-test.jsonl",
+    kind: "pairs",
+    assistantOnly: false,
+    completionOnly: true,
+    ours: { columns: PAIR },
+  },
+  {
+    name: "prompt/completion, loss on all",
+    file: "gsm8k-test.jsonl",
+    kind: "pairs",
+    assistantOnly: false,
+    completionOnly: false,
+    ours: { columns: PAIR, trainOn: "all" },
+  },
+  {
+    name: "prompt and completion as messages, completion_only_loss",
+    file: "gsm8k-test.jsonl",
+    kind: "prompt-messages",
+    assistantOnly: false,
+    completionOnly: true,
+    ours: {},
+  },
+  {
+    name: "Alpaca, assistant_only_loss",
+    file: "alpaca_en_demo.json",
+    kind: "alpaca",
+    assistantOnly: true,
+    completionOnly: false,
+    ours: {},
+  },
+  {
+    name: "Alpaca, loss on all",
+    file: "alpaca_en_demo.json",
+    kind: "alpaca",
+    assistantOnly: false,
+    completionOnly: false,
+    ours: { trainOn: "all" },
+  },
+  {
+    name: "messages with typed parts, assistant_only_loss",
+    file: "v1_sft_demo.jsonl",
+    kind: "parts",
+    assistantOnly: true,
+    completionOnly: false,
+    ours: {},
+  },
+  {
+    name: "ShareGPT with tools, assistant_only_loss",
+    file: "glaive_toolcall_en_demo.json",
+    kind: "sharegpt",
+    assistantOnly: true,
+    completionOnly: false,
+    ours: {},
+  },
 ];
 
 /** ChatML with tools and generation marks. */
@@ -81,7 +130,9 @@ function runTrl(python: string, folder: string, specs: readonly object[]): Map<s
   const { status, stderr } = spawnSync(python, [script, input, output], { encoding: "utf8", maxBuffer: 2 ** 28 });
   if (status !== 0) throw new InternalError(`TRL's side failed: ${stderr.slice(-2000)}`);
   const sets = new Map<string, Encoded[]>();
-  for (const line of readFileSync(output, "utf8").split("\n").filter((text) => text !== "")) {
+  for (const line of readFileSync(output, "utf8")
+    .split("\n")
+    .filter((text) => text !== "")) {
     const { set, ...encoded } = JSON.parse(line) as Encoded & { readonly set: string };
     sets.set(set, [...(sets.get(set) ?? []), encoded]);
   }
@@ -90,7 +141,12 @@ function runTrl(python: string, folder: string, specs: readonly object[]): Map<s
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { data: { type: "string" }, python: { type: "string", default: "python3" }, limit: { type: "string", default: "40" }, json: { type: "string" } },
+    options: {
+      data: { type: "string" },
+      python: { type: "string", default: "python3" },
+      limit: { type: "string", default: "40" },
+      json: { type: "string" },
+    },
   });
   const data = values.data ?? "";
   const limit = Number(values.limit);
@@ -98,7 +154,10 @@ async function main(): Promise<void> {
   const tokenizerFolder = join(folder, "tokenizer");
   mkdirSync(tokenizerFolder);
   copyFileSync("vectors/tokenizers/llama3.tokenizer.json", join(tokenizerFolder, "tokenizer.json"));
-  writeFileSync(join(tokenizerFolder, "tokenizer_config.json"), JSON.stringify({ bos_token: "<s>", eos_token: "</s>", tokenizer_class: "PreTrainedTokenizerFast" }));
+  writeFileSync(
+    join(tokenizerFolder, "tokenizer_config.json"),
+    JSON.stringify({ bos_token: "<s>", eos_token: "</s>", tokenizer_class: "PreTrainedTokenizerFast" }),
+  );
   const template = join(folder, "template.jinja");
   writeFileSync(template, TEMPLATE);
   const present = COMPARISONS.filter(({ file }) => existsSync(join(data, file)));
