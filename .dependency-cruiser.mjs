@@ -60,6 +60,13 @@ const rules = [
     to: { path: "^src/", pathNot: ["^src/[^/]+/fixtures/", ...DOORS] },
   },
   {
+    name: "server-knows-no-training",
+    comment: "the server completes; what trains stands beside it",
+    severity: "error",
+    from: { path: "^src/server/", pathNot: TESTS },
+    to: { path: "^src/train/" },
+  },
+  {
     name: "compute-door",
     comment: "the parts of compute/ see each other by index.ts only",
     severity: "error",

@@ -45,13 +45,18 @@ async function* eventsOf({ service, job, completions, onTokens }: Running, entry
   yield serverSent("[DONE]");
 }
 
-/** A stream that asks for the next event when the client has taken the last one. */
+/**
+ * A stream that asks for the next event when the client has taken the last one. The connection of a client that takes nothing
+ * for too long is closed, so that nobody holds a place by not reading.
+ */
 function streamOf(running: Running, finish: () => void): ReadableStream<Uint8Array> {
-  const { c, admitted } = running;
+  const { c, service, admitted } = running;
   const entry = c.get("entry");
   const events = eventsOf(running, entry);
+  let stall: NodeJS.Timeout | undefined;
   let isOver = false;
   const end = (): void => {
+    clearTimeout(stall);
     if (isOver) return;
     isOver = true;
     if (c.req.raw.signal.aborted) entry.error = HUNG_UP;
@@ -60,10 +65,15 @@ function streamOf(running: Running, finish: () => void): ReadableStream<Uint8Arr
   };
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
+      clearTimeout(stall);
       const { done, value } = await events.next();
-      if (done !== true) return controller.enqueue(value);
-      end();
-      controller.close();
+      if (done === true) {
+        end();
+        controller.close();
+      } else if (!isOver) {
+        controller.enqueue(value);
+        stall = setTimeout(() => c.env.outgoing.destroy(), service.settings.stallMs);
+      }
     },
     async cancel() {
       admitted.abort(); // an event that is being waited for comes no more

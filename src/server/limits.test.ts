@@ -65,6 +65,16 @@ describe("a client that hangs up", () => {
   });
 });
 
+test("a client that does not read its stream counts as gone after a while", async () => {
+  const texts = Array.from({ length: 40 }, () => "x".repeat(1_000_000)); // more than sockets hold
+  await open({ script: { texts }, stallMs: 100 });
+  const asking = request(`${scene.url}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" } });
+  asking.on("response", (response) => response.on("error", () => undefined).pause()).on("error", () => undefined);
+  asking.end(JSON.stringify({ ...ask, stream: true }));
+  expect(await eventually(() => scene.engine.running() === 0 && scene.log.length === 1)).toBe(true);
+  expect(scene.log[0]).toMatchObject({ status: 200, error: "client_hung_up" });
+});
+
 describe("limits", () => {
   test("a full queue is 429, with a time to come back", async () => {
     const client = await open(slow);

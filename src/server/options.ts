@@ -6,6 +6,8 @@ import type { RequestLog } from "./request-log.ts";
 const DEFAULT_MAX_BODY_BYTES = 1_000_000;
 /** Waiting completions; eight slots empty such a queue in eight rounds. */
 const DEFAULT_MAX_QUEUE = 64;
+/** A connection that takes nothing for a minute is dead, or wants the slot for itself. */
+const DEFAULT_STALL_MS = 60_000;
 /** Longer than most answers take; what is under way then is ended. */
 const DEFAULT_DRAIN_MS = 10_000;
 const DEFAULT_HOST = "127.0.0.1";
@@ -32,6 +34,8 @@ export interface ServerOptions {
   readonly corsOrigins?: readonly string[];
   /** How long {@link HeirloomServer.close} waits for what is under way, in milliseconds. @defaultValue 10,000 */
   readonly drainMs?: number;
+  /** How long a client may leave a streamed answer untaken before it counts as gone, in milliseconds. @defaultValue 60,000 */
+  readonly stallMs?: number;
   /** Hears of every request once it is over. */
   readonly onRequest?: (request: RequestLog) => void;
   /** Hears of faults that clients are only told of as "500". */
@@ -77,6 +81,7 @@ export function serverSettings(options: Omit<ServerOptions, "engine">): Omit<Ser
     token: options.token ?? null,
     corsOrigins: options.corsOrigins ?? [],
     drainMs: options.drainMs ?? DEFAULT_DRAIN_MS,
+    stallMs: options.stallMs ?? DEFAULT_STALL_MS,
     onRequest: options.onRequest ?? (() => undefined),
     onFault: options.onFault ?? (() => undefined),
   };
@@ -85,6 +90,7 @@ export function serverSettings(options: Omit<ServerOptions, "engine">): Omit<Ser
   checkCount("maxBodyBytes", settings.maxBodyBytes, 1);
   checkCount("port", settings.port, 0, MAX_PORT);
   checkCount("drainMs", settings.drainMs, 0);
+  checkCount("stallMs", settings.stallMs, 1);
   if (settings.token !== null && !TOKEN.test(settings.token))
     throw new HeirloomError("CONFIG_INVALID", "expected a token of printable ASCII characters without blanks, found another one", {
       where: "token",
