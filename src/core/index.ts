@@ -6,4 +6,4 @@ export { HeirloomError, type HeirloomErrorOptions, InternalError, isHeirloomErro
 export { escapeUnprintable } from "./escape.ts";
 export { nameKey, philox, RandomStream, shuffledIndices } from "./random.ts";
 export { nearestName } from "./suggest.ts";
-export { formatBytes, formatCount, formatRate, formatSeconds } from "./units.ts";
+export { formatBytes, formatCount, formatMetric, formatMetricValue, formatRate, formatSeconds } from "./units.ts";

@@ -21,6 +21,17 @@ export function formatRate(rate: number): string {
   return rate === 0 ? "0" : rate.toExponential(2).replace(/\.?0+e/, "e");
 }
 
+/** A metric by the name that tables have for it: `exactMatch` → `exact match`. */
+export function formatMetric(metric: string): string {
+  return metric === "exactMatch" ? "exact match" : metric === "f1" ? "F1" : metric;
+}
+
+/** A metric's value: shares in percent, `0.5` → `50.0 %`, the rest in six digits, which tell two losses apart. */
+export function formatMetricValue(metric: string, value: number): string {
+  if (metric !== "exactMatch" && metric !== "f1") return value.toPrecision(6);
+  return `${(100 * value).toFixed(4).replace(/0{1,3}$/, "")} %`;
+}
+
 /** Seconds for people: `75` → `1m 15s`. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)}s`;

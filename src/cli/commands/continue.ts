@@ -1,8 +1,9 @@
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ConfigFlags, changeFlag, configFlags } from "../config-flags.ts";
-import { pathFrom } from "../paths.ts";
+import { runPath } from "../store-flags.ts";
 import { trainingView } from "../views/training.ts";
+import { withMeasures } from "../with-measures.ts";
 
 interface Flags extends ConfigFlags {
   readonly change?: readonly string[];
@@ -24,14 +25,21 @@ export const continueCommand = defineCommand<Flags, [adapter: string], TrainingR
   aliases: { c: "config", p: "preset", o: "output", s: "set" },
   positional: {
     kind: "tuple",
-    parameters: [{ brief: "Folder of an adapter, a checkpoint or a run", placeholder: "adapter", parse: (text: string) => text }],
+    parameters: [
+      {
+        brief: "Folder of an adapter, a checkpoint or a run, or how a run's id begins or ends",
+        placeholder: "adapter",
+        parse: (text: string) => text,
+      },
+    ],
   },
-  async run({ change, ...flags }, [adapter], { folder, signal, progress }) {
+  async run({ change, ...flags }, [adapter], session) {
+    const { folder, signal, progress } = session;
     const [{ parseChanges }, { configSources }] = await Promise.all([import("../../config/index.ts"), import("../load-config.ts")]);
     const changes = parseChanges(change ?? []);
     const library = await import("../../train/index.ts");
-    const request = { adapter: pathFrom(folder, adapter), changes, sources: await configSources(flags, folder) };
-    return library.continueTraining(request, { onEvent: progress.event, signal });
+    const request = { adapter: await runPath(folder, adapter, flags.output), changes, sources: await configSources(flags, folder) };
+    return withMeasures(session, library.continueTraining(request, { onEvent: progress.event, signal }));
   },
   render: trainingView,
   writesCheckpoint: true,

@@ -1,8 +1,9 @@
-import { HeirloomError, isHeirloomError } from "../../core/index.ts";
 import type { EvaluationResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
+import { inFlags } from "../eval-flags.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
+import { runPath } from "../store-flags.ts";
 import { evaluationView } from "../views/evaluation.ts";
 import { wholeNumber } from "../whole-number.ts";
 
@@ -35,17 +36,6 @@ function namedFiles(folder: string, texts: readonly string[], fallback: string):
 const repeated = (brief: string, placeholder: string) =>
   ({ kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief, placeholder }) as const;
 
-/** Advice about a run file's keys, of which this command has but a flag. */
-function inFlags(error: unknown): unknown {
-  if (!isHeirloomError(error) || error.code !== "DATA_ROW_TOO_LONG") return error;
-  const [first, ...rest] = error.problems.map((problem) => {
-    const longest = problem.details?.["longest"];
-    const length = typeof longest === "number" ? ` ${longest}` : "";
-    return { ...problem, hint: `evaluate with --max-length${length}, or take the long rows out of the file` };
-  });
-  return first === undefined ? error : HeirloomError.of([first, ...rest]);
-}
-
 export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult>({
   brief: "Loss, perplexity and right answers of an adapter or model on held-out data",
   description:
@@ -68,21 +58,28 @@ export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult
   },
   positional: {
     kind: "tuple",
-    parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }],
+    parameters: [
+      {
+        brief: "Folder of an adapter, a checkpoint, a run or a model, or how a run's id begins or ends",
+        placeholder: "path",
+        parse: (text: string) => text,
+      },
+    ],
   },
   async run({ base, data, answers, against, gate, ...sizes }, [path], { folder, signal, progress }) {
     const [{ parseGate }, library] = await Promise.all([import("../../config/index.ts"), import("../../train/index.ts")]);
+    const gates = gate?.map((text) => parseGate(text));
     const request = {
-      path: pathFrom(folder, path),
+      path: await runPath(folder, path, undefined),
       ...optionalPaths(folder, { base }),
-      ...(data === undefined ? {} : { sets: namedFiles(folder, data, "data") }),
+      ...(data === undefined ? {} : { sets: namedFiles(folder, data, "eval") }),
       ...(answers === undefined ? {} : { answers: namedFiles(folder, answers, "answers") }),
-      ...(against === undefined ? {} : { against: against === "parent" ? against : pathFrom(folder, against) }),
-      ...(gate === undefined ? {} : { gates: gate.map((text) => parseGate(text)) }),
+      ...(against === undefined ? {} : { against: against === "parent" ? against : await runPath(folder, against, undefined) }),
+      ...(gates === undefined ? {} : { gates }),
       ...sizes,
     };
     return library.evaluate(request, { onEvent: progress.event, signal }).catch((error: unknown) => {
-      throw inFlags(error);
+      throw inFlags(error, gate, gates);
     });
   },
   exitCode: ({ gates, recorded }) => ([...gates, ...recorded].every(({ ok }) => ok) ? 0 : GATE_FAILED),

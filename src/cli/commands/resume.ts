@@ -3,8 +3,9 @@ import { HeirloomError } from "../../core/index.ts";
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ConfigFlags, changeFlag, configFlags } from "../config-flags.ts";
-import { pathFrom } from "../paths.ts";
+import { runPath } from "../store-flags.ts";
 import { trainingView } from "../views/training.ts";
+import { withMeasures } from "../with-measures.ts";
 
 interface Flags extends ConfigFlags {
   readonly change?: readonly string[];
@@ -35,16 +36,23 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
   aliases: { c: "config", p: "preset", o: "output", s: "set" },
   positional: {
     kind: "tuple",
-    parameters: [{ brief: "Folder of a run or of one of its checkpoints", placeholder: "run", parse: (text: string) => text }],
+    parameters: [
+      {
+        brief: "Folder of a run or of one of its checkpoints, or how a run's id begins or ends",
+        placeholder: "run",
+        parse: (text: string) => text,
+      },
+    ],
   },
-  async run({ change = [], ...flags }, [run], { folder, signal, progress }) {
+  async run({ change = [], ...flags }, [run], session) {
+    const { folder, signal, progress } = session;
     const library = await import("../../train/index.ts");
-    const path = pathFrom(folder, run);
+    const path = await runPath(folder, run, flags.output);
     const options = { onEvent: progress.event, signal };
     const checkpoint = await library.locateTrainerCheckpoint(path);
     const given = Object.entries(flags).filter(([, value]) => value !== undefined);
     if (checkpoint === null) {
-      if (given.length === 0) return library.resume(path, { ...options, changes: await flagChanges(change) });
+      if (given.length === 0) return withMeasures(session, library.resume(path, { ...options, changes: await flagChanges(change) }));
       throw new HeirloomError("USAGE", "a run of heirloom is resumed as its record has it, but for what --change names", {
         where: given.map(([name]) => `--${name}`).join(", "),
         hint: `for instance --change training.steps=400; with another configuration it is a new run: heirloom continue ${run} -c more.yaml`,
@@ -52,7 +60,7 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
     }
     const [{ parseChanges }, { configSources }] = await Promise.all([import("../../config/index.ts"), import("../load-config.ts")]);
     const changes = parseChanges(change, library.HANDOVER_CHANGES);
-    return library.resumeTrainer({ checkpoint, changes, sources: await configSources(flags, folder) }, options);
+    return withMeasures(session, library.resumeTrainer({ checkpoint, changes, sources: await configSources(flags, folder) }, options));
   },
   render: trainingView,
   writesCheckpoint: true,

@@ -1,6 +1,6 @@
 import type { RunState } from "../../runs/index.ts";
 import { defineCommand } from "../command.ts";
-import { type StoreFlags, storeFlags, storeFolder } from "../store-flags.ts";
+import { type StoreFlags, storeFlags, storeRuns } from "../store-flags.ts";
 import type { RunList } from "../views/runs-list.ts";
 import { wholeNumber } from "../whole-number.ts";
 
@@ -30,11 +30,10 @@ export const runsList = defineCommand<Flags, [], RunList>({
   },
   positional: { kind: "tuple", parameters: [] },
   async run({ dir, state, limit, oldest = false }, _args, { folder }) {
-    const { listRuns } = await import("../../runs/index.ts");
-    const store = storeFolder(folder, dir);
-    const newest = (await listRuns(store)).filter((run) => state === undefined || state.includes(run.state));
+    const found = await storeRuns(folder, dir);
+    const newest = found.runs.filter((run) => state === undefined || state.includes(run.state));
     const runs = oldest ? newest.reverse() : newest;
-    return { dir: store, total: runs.length, runs: limit === undefined ? runs : runs.slice(0, limit) };
+    return { dir: found.dir, isFiltered: state !== undefined, total: runs.length, runs: limit === undefined ? runs : runs.slice(0, limit) };
   },
   async render(result, view) {
     const { runsListView } = await import("../views/runs-list.ts");

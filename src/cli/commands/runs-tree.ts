@@ -1,5 +1,5 @@
 import { defineCommand } from "../command.ts";
-import { type StoreFlags, storeFlags, storeFolder } from "../store-flags.ts";
+import { type StoreFlags, storeFlags, storeRuns } from "../store-flags.ts";
 import type { RunTree } from "../views/runs-tree.ts";
 
 export const runsTree = defineCommand<StoreFlags, [], RunTree>({
@@ -11,9 +11,9 @@ export const runsTree = defineCommand<StoreFlags, [], RunTree>({
   flags: storeFlags,
   positional: { kind: "tuple", parameters: [] },
   async run({ dir }, _args, { folder }) {
-    const { listRuns, runForest } = await import("../../runs/index.ts");
-    const store = storeFolder(folder, dir);
-    return { dir: store, ...runForest(await listRuns(store)) };
+    const { runForest } = await import("../../runs/index.ts");
+    const found = await storeRuns(folder, dir);
+    return { dir: found.dir, ...runForest(found.runs) };
   },
   async render(result, view) {
     const { runsTreeView } = await import("../views/runs-tree.ts");

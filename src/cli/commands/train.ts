@@ -4,6 +4,7 @@ import { defineCommand, type Session } from "../command.ts";
 import { type ConfigFlags, configFlags, textFlag } from "../config-flags.ts";
 import { pathFrom } from "../paths.ts";
 import { trainingView } from "../views/training.ts";
+import { withMeasures } from "../with-measures.ts";
 
 interface Flags extends ConfigFlags {
   readonly from?: string;
@@ -12,7 +13,8 @@ interface Flags extends ConfigFlags {
 type Result = TrainingResult & Partial<Pick<RepeatedResult, "repetition">>;
 
 /** Repeats a run; a changed configuration would be another run, so only the place may differ. */
-async function repeat(from: string, { output, ...others }: ConfigFlags, { folder, signal, progress }: Session): Promise<Result> {
+async function repeat(from: string, { output, ...others }: ConfigFlags, session: Session): Promise<Result> {
+  const { folder, signal, progress } = session;
   // The parser lists flags that were not given, too.
   const [other] = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (other !== undefined) {
@@ -22,7 +24,10 @@ async function repeat(from: string, { output, ...others }: ConfigFlags, { folder
   }
   const [{ repeatRun }, { findRun }] = await Promise.all([import("../../train/index.ts"), import("../../runs/index.ts")]);
   const path = findRun(pathFrom(folder, output ?? "runs"), from, pathFrom(folder, from));
-  return repeatRun(path, { onEvent: progress.event, signal, ...(output === undefined ? {} : { output: pathFrom(folder, output) }) });
+  return withMeasures(
+    session,
+    repeatRun(path, { onEvent: progress.event, signal, ...(output === undefined ? {} : { output: pathFrom(folder, output) }) }),
+  );
 }
 
 export const train = defineCommand<Flags, [], Result>({
@@ -44,7 +49,7 @@ export const train = defineCommand<Flags, [], Result>({
     const [{ resolveConfig }, { configSources }] = await Promise.all([import("../../config/index.ts"), import("../load-config.ts")]);
     const { config, provenance } = resolveConfig(await configSources(flags, folder));
     const library = await import("../../train/index.ts");
-    return library.train(config, { onEvent: progress.event, signal, provenance });
+    return withMeasures(session, library.train(config, { onEvent: progress.event, signal, provenance }));
   },
   async render(result, view) {
     const text = trainingView(result, view);

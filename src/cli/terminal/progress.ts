@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatRate, formatSeconds } from "../../core/index.ts";
+import { formatBytes, formatCount, formatMetric, formatMetricValue, formatRate, formatSeconds } from "../../core/index.ts";
 import type {
   AnswersEvent,
   EvaluationEvent,
@@ -73,10 +73,12 @@ function answersText({ step, dataset, exactMatch, f1, rows }: AnswersEvent): str
   return `answers after step ${step}  ${escapeName(dataset)}  exact match ${(100 * exactMatch).toFixed(1)} %  F1 ${(100 * f1).toFixed(1)} %  (${formatCount(rows)} rows)`;
 }
 
-function gateText({ ok, dataset, metric, condition, before, after }: GateEvent, style: Paint): string {
-  const from = before === null ? "" : `${before.toPrecision(6)} → `;
-  const verdict = ok ? style.green("gate passed") : style.red("gate failed");
-  return `${verdict}  ${escapeName(dataset)}  ${metric} ${condition}: ${from}${after.toPrecision(6)}`;
+/** One that failed is told by the error or the table that comes of it, with the same facts. */
+function gateText({ ok, dataset, metric, condition, before, after }: GateEvent, style: Paint): string | null {
+  if (!ok) return null;
+  const from = before === null ? "" : `${formatMetricValue(metric, before)} → `;
+  const value = formatMetricValue(metric, after);
+  return `${style.green("gate passed")}  ${escapeName(dataset)}  ${formatMetric(metric)} ${condition}: ${from}${value}`;
 }
 
 function stoppedText({ step, steps, best, reason }: StoppedEvent): string {
@@ -97,8 +99,13 @@ function finishedText({ step, steps, seconds, tokens, adapter }: FinishedEvent, 
   return adapter === null ? what : `${what}; adapter in ${escapeName(adapter)}`;
 }
 
-/** The lines that an event other than a step leaves on the screen. */
-function eventText(event: Exclude<TrainingEvent, StepEvent>, style: Paint): string {
+/** A text of several lines on one, with its line ends shown: a line of a log stands for itself. */
+function onOneLine(text: string): string {
+  return escapeName(text.replaceAll("\r\n", "\n").replaceAll("\n", "⏎"));
+}
+
+/** The lines that an event other than a step leaves on the screen; null if none. */
+function eventText(event: Exclude<TrainingEvent, StepEvent>, style: Paint): string | null {
   switch (event.type) {
     case "started":
       return startedText(event);
@@ -119,7 +126,7 @@ function eventText(event: Exclude<TrainingEvent, StepEvent>, style: Paint): stri
     case "note":
       return `${style.yellow("note")} ${escapeText(event.message)}`;
     case "sample":
-      return `${style.dim("sample")} ${style.bold(escapeText(event.prompt))}${escapeText(event.text)}`;
+      return `${style.dim("sample")} ${style.bold(onOneLine(event.prompt))}${onOneLine(event.text)}`;
     case "finished":
       return finishedText(event, style);
   }
@@ -169,7 +176,11 @@ export function progressOn(output: Output, env: Terminal["env"]): Progress {
     hasStatus = true;
   };
   return {
-    event: (event) => (event.type === "step" ? showStep(event) : keep(eventText(event, style))),
+    event(event) {
+      if (event.type === "step") return showStep(event);
+      const text = eventText(event, style);
+      if (text !== null) keep(text);
+    },
     note: (message) => keep(`${style.yellow("note")} ${escapeText(message)}`),
     line: (text) => keep(escapeText(text)),
     end: clear,

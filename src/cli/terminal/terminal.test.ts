@@ -111,7 +111,9 @@ describe("progressOn", () => {
         { type: "liveness", step: 3, ok: true, tensors: ["a", "b"] },
         { type: "liveness", step: 3, ok: false, tensors: ["a\u0007", "b", "c", "d", "e", "f", "g"] },
         { type: "note", message: "3 rows were cut" },
-        { type: "sample", prompt: "Define water.", text: " a liquid\u0007" },
+        { type: "sample", prompt: "Define water.\n", text: " a liquid\u0007\r\nstep 9/9" },
+        { type: "gate", step: 4, ok: true, dataset: "qa", metric: "exactMatch", condition: "must rise", before: 0.5, after: 0.75 },
+        { type: "gate", step: 4, ok: false, dataset: "held", metric: "loss", condition: "must fall", before: 1, after: 2 },
         { type: "finished", step: 100, steps: 100, seconds: 60, tokens: 1000, run: "runs/a", adapter: "runs/a/adapter" },
       ],
       false,
@@ -126,7 +128,8 @@ describe("progressOn", () => {
       alive after step 3: all 2 trainable tensors got a gradient and moved, and no other did
       not alive after step 3: a\\u0007, b, c, d, e and 2 more
       note 3 rows were cut
-      sample Define water. a liquid\\u0007
+      sample Define water.⏎ a liquid\\u0007⏎step 9/9
+      gate passed  qa  exact match must rise: 50.0 % → 75.0 %
       done: 100 of 100 updates, 1,000 tokens in 1m 0s; adapter in runs/a/adapter
       "
     `);

@@ -1,4 +1,4 @@
-import { formatCount } from "../../core/index.ts";
+import { formatCount, formatMetric, formatMetricValue } from "../../core/index.ts";
 import type { EvaluationResult, TrainingResult } from "../../train/index.ts";
 import { escapeText, type Paint, renderTable } from "../terminal/index.ts";
 
@@ -36,9 +36,9 @@ export function gatesTable(gates: EvaluationResult["gates"], paint: Paint): stri
     [{ title: "gate" }, { title: "condition" }, { title: "before", align: "right" }, { title: "after", align: "right" }, { title: "" }],
     gates.map(({ dataset, metric, condition, before, after, ok }) => [
       dataset,
-      `${metric} ${condition}`,
-      before === null ? "" : before.toPrecision(6),
-      after.toPrecision(6),
+      `${formatMetric(metric)} ${condition}`,
+      before === null ? "" : formatMetricValue(metric, before),
+      formatMetricValue(metric, after),
       ok ? { text: "passed", effect: "green" as const } : { text: "FAILED", effect: "red" as const },
     ]),
     paint,
@@ -49,8 +49,14 @@ export function gatesTable(gates: EvaluationResult["gates"], paint: Paint): stri
 export function samplesText(samples: TrainingResult["samples"], paint: Paint): string {
   return samples
     .map(({ prompt, before, after }) => {
-      const line = (name: string, text: string): string => `  ${paint.dim(name)} ${escapeText(text)}`;
-      return [paint.bold(escapeText(prompt)), ...(before === null ? [] : [line("before", before)]), line("after ", after)].join("\n");
+      // The lines of a text stand below each other, so that none is taken for one of the table's own.
+      const line = (name: string, text: string): string =>
+        `  ${paint.dim(name)} ${escapeText(text).replaceAll("\n", `\n${" ".repeat(9)}`)}`;
+      return [
+        paint.bold(escapeText(prompt).replaceAll("\n", "⏎")),
+        ...(before === null ? [] : [line("before", before)]),
+        line("after ", after),
+      ].join("\n");
     })
     .join("\n");
 }

@@ -1,5 +1,5 @@
 import type { LossChange, RunState, RunSummary } from "../../runs/index.ts";
-import type { Cell } from "../terminal/index.ts";
+import { type Cell, escapeName } from "../terminal/index.ts";
 
 /** A loss in five digits, as progress shows them in four: enough to see runs part. */
 export function lossText(loss: number | null): string {
@@ -26,10 +26,15 @@ export function stepsText({ step, steps }: RunSummary): string {
   return steps === null ? String(step) : `${step}/${steps}`;
 }
 
-/** `2.3456 → 1.2345`; with its name if there are several sets. */
+/** `2.3456 → 1.2345`, or one number where there was one evaluation; with its name if there are several sets. */
 export function evaluationText(evaluations: readonly LossChange[]): string {
-  const pair = ({ before, after }: LossChange): string => `${lossText(before)} → ${lossText(after)}`;
+  const pair = ({ before, after }: LossChange): string => (after === null ? lossText(before) : `${lossText(before)} → ${lossText(after)}`);
   const [first, ...more] = evaluations;
   if (first === undefined) return "";
   return more.length === 0 ? pair(first) : evaluations.map((change) => `${change.dataset} ${pair(change)}`).join(", ");
+}
+
+/** What stands in the place of a list without a row. */
+export function noRunsText(dir: string): string {
+  return `no runs yet in ${escapeName(dir)}; \`heirloom train\` makes the first, --dir names another folder`;
 }

@@ -48,6 +48,15 @@ function ledgerText({ a, b, ledger }: RunComparison, paint: Paint): string {
   return [banners, ...ledger.slice(0, MAX_TENSORS).map((line) => `  ${escapeText(line)}`), ...left].join("\n");
 }
 
+/** The smallest difference that the digits of a loss show. */
+const SHOWN_DIFFERENCE = 0.00005;
+
+/** A difference in the digits of the losses beside it, or, where those would show none, its size. */
+function differenceText(difference: number): string {
+  const text = Math.abs(difference) < SHOWN_DIFFERENCE ? difference.toExponential(2) : difference.toFixed(4);
+  return difference > 0 ? `+${text}` : text;
+}
+
 function lossTable(comparison: RunComparison, paint: Paint): string {
   const rows = someLosses(comparison).map(({ step, a, b }): Cell[] => {
     const differs = a !== b;
@@ -55,7 +64,7 @@ function lossTable(comparison: RunComparison, paint: Paint): string {
       String(step),
       lossText(a),
       lossText(b),
-      differs ? { text: a === null || b === null ? "one only" : (b - a).toExponential(2), effect: "yellow" } : "=",
+      differs ? { text: a === null || b === null ? "one only" : differenceText(b - a), effect: "yellow" } : "=",
     ];
   });
   if (rows.length === 0) return "";

@@ -1,19 +1,21 @@
 import type { RunSummary } from "../../runs/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, renderTable } from "../terminal/index.ts";
-import { evaluationText, lossText, stateCell, stepsText } from "./run-words.ts";
+import { evaluationText, lossText, noRunsText, stateCell, stepsText } from "./run-words.ts";
 
 /** What `runs list` gives back. */
 export interface RunList {
   readonly dir: string;
+  /** Whether only runs in certain states were asked for. */
+  readonly isFiltered: boolean;
   /** Runs of the store that fit the filters, before the limit. */
   readonly total: number;
   readonly runs: readonly RunSummary[];
 }
 
 /** What runs list prints: a table, and what of it could not be read. */
-export function runsListView({ dir, total, runs }: RunList, { paint }: View): string {
-  if (runs.length === 0) return `no such runs in ${escapeText(dir)}`;
+export function runsListView({ dir, isFiltered, total, runs }: RunList, { paint }: View): string {
+  if (runs.length === 0) return isFiltered ? `no such runs in ${escapeText(dir)}` : noRunsText(dir);
   const table = renderTable(
     [
       { title: "run" },
@@ -32,7 +34,7 @@ export function runsListView({ dir, total, runs }: RunList, { paint }: View): st
       stepsText(run),
       lossText(run.loss),
       evaluationText(run.evaluations),
-      run.output ?? "",
+      run.output ?? (run.state === "finished" ? { text: "missing", effect: "red" } : ""),
       run.parent ?? "",
     ]),
     paint,

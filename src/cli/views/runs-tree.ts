@@ -1,7 +1,7 @@
 import type { RunForest, RunNode } from "../../runs/index.ts";
 import type { View } from "../command.ts";
-import { type Cell, escapeText, renderTable } from "../terminal/index.ts";
-import { evaluationText, stateCell, stepsText } from "./run-words.ts";
+import { type Cell, renderTable } from "../terminal/index.ts";
+import { evaluationText, noRunsText, stateCell, stepsText } from "./run-words.ts";
 
 /** What `runs tree` gives back. */
 export interface RunTree extends RunForest {
@@ -21,6 +21,6 @@ export function runsTreeView({ dir, roots, outside }: RunTree, { paint }: View):
     return [heading, ...children.flatMap((child) => rowsOf(child, 1))];
   });
   const rows = [...roots.flatMap((root) => rowsOf(root, 0)), ...foreign];
-  if (rows.length === 0) return `no runs in ${escapeText(dir)}`;
+  if (rows.length === 0) return noRunsText(dir);
   return renderTable([{ title: "run" }, { title: "state" }, { title: "updates", align: "right" }, { title: "held-out loss" }], rows, paint);
 }

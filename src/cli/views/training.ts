@@ -1,7 +1,7 @@
 import { formatCount, formatSeconds } from "../../core/index.ts";
 import type { TrainingResult } from "../../train/index.ts";
 import type { View } from "../command.ts";
-import { renderFacts, renderTable } from "../terminal/index.ts";
+import { type Paint, renderFacts, renderTable } from "../terminal/index.ts";
 import { answersTable, gatesTable, samplesText } from "./measures.ts";
 
 /** Where early stopping ended the updates, or weights other than the last are kept. */
@@ -29,18 +29,29 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
     ],
     paint,
   );
-  const { answers, gates, samples } = result;
-  const more = [answersTable(answers, paint), gatesTable(gates, paint), samplesText(samples, paint)];
-  const together = (table: string): string => [facts, table, ...more].filter((part) => part !== "").join("\n\n");
-  if (result.evaluations.length === 0) return together("");
-  const table = renderTable(
+  return [facts, measuresText(result, paint)].filter((part) => part !== "").join("\n\n");
+}
+
+/** What was measured before and after: losses, answers, gates, samples. Empty without any. */
+export function measuresText(
+  { evaluations, answers, gates, samples }: Pick<TrainingResult, "evaluations" | "answers" | "gates" | "samples">,
+  paint: Paint,
+): string {
+  const parts = [lossTable(evaluations, paint), answersTable(answers, paint), gatesTable(gates, paint), samplesText(samples, paint)];
+  return parts.filter((part) => part !== "").join("\n\n");
+}
+
+/** A line per held-out set: its loss before and after. Empty without any. */
+function lossTable(evaluations: TrainingResult["evaluations"], paint: Paint): string {
+  if (evaluations.length === 0) return "";
+  return renderTable(
     [
       { title: "held-out set" },
       { title: "loss before", align: "right" },
       { title: "after", align: "right" },
       { title: "change", align: "right" },
     ],
-    result.evaluations.map(({ dataset, before, after }) => {
+    evaluations.map(({ dataset, before, after }) => {
       if (before === null) return [dataset, "", after.toFixed(4), ""];
       const change = before === 0 ? 0 : (100 * (after - before)) / before;
       return [
@@ -52,5 +63,4 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
     }),
     paint,
   );
-  return together(table);
 }

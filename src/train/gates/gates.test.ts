@@ -54,7 +54,7 @@ describe("a gate", () => {
       after: measured(1, 1),
     });
     expect(gates).toEqual([expect.objectContaining({ before: null, ok: false })]);
-    expect(gateError(gates)?.message).toBe("qa: f1 must rise: expected a value before to compare with, found none");
+    expect(gateError(gates)?.message).toBe("qa: F1 must rise: expected a value before to compare with, found none");
   });
 
   test("needs a set that is evaluated, and something before if it compares", () => {

@@ -1,5 +1,5 @@
-import { type GateConfig, gateFaults, gateSets, type MeasuredSets } from "../../config/index.ts";
-import { HeirloomError, type Problem, ProblemList } from "../../core/index.ts";
+import { type GateConfig, gateFaults, gateSets, isAnswerMetric, type MeasuredSets } from "../../config/index.ts";
+import { formatMetric, formatMetricValue, HeirloomError, type Problem, ProblemList } from "../../core/index.ts";
 import type { AnswerRecord, EvaluationRecord, GateRecord } from "../../runs/index.ts";
 
 /** What was measured at one time. */
@@ -45,6 +45,8 @@ function conditionsOf(gate: GateConfig, before: number, after: number): Conditio
     const [limit, ok] = judge(value);
     found.push({ text: text(value), limit, ok, isRelative });
   };
+  /** As it was given, in the unit that the metric has in tables. */
+  const bound = (value: number): string => (isAnswerMetric(gate.metric) ? percent(value) : String(value));
   const by = (share: number, words: string): string => (share === 0 ? "" : ` by ${words} ${percent(share)}`);
   add(
     gate.mustFall,
@@ -79,13 +81,13 @@ function conditionsOf(gate: GateConfig, before: number, after: number): Conditio
   add(
     gate.atMost,
     false,
-    (value) => `must be at most ${value}`,
+    (value) => `must be at most ${bound(value)}`,
     (value) => [value, after <= value],
   );
   add(
     gate.atLeast,
     false,
-    (value) => `must be at least ${value}`,
+    (value) => `must be at least ${bound(value)}`,
     (value) => [value, after >= value],
   );
   return found;
@@ -136,11 +138,6 @@ export function judgeGates(gates: readonly GateConfig[], { before, after }: Befo
   );
 }
 
-/** A number as messages have it: enough digits to tell the two sides apart. */
-function shown(value: number): string {
-  return value.toPrecision(6);
-}
-
 /** The gates that failed as one error, a problem each; null if none did. */
 export function gateError(
   gates: readonly GateRecord[],
@@ -150,11 +147,12 @@ export function gateError(
     .filter(({ ok }) => !ok)
     .map((gate): Problem => {
       const { dataset, metric, condition, before, after, limit } = gate;
+      const shown = (value: number): string => formatMetricValue(metric, value);
       const from = before === null ? "" : ` from ${shown(before)}`;
       const expected = Number.isNaN(limit)
         ? "expected a value before to compare with, found none"
         : `expected it${from} to end at ${shown(limit)} or better, found ${shown(after)}`;
-      const message = `${metric} ${condition}: ${expected}`;
+      const message = `${formatMetric(metric)} ${condition}: ${expected}`;
       return { code: "GATE_FAILED", message, where: dataset, ...facts, details: { ...gate, ...facts.details } };
     });
   const [first, ...rest] = problems;
