@@ -178,7 +178,9 @@ const checkpoints = z.strictObject({
   everySteps: positiveCount
     .nullable()
     .default(null)
-    .describe("write a checkpoint every so many updates; null: at the end and on Ctrl-C only"),
+    .describe(
+      "write a checkpoint every so many updates, beside training: it is whole when the next is due, often sooner; null: at the end and on Ctrl-C only",
+    ),
   keepLast: positiveCount.nullable().default(null).describe("older checkpoints are removed; null: keep all"),
   keepBest: z
     .boolean()

@@ -1,4 +1,4 @@
-import { type Folder, readText } from "../core/index.ts";
+import { type ByteSource, type Folder, HeirloomError, readText } from "../core/index.ts";
 import { openFolder } from "../core/node/index.ts";
 import { readJson } from "../formats/index.ts";
 import { createTokenizer, isMissing, type Tokenizer, type TokenizerFiles } from "./tokenizer.ts";
@@ -16,8 +16,22 @@ async function optional<T>(
   }
 }
 
+/** Nobody types this path: a model that came without its tokenizer is no typing error. */
+async function openTokenizer(folder: Folder): Promise<ByteSource> {
+  try {
+    return await folder.open("tokenizer.json");
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new HeirloomError("FILE_MISSING", "the base has no tokenizer.json, and its rows and prompts are read with that", {
+      where: `${folder.name}/tokenizer.json`,
+      hint: "put the tokenizer's files beside the base's weights (tokenizer.json, tokenizer_config.json), as its model came with them",
+      cause: error,
+    });
+  }
+}
+
 async function readFiles(folder: Folder): Promise<TokenizerFiles> {
-  const tokenizer = await readJson(await folder.open("tokenizer.json"));
+  const tokenizer = await readJson(await openTokenizer(folder));
   const config = await optional(folder, "tokenizer_config.json", (source) => readJson(source));
   const specialTokensMap = await optional(folder, "special_tokens_map.json", (source) => readJson(source));
   const chatTemplate = await optional(folder, "chat_template.jinja", readText);

@@ -52,6 +52,17 @@ describe("a hint leads on", () => {
     expect(await hintOf(workshop.train({ base: workshop.path("nowhere") }))).toBe("check the path for a typing error");
   });
 
+  test("from a base without its tokenizer to the files that it lacks", async () => {
+    const base = workshop.path("bare");
+    cpSync(workshop.base, base, { recursive: true });
+    rmSync(join(base, "tokenizer.json"));
+    expect(await failure(workshop.train({ base }))).toMatchObject({
+      code: "FILE_MISSING",
+      message: expect.stringContaining("the base has no") as unknown,
+    });
+    expect(await hintOf(workshop.train({ base }))).toContain("put the tokenizer's files beside the base's weights");
+  });
+
   test("from a file in the place of the output folder to the flag", async () => {
     const output = workshop.path("file");
     writeFileSync(output, "");
