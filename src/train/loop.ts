@@ -15,6 +15,9 @@ import { proveSame } from "./prove-same.ts";
 import type { UpdateOutcome } from "./session.ts";
 import { takeUpdate } from "./updates.ts";
 
+/** While a checkpoint is written, so much of an update's time is left to that; all in all no more than writing it takes. */
+const SAVING_SHARE = 0.1;
+
 const NOTHING: MeasuredAt = { evaluations: [], answers: [] };
 
 function allFinite(values: Float32Array): boolean {
@@ -321,7 +324,9 @@ async function makeUpdates(loop: Loop): Promise<LoopOutcome> {
     const started = performance.now();
     const outcome = await loop.update(step);
     await loop.proveLiveness(step, outcome.learningRates);
-    await loop.reportStep(step, outcome, (performance.now() - started) / 1000);
+    const took = performance.now() - started;
+    await loop.reportStep(step, outcome, took / 1000);
+    await loop.saver.advance(took * SAVING_SHARE);
     loop.saver.check();
     if (step === run.steps) break;
     if (isDue(step, evaluation.everySteps)) {

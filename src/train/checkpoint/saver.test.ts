@@ -117,6 +117,19 @@ describe("a checkpoint that is written beside training", () => {
     expect(same(found(folder, 2), expected)).toEqual([true, true, true]);
   });
 
+  test("is whole soon if it is given time, where training leaves it one turn in a while", async () => {
+    const events: string[] = [];
+    const saver = saverOf(events);
+    await saver.save(planned(folder, 1, tensors(5)));
+    let updates = 0;
+    for (; events.length === 0 && updates < 50; updates++) {
+      await new Promise((resolve) => setImmediate(resolve)); // an update: one graph that is run
+      await saver.advance(200);
+    }
+    expect(updates).toBeLessThan(10);
+    await saver.advance(60_000); // nothing is being written: nothing is waited for
+  });
+
   test("may read no tensor that was not copied", async () => {
     const [large, small] = tensors();
     const saver = saverOf();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { MemoryCopy, type Reading, readLive } from "./memory.ts";
 import { ownSums, SumsThread } from "./sums.ts";
 import { type PlannedCheckpoint, writeCheckpoint } from "./write.ts";
@@ -27,6 +28,7 @@ export class CheckpointSaver {
   readonly #context: SaverContext;
   readonly #copy = new MemoryCopy();
   #pending: Promise<void> | null = null;
+  #isWriting = false;
   #failure: { readonly error: unknown } | null = null;
 
   constructor(context: SaverContext) {
@@ -56,6 +58,7 @@ export class CheckpointSaver {
 
   async #write(planned: PlannedCheckpoint, read: Reading, hasThread: boolean): Promise<void> {
     const thread = hasThread ? new SumsThread() : null;
+    this.#isWriting = true;
     try {
       const verify = async (folder: string): Promise<void> => {
         await planned.verify(folder);
@@ -66,8 +69,21 @@ export class CheckpointSaver {
     } catch (error) {
       this.#failure = { error };
     } finally {
+      this.#isWriting = false;
       await thread?.close();
     }
+  }
+
+  /**
+   * Lets what is being written go on for up to so long. Every write, sync and rename needs a turn of this thread, and an update
+   * gives it one for each graph that it runs: a checkpoint that has no other turns is late by as many updates as it has calls.
+   */
+  async advance(milliseconds: number): Promise<void> {
+    if (!this.#isWriting) return;
+    const enough = new AbortController();
+    const wait = sleep(milliseconds, undefined, { signal: enough.signal }).catch(() => undefined);
+    await Promise.race([this.#pending, wait]);
+    enough.abort();
   }
 
   /** Waits for what is being written. @throws what went wrong with it */
