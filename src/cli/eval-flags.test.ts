@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { parseGate } from "../config/index.ts";
 import { isHeirloomError } from "../core/index.ts";
-import { requireKnownSets } from "../train/gates/index.ts";
+import { requireKnownSets } from "../train/fixtures/inside.ts";
 import { inFlags } from "./eval-flags.ts";
 
 it("a gate that cannot be judged is told by its flag, with the flag that gives it a set", () => {

@@ -4,7 +4,7 @@ import type { TokenLogprob } from "./api.ts";
 export const MAX_TOP_LOGPROBS = 20;
 
 /** log Σ exp of the logits. */
-export function logSumExp(logits: Float32Array): number {
+function logSumExp(logits: Float32Array): number {
   let max = Number.NEGATIVE_INFINITY;
   for (const logit of logits) if (logit > max) max = logit;
   let sum = 0;

@@ -34,10 +34,10 @@ export const MIXED_TEXTS: readonly string[] = [
 
 /** Characters that random texts are made of: several of each kind that a pattern speaks of. */
 const ALPHABET = [
-  ..."abzABZ éßçŁжЖαΩ 中文日本あア한글 אב ءب नमส",
-  ..."0123456789½²³٣९Ⅷ①〇",
-  ..."   \t\n\r\u00a0\u3000\u2009\u0085\u200b\u2028",
-  ..."'’\"!?.,;:-_/\\()[]{}<>|@#$%^&*+=~`€£§©«»…—“”",
+  ...Array.from("abzABZ éßçŁжЖαΩ 中文日本あア한글 אב ءب नमส"),
+  ...Array.from("0123456789½²³٣९Ⅷ①〇"),
+  ...Array.from("   \t\n\r\u00a0\u3000\u2009\u0085\u200b\u2028"),
+  ...Array.from("'’\"!?.,;:-_/\\()[]{}<>|@#$%^&*+=~`€£§©«»…—“”"),
   "\u0301",
   "\u0308",
   "\u0000",

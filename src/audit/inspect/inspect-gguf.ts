@@ -4,7 +4,7 @@ import type { GgufFile } from "../../folders/index.ts";
 import { type GgmlType, type GgufTensor, printable } from "../../formats/index.ts";
 import { type LedgerEntry, ledgerCounts } from "../../ledger/index.ts";
 import type { GgufModel } from "../../model/index.ts";
-import type { InspectResult } from "./inspect.ts";
+import type { InspectResult } from "./types.ts";
 
 /** What can be looked at though it cannot be imported. */
 const UNSUPPORTED: ReadonlySet<ErrorCode> = new Set(["ARCHITECTURE_UNSUPPORTED", "GGUF_UNSUPPORTED", "QUANTIZATION_UNSUPPORTED"]);

@@ -1,73 +1,19 @@
 import { adapterFromPeft } from "../../adapter/index.ts";
 import { isFloatDtype } from "../../codecs/index.ts";
 import { type ErrorCode, isHeirloomError } from "../../core/index.ts";
-import { type OpenedPath, OpenPaths, type PathKind, shardedState, weightsFile } from "../../folders/index.ts";
+import { type OpenedPath, OpenPaths, shardedState, weightsFile } from "../../folders/index.ts";
 import { isSafetensorsDtype, type PeftConfig, printable, type TensorFile } from "../../formats/index.ts";
-import {
-  type Ledger,
-  type LedgerBasis,
-  type LedgerCounts,
-  type LedgerEntry,
-  ledgerCounts,
-  peftBanners,
-  predictLedger,
-  type Role,
-  readLedger,
-} from "../../ledger/index.ts";
+import { type Ledger, type LedgerEntry, ledgerCounts, peftBanners, predictLedger, type Role, readLedger } from "../../ledger/index.ts";
 import { type ModelSpec, parseModelConfig } from "../../model/index.ts";
 import { readAdapterRecord } from "../../runs/index.ts";
 import { modelLedger } from "../model-ledger.ts";
 import { recordedBase } from "../recorded-base.ts";
-import { type RecordedGroup, recordedGroups, recordNotes, withRecordedGroups } from "../recorded-groups.ts";
+import { recordedGroups, recordNotes, withRecordedGroups } from "../recorded-groups.ts";
 import { readTrainerFiles } from "../trainer-checkpoint.ts";
-import { type CheckpointEvidence, checkpointEvidence, type InspectedCheckpoint } from "../trainer-checkpoint-ledger.ts";
-import { type InspectedAdapter, inspectedAdapter } from "./inspected-adapter.ts";
+import { type CheckpointEvidence, checkpointEvidence } from "../trainer-checkpoint-ledger.ts";
+import { inspectedAdapter } from "./inspected-adapter.ts";
+import type { InspectOptions, InspectResult } from "./types.ts";
 import { unsloth } from "./unsloth-banner.ts";
-
-/** Where the thing came from, as its files tell. */
-export interface InspectedProvenance {
-  readonly baseModel: string | null;
-  readonly revision: string | null;
-  readonly peftVersion: string | null;
-  /** Base folder that was given for the counts. */
-  readonly base: string | null;
-  /** Run and update that it was saved in, where a record tells. */
-  readonly run: string | null;
-  readonly step: number | null;
-}
-
-/** One tensor of the ledger. */
-export interface InspectedTensor extends Omit<LedgerEntry, "parameters" | "state"> {
-  readonly parameters: number;
-}
-
-/** The fields of `inspect --json`. */
-export interface InspectResult {
-  readonly kind: PathKind;
-  readonly path: string;
-  /** Class name in the model's config.json; null if it is not known without `--base`. */
-  readonly architecture: string | null;
-  readonly adapter: InspectedAdapter | null;
-  readonly counts: { readonly basis: LedgerBasis } & LedgerCounts;
-  readonly banner: { readonly peft: ReturnType<typeof peftBanners>; readonly unsloth: string } | null;
-  /** Why there is no banner. */
-  readonly bannerReason: string | null;
-  readonly bytes: { readonly onDisk: number; readonly byRole: Readonly<Partial<Record<Role, number>>> };
-  /** What the trainer left beside the weights of a checkpoint; null for anything else. */
-  readonly checkpoint: InspectedCheckpoint | null;
-  /** Learning-rate groups, where a record or an optimizer's file tells them. */
-  readonly groups: readonly RecordedGroup[];
-  readonly tensors: readonly InspectedTensor[];
-  readonly provenance: InspectedProvenance;
-  /** What a reader should know about the figures. */
-  readonly notes: readonly string[];
-}
-
-/** What may be given beside the path. */
-export interface InspectOptions {
-  /** Folder of the base model, or its config.json. @defaultValue the one that the adapter's own record names, if it is there */
-  readonly base?: string;
-}
 
 /** A base model as far as its config.json tells. */
 interface Base {

@@ -14,7 +14,7 @@ export interface PeftForm {
 const LAYER = /^(.*?\.layers)\.(\d+)\.(.+)$/;
 
 /** The alpha whose quotient by the rank is the scale, exactly where there is one. */
-export function alphaFor(scale: number, rank: number): number {
+function alphaFor(scale: number, rank: number): number {
   const product = scale * rank;
   // The product is rounded; a neighbour may divide back exactly. One unit in the last place is at most |product|·2⁻⁵².
   const unit = Math.abs(product) * 2 ** -52;

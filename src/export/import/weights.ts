@@ -13,7 +13,7 @@ import { type GgufModel, type GgufParameter, permutedHeads } from "../../model/i
 /** What weights are written as. */
 export type ImportDtype = "bf16" | "fp16" | "fp32";
 
-export const STORED_DTYPE = { bf16: "BF16", fp16: "F16", fp32: "F32" } as const;
+const STORED_DTYPE = { bf16: "BF16", fp16: "F16", fp32: "F32" } as const;
 
 /** Values that are worked on at a time: 16 MiB of fp32, and as much again for what is read and written. */
 const CHUNK_VALUES = 4_194_304;
@@ -57,7 +57,7 @@ export async function ggufValues(source: ByteSource, { type, start, end }: GgufT
  *
  * @param values `[heads · headDim, columns]`
  */
-export function unpermuteHeads(values: Float32Array, headDim: number, columns: number): Float32Array {
+function unpermuteHeads(values: Float32Array, headDim: number, columns: number): Float32Array {
   const out = new Float32Array(values.length);
   const rows = values.length / columns;
   for (let row = 0; row < rows; row++) {

@@ -18,8 +18,8 @@ export type ScalarType = keyof typeof SCALARS;
 /** A type of metadata, as gguf.h names it. */
 export type GgufValueType = ScalarType | "STRING" | "ARRAY";
 
-export const STRING_ID = 8;
-export const ARRAY_ID = 9;
+const STRING_ID = 8;
+const ARRAY_ID = 9;
 
 /** Values of one type in a row; arrays may hold arrays. */
 export interface GgufArray {

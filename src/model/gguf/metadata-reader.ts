@@ -112,7 +112,7 @@ export class MetadataReader {
 }
 
 /** The shortest decimal that is this fp32: 1e-5 was written, 9.999999747378752e-6 is what the file holds. */
-export function shortest(value: number): number {
+function shortest(value: number): number {
   for (let digits = 1; digits < 9; digits++) {
     const candidate = Number(value.toPrecision(digits));
     if (Math.fround(candidate) === value) return candidate;
