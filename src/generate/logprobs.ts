@@ -1,16 +1,8 @@
 import type { TokenLogprob } from "./api.ts";
+import { logSumExp } from "./log-sum-exp.ts";
 
 /** More are refused, as in OpenAI's API. */
 export const MAX_TOP_LOGPROBS = 20;
-
-/** log Σ exp of the logits. */
-function logSumExp(logits: Float32Array): number {
-  let max = Number.NEGATIVE_INFINITY;
-  for (const logit of logits) if (logit > max) max = logit;
-  let sum = 0;
-  for (let id = 0; id < logits.length; id++) sum += Math.exp((logits[id] as number) - max);
-  return max + Math.log(sum);
-}
 
 /** The `count` likeliest ids, likeliest first; of equal ones the first. */
 export function likeliestIds(logits: Float32Array, count: number): number[] {

@@ -16,7 +16,7 @@ export interface CachePlan {
 }
 
 /** Slots that are held at most: every model has a cache of its own, whose slots are a power of two. */
-function mostSlots(slots: number, models: number): number {
+export function mostSlots(slots: number, models: number): number {
   let most = Array.from({ length: slots + 1 }, (_, n) => (n === 0 ? 0 : cacheSlots(n)));
   for (let model = 1; model < models; model++) {
     const others = most;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { RandomStream } from "../core/index.ts";
 import type { SamplingOptions } from "./api.ts";
-import { likeliestIds, logSumExp } from "./logprobs.ts";
+import { logSumExp } from "./log-sum-exp.ts";
+import { likeliestIds } from "./logprobs.ts";
 import { Sampler } from "./sampling.ts";
 import { kthLargest, smallestOfShare } from "./selection.ts";
 

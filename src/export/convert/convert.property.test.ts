@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { alphaFor } from "./to-peft.ts";
+import { alphaFor } from "./alpha.ts";
 import { transposeBytes } from "./transpose.ts";
 
 describe("conversion", () => {

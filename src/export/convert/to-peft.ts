@@ -1,6 +1,7 @@
 import { PEFT_PREFIX, PEFT_VERSION } from "../../adapter/index.ts";
 import { HeirloomError } from "../../core/index.ts";
 import { type LoraPeftConfig, loraPeftConfig, type StoredTensor, type TensorFile, type TensorToWrite } from "../../formats/index.ts";
+import { alphaFor } from "./alpha.ts";
 import type { MlxAdapter } from "./mlx-adapter.ts";
 import { transposeBytes } from "./transpose.ts";
 
@@ -12,16 +13,6 @@ export interface PeftForm {
 }
 
 const LAYER = /^(.*?\.layers)\.(\d+)\.(.+)$/;
-
-/** The alpha whose quotient by the rank is the scale, exactly where there is one. */
-function alphaFor(scale: number, rank: number): number {
-  const product = scale * rank;
-  // The product is rounded; a neighbour may divide back exactly. One unit in the last place is at most |product|·2⁻⁵².
-  const unit = Math.abs(product) * 2 ** -52;
-  return (
-    [product, product + unit, product - unit, product + 2 * unit, product - 2 * unit].find((alpha) => alpha / rank === scale) ?? product
-  );
-}
 
 /** Modules of one name in every layer that has any; PEFT's lists of names and layers mean nothing else. */
 function chooseTargets({ modules }: MlxAdapter, where: string): { targets: string[]; layers: number[] } {
