@@ -1,5 +1,6 @@
 import type { FlagParametersForType } from "@stricli/core";
 import type { CliContext } from "./command.ts";
+import { type RowFlags, rowFlags } from "./row-flags.ts";
 
 /** Flags for single keys of run.yaml, and the key that each stands for. */
 export const CONFIG_FLAG_KEYS = {
@@ -11,13 +12,25 @@ export const CONFIG_FLAG_KEYS = {
   epochs: "training.epochs",
   seed: "training.seed",
   threads: "engine.threads",
+  format: "data.format",
+  columns: "data.columns",
+  tools: "data.tools",
+  cache: "data.cache",
 } as const;
 
+type TextKeys = Exclude<keyof typeof CONFIG_FLAG_KEYS, keyof RowFlags | "cache">;
+
 /** The flags of every command that takes a configuration. */
-export interface ConfigFlags extends Partial<Record<keyof typeof CONFIG_FLAG_KEYS, string>> {
+export interface ConfigFlags extends Partial<Record<TextKeys, string>>, RowFlags {
+  readonly cache?: boolean;
   readonly config?: string;
   readonly preset?: string;
   readonly set?: readonly string[];
+}
+
+/** A flag as people type it, for messages. */
+export function typedFlag(name: string, value?: unknown): string {
+  return `--${value === false ? "no-" : ""}${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** A flag whose text is kept as typed. */
@@ -42,6 +55,8 @@ export const configFlags: FlagParametersForType<ConfigFlags, CliContext> = {
   epochs: textFlag("Passes over the data", "number"),
   seed: textFlag("Seed of initialization, order and dropout", "number"),
   threads: textFlag("Threads of the products", "number"),
+  ...rowFlags,
+  cache: { kind: "boolean", optional: true, brief: "Keep tokens on disk, so that the same data start at once the next time; default: yes" },
   set: {
     kind: "parsed",
     parse: (text: string) => text,

@@ -1,45 +1,24 @@
 import type { FlagParametersForType } from "@stricli/core";
-import type { RowForm, TextRows, Tokenizer, ToolStyle, TrainOn } from "../data/index.ts";
-import { parseColumns } from "./columns.ts";
+import type { TextRows, Tokenizer, TrainOn } from "../data/index.ts";
 import type { CliContext } from "./command.ts";
 import { textFlag } from "./config-flags.ts";
 import { pathFrom } from "./paths.ts";
+import { type RowFlags, rowFlags } from "./row-flags.ts";
 
 /** The flags of the commands that look at data files. */
-export interface DataFlags {
+export interface DataFlags extends RowFlags {
   readonly base?: string;
   readonly tokenizer?: string;
-  readonly format?: RowForm;
-  readonly columns?: Readonly<Record<string, string>>;
   readonly textRows?: TextRows;
   readonly template?: string;
-  readonly tools?: ToolStyle;
   readonly trainOn?: TrainOn;
 }
-
-// data's own lists, which loading here would slow every command's start.
-const FORMATS = [
-  "text",
-  "prompt-completion",
-  "alpaca",
-  "alpaca-prompt",
-  "sharegpt",
-  "messages",
-  "question-answer",
-] as const satisfies readonly RowForm[];
 
 /** Argument table of {@link DataFlags}. */
 export const dataFlags: FlagParametersForType<DataFlags, CliContext> = {
   base: textFlag("Model whose tokenizer and chat template are used", "path"),
   tokenizer: textFlag("Folder with tokenizer.json, instead of a whole model", "path"),
-  format: { kind: "enum", values: FORMATS, optional: true, brief: "Form of the rows; default: told by their fields" },
-  columns: {
-    kind: "parsed",
-    parse: parseColumns,
-    optional: true,
-    brief: "Which columns are which fields, for example prompt=question,completion=answer",
-    placeholder: "field=column,…",
-  },
+  ...rowFlags,
   textRows: {
     kind: "enum",
     values: ["file", "paragraph", "line"],
@@ -47,12 +26,6 @@ export const dataFlags: FlagParametersForType<DataFlags, CliContext> = {
     brief: "What of a plain text file is a row; default: file",
   },
   template: textFlag("A Jinja file with the chat template; default: the tokenizer's own", "path"),
-  tools: {
-    kind: "enum",
-    values: ["template", "hermes"],
-    optional: true,
-    brief: "How functions and calls get into a chat; default: template",
-  },
   trainOn: { kind: "enum", values: ["assistant", "last", "all"], optional: true, brief: "What of a row is learnt; default: assistant" },
 };
 

@@ -4,7 +4,7 @@ import type { ConfigSources, ConfigText, FlagValue } from "../config/index.ts";
 import { HeirloomError, nearestName } from "../core/index.ts";
 import { fileError } from "../core/node/index.ts";
 import type { ConfigFlags } from "./config-flags.ts";
-import { CONFIG_FLAG_KEYS } from "./config-flags.ts";
+import { CONFIG_FLAG_KEYS, typedFlag } from "./config-flags.ts";
 import { packagePath } from "./package-info.ts";
 
 /** A run file is written by hand; ours have some 3 KB. */
@@ -49,16 +49,16 @@ async function readConfigFile(path: string, folder: string): Promise<ConfigText>
   return { path: absolute, text: await readText(absolute, path) };
 }
 
-/** Flags that are paths are taken as text, whatever they look like; the others are read as YAML values. */
-const TEXT_FLAGS: ReadonlySet<string> = new Set(["base", "output"]);
+/** Flags that are taken as text, whatever they look like; other text is read as a YAML value. */
+const TEXT_FLAGS: ReadonlySet<string> = new Set(["base", "output", "format", "tools"]);
 
 async function flagValues(flags: ConfigFlags): Promise<FlagValue[]> {
   const { parseSetFlag, parseValue } = await import("../config/index.ts");
   const named = Object.entries(CONFIG_FLAG_KEYS).flatMap(([name, key]): FlagValue[] => {
-    const text = flags[name as keyof typeof CONFIG_FLAG_KEYS];
-    if (text === undefined) return [];
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    return [{ key, value: TEXT_FLAGS.has(name) ? text : parseValue(text, flag), flag }];
+    const given = flags[name as keyof typeof CONFIG_FLAG_KEYS];
+    if (given === undefined) return [];
+    const flag = typedFlag(name, given);
+    return [{ key, value: typeof given !== "string" || TEXT_FLAGS.has(name) ? given : parseValue(given, flag), flag }];
   });
   return [...(flags.set ?? []).map(parseSetFlag), ...named];
 }

@@ -55,8 +55,10 @@ describe("help", () => {
     },
   );
 
-  it("of every example parses as it stands", async () => {
+  // Every command is loaded, most of them with all that is below: seconds each on a busy machine.
+  it("of every example parses as it stands", { timeout: 60_000 }, async () => {
     library.train.mockResolvedValue(RESULT);
+    vi.stubGlobal("fetch", () => Promise.resolve(new Response(null, { status: 404 }))); // a hub that has nothing
     const { COMMANDS } = await import("./commands/index.ts");
     for (const [name, command] of Object.entries(COMMANDS)) {
       for (const [, line] of (command.fullDescription ?? "").matchAll(/^ {2}heirloom (.*?) +# /gm)) {
@@ -67,6 +69,7 @@ describe("help", () => {
         expect(terminal.err(), line).not.toContain("USAGE");
       }
     }
+    vi.unstubAllGlobals();
   });
 
   it("is also what no arguments print", async () => {
@@ -103,6 +106,10 @@ describe("usage errors", () => {
     [["trian"], 'unknown command "trian"', "heirloom train"],
     [["train", "--confg", "a"], "unknown flag --confg", "--config"],
     [["train", "--learning-rat", "1"], "unknown flag --learning-rat", "--learning-rate"],
+    [["train", "--formt", "text"], "unknown flag --formt", "--format"],
+    [["continue", "a", "--column", "prompt=q"], "unknown flag --column", "--columns"],
+    [["train", "--no-cach"], "unknown flag --no-cach", "--no-cache"],
+    [["train", "--format", "alpca"], "--format: expected one of text, prompt-completion, alpaca", "alpaca"],
   ])("%j names the nearest known one, exit 2", async (inputs, message, nearest) => {
     const terminal = fakeTerminal();
     expect(await runCli(inputs, terminal)).toBe(2);
@@ -126,10 +133,12 @@ describe("usage errors", () => {
       "--from repeats a run as it was; expected no other flag but --output, found --seed",
       "train -c",
     ],
+    [["train", "--from", "a", "--no-cache"], "but --output, found --no-cache", "train -c"],
+    [["train", "--columns", "prompt"], '--columns: expected field=column, found "prompt"', "for example --columns"],
     [["runs", "shw"], 'heirloom runs has no command "shw"', "did you mean heirloom runs show?"],
     [["runs", "zzzzz"], 'heirloom runs has no command "zzzzz"', "heirloom runs --help lists"],
     [["runs", "show", "a", "b"], 'expected one argument of heirloom runs show, found also "b"', "heirloom runs show --help says"],
-    [["merge", "a"], "heirloom merge is announced, but this release does not have it yet", "heirloom --help lists"],
+    [["merge", "a"], "heirloom merge needs --output", "heirloom merge --help says"],
   ])("%j say what the command takes, and where to read on", async (inputs, message, hint) => {
     const terminal = fakeTerminal();
     expect(await runCli(inputs, terminal)).toBe(2);
@@ -206,6 +215,25 @@ describe("results", () => {
       data: { train: ["/w/a.jsonl"] },
     });
     expect(options.provenance).toMatchObject({ "adapter.rank": "flag", "adapter.alpha": "preset" });
+  });
+
+  it("take how rows are read from flags, in train and continue alike", async () => {
+    library.train.mockResolvedValue(RESULT);
+    library.continueTraining.mockResolvedValue(RESULT);
+    const rows = ["--format", "question-answer", "--columns", "question=q,answer=a", "--tools", "hermes", "--no-cache"];
+    await runCli(["train", ...MINIMAL, ...rows], fakeTerminal());
+    const [config, { provenance }] = library.train.mock.lastCall as [{ data: object }, TrainingOptions];
+    const expected = { format: "question-answer", columns: { question: "q", answer: "a" }, tools: "hermes", cache: false };
+    expect(config.data).toMatchObject(expected);
+    expect(provenance).toMatchObject({ "data.format": "flag", "data.columns.question": "flag", "data.cache": "flag" });
+    await runCli(["continue", "a", ...rows], fakeTerminal());
+    const [{ sources }] = library.continueTraining.mock.lastCall as [{ sources: { flags: { key: string; flag: string }[] } }];
+    expect(sources.flags.map(({ key, flag }) => [key, flag])).toEqual([
+      ["data.format", "--format"],
+      ["data.columns", "--columns"],
+      ["data.tools", "--tools"],
+      ["data.cache", "--no-cache"],
+    ]);
   });
 
   it("carry the changes that a continuation names", async () => {

@@ -2,6 +2,7 @@ import { type Application, buildApplication, buildRouteMap, run as runStricli } 
 import { HeirloomError, type Problem } from "../core/index.ts";
 import { type CliContext, type Outcome, requireOutcome, viewOf } from "./command.ts";
 import { COMMANDS } from "./commands/index.ts";
+import { typedFlag } from "./config-flags.ts";
 import { packageVersion } from "./package-info.ts";
 import {
   asHeirloomError,
@@ -38,9 +39,13 @@ function typedCommand([name = "", ...words]: readonly string[]): TypedCommand {
     const [inner = "", ...rest] = words;
     const isKnown = command.getRoutingTargetForInput(inner) !== undefined;
     const commands = command.getAllEntries().map((entry) => entry.name.original);
-    return { name: isKnown ? `${name} ${inner}` : name, commands, words: rest, takesConfig: false };
+    return { name: isKnown ? `${name} ${inner}` : name, commands, words: rest, flags: [], takesConfig: false };
   }
-  return { name, commands: [], words, takesConfig: Object.hasOwn(command?.parameters.aliases ?? {}, "c") };
+  const flags = Object.entries(command?.parameters.flags ?? {}).flatMap(([flag, parameter]) => {
+    const canSayNo = parameter.kind === "boolean" && !("withNegated" in parameter && parameter.withNegated === false);
+    return (canSayNo ? [typedFlag(flag), typedFlag(flag, false)] : [typedFlag(flag)]).map((typed) => typed.slice(2));
+  });
+  return { name, commands: [], words, flags, takesConfig: Object.hasOwn(command?.parameters.aliases ?? {}, "c") };
 }
 
 /** `heirloom --help train` and `heirloom help train` ask for the help of train. */

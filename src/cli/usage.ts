@@ -12,23 +12,19 @@ import {
   UnsatisfiedPositionalError,
 } from "@stricli/core";
 import { isHeirloomError, nearestName, type Problem } from "../core/index.ts";
+import { typedFlag } from "./config-flags.ts";
 
 const HELP_HINT = "run heirloom --help for the list of commands, or heirloom COMMAND --help for one";
-
-/** Commands that the README announces and this release does not have; their names are no typing errors. */
-const ANNOUNCED: readonly string[] = ["bench", "chat", "convert", "data", "export", "import", "merge", "quantize", "runs", "serve"];
 
 function nearestHint(nearest: string | undefined, otherwise = HELP_HINT): string {
   return nearest === undefined ? otherwise : `did you mean ${nearest}?`;
 }
 
-function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
 /** The command that a line is for, for messages. */
 export interface TypedCommand {
   readonly name: string;
+  /** Its flags as they are typed, without the dashes; those that say no included. */
+  readonly flags: readonly string[];
   /** Whether it takes a run file. */
   readonly takesConfig: boolean;
   /** Those that it is made of, as `runs` is. */
@@ -56,8 +52,9 @@ function argumentProblems(thrown: unknown, command: TypedCommand): readonly Prob
     return thrown.exception.problems.map((problem) => ({ where: `--${thrown.externalFlagNameOrPlaceholder}`, ...problem }));
   }
   if (thrown instanceof FlagNotFoundError) {
-    const near = nearestName(thrown.input, thrown.corrections) ?? thrown.corrections[0];
-    const flag = near === undefined ? undefined : `--${kebab(near)}`;
+    // Stricli's own corrections know of no --no-….
+    const near = nearestName(thrown.input, command.flags) ?? thrown.corrections[0];
+    const flag = near === undefined ? undefined : typedFlag(near);
     return usage(`unknown flag --${thrown.input}`, nearestHint(flag, help), flag);
   }
   if (thrown instanceof AliasNotFoundError) return usage(`unknown flag -${thrown.input}`, help);
@@ -68,7 +65,7 @@ function argumentProblems(thrown: unknown, command: TypedCommand): readonly Prob
   if (thrown instanceof UnexpectedPositionalError) return surplusArgument(thrown.input, thrown.expectedCount, command, help);
   if (thrown instanceof UnsatisfiedPositionalError) return usage(`heirloom ${command.name} needs an argument: ${thrown.placeholder}`, help);
   if (thrown instanceof UnsatisfiedFlagError) {
-    const flag = `--${kebab(thrown.externalFlagName)}`;
+    const flag = typedFlag(thrown.externalFlagName);
     // Stricli has one error for a flag that is missing and for one without its value, which must be the last word then.
     const last = command.words.at(-1) ?? "";
     const hasNoValue = thrown.nextFlagName !== undefined || last === flag || /^-[a-z]$/.test(last);
@@ -79,8 +76,6 @@ function argumentProblems(thrown: unknown, command: TypedCommand): readonly Prob
 }
 
 function unknownCommand(input: string, commandNames: readonly string[], { name }: TypedCommand): readonly Problem[] {
-  if (ANNOUNCED.includes(input))
-    return usage(`heirloom ${input} is announced, but this release does not have it yet`, "heirloom --help lists the commands that it has");
   const nearest = nearestName(input, commandNames);
   if (input === name)
     return usage(`unknown command "${input}"`, nearestHint(nearest === undefined ? undefined : `heirloom ${nearest}`), nearest);

@@ -2,7 +2,7 @@ import type { FlagValue } from "../../config/index.ts";
 import { HeirloomError } from "../../core/index.ts";
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
-import { type ConfigFlags, changeFlag, configFlags } from "../config-flags.ts";
+import { type ConfigFlags, changeFlag, configFlags, typedFlag } from "../config-flags.ts";
 import { runPath } from "../store-flags.ts";
 import { trainingView } from "../views/training.ts";
 import { withMeasures } from "../with-measures.ts";
@@ -54,7 +54,7 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
     if (checkpoint === null) {
       if (given.length === 0) return withMeasures(session, library.resume(path, { ...options, changes: await flagChanges(change) }));
       throw new HeirloomError("USAGE", "a run of heirloom is resumed as its record has it, but for what --change names", {
-        where: given.map(([name]) => `--${name}`).join(", "),
+        where: given.map(([name, value]) => typedFlag(name, value)).join(", "),
         hint: `for instance --change training.steps=400; with another configuration it is a new run: heirloom continue ${run} -c more.yaml`,
       });
     }

@@ -1,7 +1,7 @@
 import { ERROR_CODES, HeirloomError } from "../../core/index.ts";
 import type { RepeatedResult, TrainingResult } from "../../train/index.ts";
 import { defineCommand, type Session } from "../command.ts";
-import { type ConfigFlags, configFlags, textFlag } from "../config-flags.ts";
+import { type ConfigFlags, configFlags, textFlag, typedFlag } from "../config-flags.ts";
 import { pathFrom } from "../paths.ts";
 import { trainingView } from "../views/training.ts";
 import { withMeasures } from "../with-measures.ts";
@@ -16,9 +16,9 @@ type Result = TrainingResult & Partial<Pick<RepeatedResult, "repetition">>;
 async function repeat(from: string, { output, ...others }: ConfigFlags, session: Session): Promise<Result> {
   const { folder, signal, progress } = session;
   // The parser lists flags that were not given, too.
-  const [other] = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  const [other] = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [typedFlag(name, value)]));
   if (other !== undefined) {
-    throw new HeirloomError("USAGE", `--from repeats a run as it was; expected no other flag but --output, found --${other}`, {
+    throw new HeirloomError("USAGE", `--from repeats a run as it was; expected no other flag but --output, found ${other}`, {
       hint: "to train with changes, give the run file: heirloom train -c run.yaml",
     });
   }
