@@ -22,7 +22,7 @@ export interface Session {
   /** True if the result goes out as JSON. */
   readonly json: boolean;
   /** The environment; and for commands that people talk with: their input, what is said beside the result, and Ctrl-C (see `handlesInterrupts`). */
-  readonly terminal: Pick<Terminal, "lines" | "stderr" | "onInterrupt" | "exit" | "env">;
+  readonly terminal: Pick<Terminal, "lines" | "stderr" | "onInterrupt" | "endInterrupted" | "env">;
   /** Writes to stdout at once, for output that people want as it comes; does nothing with `--json`. */
   stream(text: string): void;
 }
@@ -98,7 +98,7 @@ async function interruptible<T>(
   const release = terminal.onInterrupt(() => {
     if (controller.signal.aborted) {
       progress.end();
-      terminal.exit(130);
+      terminal.endInterrupted();
       return;
     }
     progress.note(note);

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { createInterface } from "node:readline";
+import { endInterrupted } from "./end-process.ts";
 import { runCli } from "./run.ts";
 import type { Output, Terminal } from "./terminal/index.ts";
 
@@ -28,7 +29,7 @@ const terminal: Terminal = {
   },
   // The terminal's own line editing, so that Ctrl-C stays a signal.
   lines: () => createInterface({ input: process.stdin, terminal: false }),
-  exit: (code) => process.exit(code),
+  endInterrupted: () => endInterrupted(process),
 };
 
 // `heirloom inspect … | head` closes the pipe early; that is no fault.

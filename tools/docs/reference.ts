@@ -149,7 +149,7 @@ async function printed(inputs: readonly string[]): Promise<string> {
     },
   };
   const stderr = { ...stdout, write: () => undefined };
-  const nothing = { lines: async function* () {}, onInterrupt: () => () => undefined, exit: () => undefined };
+  const nothing = { lines: async function* () {}, onInterrupt: () => () => undefined, endInterrupted: () => undefined };
   const status = await runCli(inputs, { stdout, stderr, env: {}, folder: ".", ...nothing });
   if (status !== 0) throw new InternalError(`heirloom ${inputs.join(" ")} ended with ${status}`);
   return text

@@ -16,8 +16,8 @@ export interface Terminal {
   onInterrupt(listener: () => void): () => void;
   /** The lines of standard input as they come, to its end. */
   lines(): AsyncIterable<string>;
-  /** Ends the process at once. */
-  exit(code: number): void;
+  /** Ends the process at once, as a signal does. */
+  endInterrupted(): void;
 }
 
 /** Narrower than this no table can be read. */
