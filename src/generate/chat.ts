@@ -14,7 +14,7 @@ async function templateText(path: string): Promise<string> {
 /**
  * The ids of messages in a chat template, up to where the assistant's turn begins.
  *
- * @throws CHAT_TEMPLATE_INVALID also if there is no template
+ * @throws CHAT_TEMPLATE_INVALID also if there is no template, or one without a place for tools that are given
  */
 export async function chatIds(
   tokenizer: Tokenizer,
@@ -34,6 +34,12 @@ export async function chatIds(
   }
   const options = { name: path ?? tokenizer.name, namedTokens: tokenizer.namedTokens };
   const template = compileChatTemplate(source, now === undefined ? options : { ...options, now });
+  if (tools !== undefined && tools.length > 0 && !template.mentions("tools")) {
+    throw new HeirloomError("CHAT_TEMPLATE_INVALID", "the request has tools, and the chat template has no place for them (tools)", {
+      where: template.name,
+      hint: "leave the tools out, or ask a model whose template knows them",
+    });
+  }
   const { text } = template.render(messages, { addGenerationPrompt: true, ...(tools === undefined ? {} : { tools }) });
   return tokenizer.encode(text, { addSpecialTokens: false });
 }

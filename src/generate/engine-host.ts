@@ -8,6 +8,7 @@ import { type LoadedModels, loadModels } from "./load-model.ts";
 import { MAX_TOP_LOGPROBS } from "./logprobs.ts";
 import { planCache } from "./memory.ts";
 import { endTokens, promptIds, roomFor } from "./prompt.ts";
+import { checkSampling } from "./sampling.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** Side by side without being asked: a step of eight costs one and a half times that of one, and gives eight tokens. */
@@ -89,6 +90,8 @@ export class EngineHost {
     };
     try {
       const { model } = this.#find(request.model);
+      // Whoever got a "start" has promised an answer: what the request says wrongly is to be known before it.
+      checkSampling(request.sampling);
       checkTopLogprobs(request.topLogprobs);
       const ids = await this.#encode(request.prompt);
       if (!this.#cancels.has(id)) return; // aborted meanwhile
