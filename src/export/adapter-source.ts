@@ -1,7 +1,7 @@
 import { type AdapterSpec, adapterFromPeft } from "../adapter/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import { openFolder } from "../core/node/index.ts";
-import { fileIn, locateModel, type ModelFolder, type OpenFolder, openModelFolder, openWeights } from "../folders/index.ts";
+import { basePathOf, fileIn, locateModel, type ModelFolder, type OpenFolder, openModelFolder, openWeights } from "../folders/index.ts";
 import { type PeftConfig, parsePeftConfig, readJson, type TensorFile } from "../formats/index.ts";
 import { type AdapterRecord, type Fingerprint, fingerprintModel, readAdapterRecord, requireSameBase } from "../runs/index.ts";
 
@@ -52,13 +52,7 @@ export interface BaseSource {
  * @throws FILE_MISSING, BASE_MISMATCH, and what opening a model throws
  */
 export async function openBaseOf(adapter: AdapterSource, given: string | undefined): Promise<BaseSource> {
-  const path = given ?? adapter.record?.base.path ?? adapter.spec.baseModel ?? "";
-  if (path === "") {
-    throw new HeirloomError("FILE_MISSING", "the adapter does not say which base model it belongs to", {
-      where: adapter.folder.name,
-      hint: "name it with --base",
-    });
-  }
+  const path = basePathOf(adapter, given);
   const model = await openModelFolder(path);
   try {
     const fingerprint = await fingerprintModel(model.folder);

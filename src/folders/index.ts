@@ -1,6 +1,7 @@
 // folders: where adapters, models, checkpoints and runs lie - on disk, as single files, on the hub -
 // and what a path turns out to be. Opens, and reads no further than headers.
 
+export { basePathOf } from "./adapter-base.ts";
 export type { GgufFile } from "./gguf-file.ts";
 export { formatHubAddress, type HubAddress, isHubAddress, parseHubAddress } from "./hub-address.ts";
 export { type HubOptions, openHubFolder } from "./hub-folder.ts";

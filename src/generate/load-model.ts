@@ -12,7 +12,7 @@ import {
   type Parameter,
   readAdapterParameters,
 } from "../engine/index.ts";
-import { type AdapterFolder, locateModel, type ModelFolder, openAdapterFolder, openModelFolder } from "../folders/index.ts";
+import { type AdapterFolder, basePathOf, locateModel, type ModelFolder, openAdapterFolder, openModelFolder } from "../folders/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import { type AdapterRecord, fingerprintModel, requireSameBase } from "../runs/index.ts";
 import type { EngineModel, EngineSource } from "./api.ts";
@@ -55,15 +55,6 @@ interface Parts {
 }
 
 const NO_ADAPTER = { parameters: [], lora: new Map<string, LoraPlan>() };
-
-function baseOf(adapter: AdapterFolder, given: string | undefined): string {
-  const path = given ?? adapter.record?.base.path ?? adapter.spec.baseModel;
-  if (path !== null && path !== undefined && path !== "") return path;
-  throw new HeirloomError("FILE_MISSING", "the adapter does not say which base model it belongs to", {
-    where: adapter.folder.name,
-    hint: "name it with --base",
-  });
-}
 
 /**
  * Refuses another base than the one that an adapter was trained on, and adapters that hold it in different precisions; says
@@ -125,7 +116,7 @@ function commonBase(
   const named = models[0]?.path ?? given;
   if (named !== undefined) return named;
   if (first === undefined) throw new HeirloomError("FILE_MISSING", "expected a model or an adapter, found nothing to open");
-  return baseOf(first, undefined);
+  return basePathOf(first, undefined);
 }
 
 async function loadParts(paths: readonly string[], givenBase: string | undefined): Promise<Parts> {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { HeirloomError } from "../../core/index.ts";
 import { openFolder, writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "../../core/node/index.ts";
-import { fileIn, readModelSpec } from "../../folders/index.ts";
+import { basePathOf, fileIn, readModelSpec } from "../../folders/index.ts";
 import {
   encodeSafetensors,
   openSafetensors,
@@ -57,12 +57,7 @@ async function peftToMlx(request: ConvertRequest): Promise<ConvertResult> {
   const adapter = await openAdapterSource(path);
   try {
     requireFloats(adapter.tensors);
-    const named = base ?? adapter.record?.base.path ?? adapter.spec.baseModel ?? "";
-    if (named === "")
-      throw new HeirloomError("FILE_MISSING", "the adapter does not say which base model it belongs to", {
-        where: path,
-        hint: "name it with --base",
-      });
+    const named = basePathOf(adapter, base);
     const spec = await readModelSpec(named);
     const form = toMlx(spec, adapter.spec, adapter.tensors);
     const config = `${JSON.stringify(form.config, null, 4)}\n`;

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { HeirloomError, isHeirloomError } from "../../core/index.ts";
 import { defineJob, type JobContext, writeFileAtomic } from "../../core/node/index.ts";
 import { loadTokenizer } from "../../data/index.ts";
-import { locateModel, openModelFolder, readModelSpec } from "../../folders/index.ts";
+import { basePathOf, locateModel, openModelFolder, readModelSpec } from "../../folders/index.ts";
 import { encodeGguf, type GgufMetadata, type GgufToWrite, type GgufValue } from "../../formats/index.ts";
 import { openAdapterSource } from "../adapter-source.ts";
 import type { ExportEvent } from "../merge/api.ts";
@@ -93,12 +93,7 @@ function renamed(error: HeirloomError, folder: string, output: string): Heirloom
 async function writeLora(request: GgufRequest, context: Context): Promise<Written> {
   const adapter = await openAdapterSource(request.path);
   try {
-    const named = request.base ?? adapter.record?.base.path ?? adapter.spec.baseModel ?? "";
-    if (named === "")
-      throw new HeirloomError("FILE_MISSING", "the adapter does not say which base model it belongs to", {
-        where: request.path,
-        hint: "name it with --base",
-      });
+    const named = basePathOf(adapter, request.base);
     const spec = await readModelSpec(named);
     const family = familyOf(spec, named);
     const lora = loraTensors(spec, adapter.spec, family, adapter.tensors, teller(context, "writing", adapter.tensors.tensors.size / 2));
