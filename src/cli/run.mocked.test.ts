@@ -250,6 +250,16 @@ describe("results", () => {
     expect(request.changes.values).toEqual({ rank: 64 });
   });
 
+  it("of generate come from models under the names that are given", async () => {
+    library.generate.mockRejectedValue(new HeirloomError("INTERRUPTED", "stop here"));
+    await runCli(["generate", "old=a/x", "--adapter", "new=b/x", "--adapter", "c", "--prompt", "p"], fakeTerminal({ folder: "/w" }));
+    expect(library.generate.mock.lastCall?.[0]).toMatchObject({
+      path: "/w/a/x",
+      id: "old",
+      adapters: [{ id: "new", path: "/w/b/x" }, { path: "/w/c" }],
+    });
+  });
+
   it("refuse an unknown change, exit 2", async () => {
     const terminal = fakeTerminal();
     expect(await runCli(["continue", "a", "--change", "rnk=64"], terminal)).toBe(2);
@@ -351,7 +361,7 @@ describe("Ctrl-C", () => {
     expect(await runCli(["train", ...MINIMAL], terminal)).toBe(130);
     expect(terminal.err()).toContain("a checkpoint is written first");
     expect(terminal.err()).toContain("→ heirloom resume runs/a");
-    expect(terminal.exited).toBeUndefined();
+    expect(terminal.ended).toBe(false);
     expect(terminal.listeners()).toBe(0);
   });
 
@@ -363,6 +373,6 @@ describe("Ctrl-C", () => {
       return Promise.resolve(RESULT);
     });
     await runCli(["train", ...MINIMAL], terminal);
-    expect(terminal.exited).toBe(130);
+    expect(terminal.ended).toBe(true);
   });
 });

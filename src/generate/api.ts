@@ -120,8 +120,10 @@ export interface GenerationEngineOptions {
 export interface GenerationRequest {
   /** Folder of an adapter, checkpoint, run or model. */
   readonly path: string;
+  /** What the model at {@link path} is called. @defaultValue the last part of the path */
+  readonly id?: string;
   /** More adapters on the same base, each of which completes every prompt as well. @defaultValue none */
-  readonly adapters?: readonly string[];
+  readonly adapters?: readonly (string | EngineSource)[];
   /** Base model, if the adapters' records name none or another is meant. */
   readonly base?: string;
   /** A text by itself stands for `{ text }`. */

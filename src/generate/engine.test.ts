@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { failure, TinyWorkshop } from "../train/fixtures/tiny-run.ts";
 import type { CompletionEvent, CompletionRequest, GenerationEngine } from "./api.ts";
@@ -100,7 +101,13 @@ describe("a generation engine", () => {
     ["SAMPLING_INVALID", { topLogprobs: 21 }],
     ["CHAT_TEMPLATE_INVALID", { prompt: { messages: [{ role: "user", content: "a" }] } }],
   ])("refuses with %s what cannot be done: %j", async (code, changes) => {
-    expect(await failure(complete(request("amber", changes)))).toMatchObject({ code });
+    // Before a start: whoever is answered over HTTP gets a status instead of a stream that breaks.
+    const events: CompletionEvent[] = [];
+    const refused = (async () => {
+      for await (const event of engine.complete(request("amber", changes))) events.push(event);
+    })();
+    expect(await failure(refused)).toMatchObject({ code });
+    expect(events).toEqual([]);
   });
 
   test("frees the slot of a request that is aborted or left, at once", async () => {
@@ -162,6 +169,17 @@ describe("generate", () => {
       ["amber", { text: "birch" }].flatMap((prompt) => result.models.map((model) => [model, prompt])),
     );
     for (const [i, { text }] of result.completions.entries()) expect(heard.get(i) ?? "").toBe(text);
+  });
+
+  test("takes names for models that are called alike", async () => {
+    const [path, same] = [runs[0] as string, join(runs[0] as string, "adapter")]; // one folder by two paths: one name
+    const asked = { prompts: ["amber"], maxTokens: 2 };
+    const error = await failure(generate({ ...asked, path, adapters: [same] }));
+    expect(error).toMatchObject({ code: "CONFIG_INVALID", problems: [{ hint: "give them names: NAME=PATH" }] });
+    const named = await generate({ ...asked, path, id: "one", adapters: [{ id: "two", path: same }] });
+    expect(named.models).toEqual(["one", "two"]);
+    expect(named.completions.map(({ model }) => model)).toEqual(["one", "two"]);
+    expect((await generate({ ...asked, path, adapters: [{ id: "two", path: same }] })).models).toEqual([modelName(path), "two"]);
   });
 });
 

@@ -2,6 +2,7 @@ import { HeirloomError } from "../core/index.ts";
 import type {
   CompletionPrompt,
   CompletionStop,
+  EngineSource,
   GeneratedText,
   GenerationEngine,
   GenerationOptions,
@@ -13,12 +14,12 @@ import { modelName } from "./load-model.ts";
 import { openGenerationEngine } from "./open-engine.ts";
 import { checkSampling, GREEDY } from "./sampling.ts";
 
-/** The names that an engine has for the models at `paths`, in that order. */
-export function engineNames(engine: GenerationEngine, paths: readonly string[]): readonly string[] {
+/** The names that an engine has for the models that it was opened with, in that order. */
+export function engineNames(engine: GenerationEngine, sources: readonly EngineSource[]): readonly string[] {
   const known = new Set(engine.models.map(({ id }) => id));
   // A path that is called otherwise is the base itself, found through another name.
   const base = engine.models.find(({ kind }) => kind === "base")?.id ?? "";
-  return paths.map((path) => (known.has(modelName(path)) ? modelName(path) : base));
+  return sources.map(({ path, id = modelName(path) }) => (known.has(id) ? id : base));
 }
 
 async function completeOne(
@@ -49,10 +50,14 @@ async function completeOne(
  */
 export async function generate(request: GenerationRequest, options: GenerationOptions = {}): Promise<GenerationResult> {
   checkSampling(request.sampling ?? GREEDY); // before gigabytes are read
-  const paths = [request.path, ...(request.adapters ?? [])];
-  const slots = request.slots ?? Math.max(1, Math.min(DEFAULT_SLOTS, paths.length * request.prompts.length));
+  const { path, id, adapters = [] } = request;
+  const sources = [
+    { path, ...(id === undefined ? {} : { id }) },
+    ...adapters.map((adapter) => (typeof adapter === "string" ? { path: adapter } : adapter)),
+  ];
+  const slots = request.slots ?? Math.max(1, Math.min(DEFAULT_SLOTS, sources.length * request.prompts.length));
   const engine = await openGenerationEngine({
-    sources: paths.map((path) => ({ path })),
+    sources,
     slots,
     ...(request.base === undefined ? {} : { base: request.base }),
   });
@@ -60,7 +65,7 @@ export async function generate(request: GenerationRequest, options: GenerationOp
   const failed = new AbortController();
   const signal = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
   try {
-    const models = engineNames(engine, paths);
+    const models = engineNames(engine, sources);
     const began = performance.now();
     const tasks = request.prompts.flatMap((prompt) => models.map((model) => ({ prompt, model })));
     const completions = await Promise.all(
@@ -75,7 +80,7 @@ export async function generate(request: GenerationRequest, options: GenerationOp
     });
     const made = completions.reduce((sum, { tokens }) => sum + tokens, 0);
     const seconds = (performance.now() - began) / 1000;
-    return { path: request.path, models, completions, tokensPerSecond: made / seconds, notes: engine.notes };
+    return { path, models, completions, tokensPerSecond: made / seconds, notes: engine.notes };
   } finally {
     await engine.close();
   }

@@ -2,6 +2,7 @@ import { formatBytes } from "../../core/index.ts";
 import { defineCommand, type Session } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
 import { Conversation } from "../conversation.ts";
+import { engineSource } from "../engine-source.ts";
 import { pathFrom } from "../paths.ts";
 import { type SamplingFlags, samplingFlags, samplingFrom } from "../sampling-flags.ts";
 import { escapeText } from "../terminal/index.ts";
@@ -29,7 +30,7 @@ async function talk(conversation: Conversation, { terminal }: Session, say: (mes
   let wasWarned = false;
   const release = terminal.onInterrupt(() => {
     if (answering !== null) return answering.abort();
-    if (wasWarned) return terminal.exit(130);
+    if (wasWarned) return terminal.endInterrupted();
     wasWarned = true;
     say("/quit or Ctrl-D ends; so does Ctrl-C again");
   });
@@ -66,8 +67,8 @@ export const chat = defineCommand<Flags, [path: string], ChatResult>({
       parse: (text: string) => text,
       optional: true,
       variadic: true,
-      brief: "Another adapter of the same base, for /adapter; may be given several times",
-      placeholder: "path",
+      brief: "Another adapter of the same base, for /adapter, and what it is called; may be given several times",
+      placeholder: "name=path",
     },
     base: textFlag("Base model, if the record names none or another is meant", "path"),
     system: textFlag("System message", "text"),
@@ -90,7 +91,7 @@ export const chat = defineCommand<Flags, [path: string], ChatResult>({
     const { folder, terminal, stream } = session;
     const say = (message: string): void => terminal.stderr.write(`${escapeText(message)}\n`);
     const { engineNames, openGenerationEngine } = await import("../../generate/index.ts");
-    const sources = [path, ...(flags.adapter ?? [])].map((each) => ({ path: pathFrom(folder, each) }));
+    const sources = [path, ...(flags.adapter ?? [])].map((each) => engineSource(each, folder));
     const engine = await openGenerationEngine({
       sources,
       slots: 1,
@@ -98,7 +99,7 @@ export const chat = defineCommand<Flags, [path: string], ChatResult>({
       ...(flags.context === undefined ? {} : { contextLength: flags.context }),
     });
     try {
-      const [model = ""] = engineNames(engine, [pathFrom(folder, path)]);
+      const [model = ""] = engineNames(engine, sources);
       const contextLength = engine.models.find(({ id }) => id === model)?.contextLength;
       for (const note of engine.notes) say(note);
       say(`${model}: up to ${contextLength} tokens (${formatBytes(engine.cacheBytes)}); /help lists the commands`);

@@ -3,6 +3,7 @@ import { writeTextAtomic } from "../../core/node/index.ts";
 import type { CompletionPrompt, GeneratedText, GenerationRequest, GenerationResult } from "../../generate/index.ts";
 import { defineCommand, type Session } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
+import { engineSource } from "../engine-source.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
 import { type SamplingFlags, samplingFlags, samplingFrom } from "../sampling-flags.ts";
 import { escapeText } from "../terminal/index.ts";
@@ -78,13 +79,14 @@ export const generate = defineCommand<Flags, [path: string], GenerateResult>({
     { line: 'generate runs/a --prompt "In the beginning"', what: "with a run's adapter, the likeliest token each time" },
     { line: 'generate models/m --chat --prompt "Define water." --temperature 0.7 --seed 1', what: "drawn, as a user's turn of a chat" },
     { line: 'generate runs/a --adapter runs/b --prompt "In the"', what: "two adapters of one base, side by side" },
+    { line: 'generate old=a/adapter --adapter new=b/adapter --prompt "In"', what: "two of one name, under names of their own" },
     { line: "generate runs/a --file prompts.jsonl -o answers.jsonl", what: "many prompts, eight at once" },
   ],
   flags: {
     prompt: textsFlag("What to complete; may be given several times", "text"),
     file: textFlag("Prompts: JSON Lines of {prompt} or {messages}, or a text a line", "path"),
     output: textFlag("JSON Lines file for the completions", "path"),
-    adapter: textsFlag("Another adapter of the same base, for comparison; may be given several times", "path"),
+    adapter: textsFlag("Another adapter of the same base, for comparison, and what it is called; may be given several times", "name=path"),
     base: textFlag("Base model, if the record names none or another is meant", "path"),
     maxTokens: {
       kind: "parsed",
@@ -107,9 +109,9 @@ export const generate = defineCommand<Flags, [path: string], GenerateResult>({
     const { folder, signal } = session;
     const prompts = await promptsOf(flags, folder);
     const library = await import("../../generate/index.ts");
-    const adapters = (flags.adapter ?? []).map((each) => pathFrom(folder, each));
+    const adapters = (flags.adapter ?? []).map((each) => engineSource(each, folder));
     const request: GenerationRequest = {
-      path: pathFrom(folder, path),
+      ...engineSource(path, folder),
       adapters,
       prompts,
       maxTokens: flags.maxTokens ?? DEFAULT_MAX_TOKENS,

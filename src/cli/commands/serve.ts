@@ -1,10 +1,10 @@
 import { HeirloomError } from "../../core/index.ts";
-import type { EngineSource } from "../../generate/index.ts";
 import type { RequestLog, ServeOptions } from "../../server/index.ts";
 import { parseByteSize } from "../byte-size.ts";
 import { defineCommand, type Session } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
-import { optionalPaths, pathFrom } from "../paths.ts";
+import { engineSource } from "../engine-source.ts";
+import { optionalPaths } from "../paths.ts";
 import { asHeirloomError } from "../terminal/index.ts";
 import { wholeNumber } from "../whole-number.ts";
 
@@ -35,12 +35,6 @@ function number(text: string): number {
   throw new HeirloomError("USAGE", `expected a whole number from 0, found "${text}"`);
 }
 
-/** `NAME=DIR`, or a path by itself; a path with `=` in it has a slash before it (`./a=b`). */
-function sourceOf(text: string, folder: string): EngineSource {
-  const [, id, path] = /^([^/=]+)=(.+)$/s.exec(text) ?? [];
-  return id === undefined || path === undefined ? { path: pathFrom(folder, text) } : { id, path: pathFrom(folder, path) };
-}
-
 function optionsOf(flags: Flags, path: string, { folder, terminal }: Session): ServeOptions {
   const { HEIRLOOM_TOKEN: secret } = terminal.env;
   const token = flags.token ?? (secret === "" ? undefined : secret);
@@ -55,7 +49,7 @@ function optionsOf(flags: Flags, path: string, { folder, terminal }: Session): S
     corsOrigins: flags.cors,
   };
   return {
-    sources: [path, ...(flags.adapter ?? [])].map((each) => sourceOf(each, folder)),
+    sources: [path, ...(flags.adapter ?? [])].map((each) => engineSource(each, folder)),
     ...optionalPaths(folder, { base: flags.base }),
     ...(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<ServeOptions>),
   };
