@@ -311,6 +311,16 @@ describe("an adapter's file", () => {
     expect(await failure(workshop.continue(broken))).toMatchObject({ code: "RECORD_INVALID", exitCode: 11 });
   });
 
+  test("whose configuration no longer means what its record says was trained is refused, by the names of what would freeze", async () => {
+    const frozen = copyOf("configured-frozen");
+    editJson(join(frozen, "adapter_config.json"), { modules_to_save: null });
+    const error = await failure(workshop.continue(frozen));
+    expect(error).toMatchObject({ code: "LEDGER_MISMATCH", exitCode: 12 });
+    expect(error.message).toContain(
+      "would freeze: base_model.model.model.embed_tokens.modules_to_save.default.weight, base_model.model.lm_head",
+    );
+  });
+
   test("whose record lists other trained tensors than it has is refused", async () => {
     const broken = copyOf("disagreeing");
     const record = JSON.parse(readFileSync(join(broken, "heirloom.json"), "utf8")) as { trainable: { name: string }[] };

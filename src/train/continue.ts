@@ -17,6 +17,7 @@ import { adapterFromConfig } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import type { ContinueRequest } from "./api.ts";
 import { inheritedValues, type Values } from "./inherited.ts";
+import { requireRecordedTensors } from "./recorded-tensors.ts";
 import { requireKeptScaling, requireRecordedScaling, sameScales } from "./scales.ts";
 
 /** A continuation with nothing left open. */
@@ -181,6 +182,7 @@ export async function resolveContinuation(request: ContinueRequest): Promise<Res
       throw new HeirloomError("CONTINUE_CHANGED", "expected an adapter to continue, found adapter: none", { where: "adapter" });
     const model = await openModelFolder(config.base);
     await model.folder.close();
+    requireRecordedTensors(model.spec, opened);
     requireRecordedScaling(model.spec, opened);
     const wanted = adapterFromConfig(config.adapter, config.base);
     const changed = {
