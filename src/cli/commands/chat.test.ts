@@ -34,10 +34,17 @@ describe("heirloom chat", () => {
   });
 
   test("takes Ctrl-C for the answer under way, and ends at the second one between answers", async () => {
-    const terminal = fakeTerminal({ folder, isTTY: true, input: lines() });
+    let interrupted = false;
+    // The first piece of the answer is there, so it is under way.
+    const onOutput = (text: string): void => {
+      if (interrupted || text.trim() === "") return;
+      interrupted = true;
+      terminal.interrupt();
+    };
+    const terminal = fakeTerminal({ folder, isTTY: true, input: lines(), onOutput });
     async function* lines() {
-      setTimeout(() => terminal.interrupt(), 5);
       yield "hi";
+      expect(interrupted).toBe(true);
       terminal.interrupt();
       expect(terminal.ended).toBe(false);
       terminal.interrupt();
