@@ -9,10 +9,10 @@ export interface EndingProcess {
 }
 
 /** What a shell calls the status of a process that SIGINT (2) ended. */
-export const INTERRUPTED_STATUS = 130;
+const INTERRUPTED_STATUS = 130;
 
 /**
- * Ends the process at once, as SIGINT does to one that does not listen; its status is {@link INTERRUPTED_STATUS}.
+ * Ends the process at once, as SIGINT does to one that does not listen; its status is 130.
  *
  * `process.exit` (and `reallyExit` below it) first stops the other threads and runs the destructors of native libraries. A
  * thread that is computing in one finds its JavaScript gone when the computation returns, and the library then aborts the
