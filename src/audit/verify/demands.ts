@@ -1,7 +1,7 @@
 import { printable } from "../../formats/index.ts";
 import type { Finding, RuleReport, RuleSelection } from "./engine.ts";
 import { RULES, type RuleId } from "./rules/index.ts";
-import type { Part, Rule } from "./types.ts";
+import type { Part } from "./types.ts";
 
 /** What was given on purpose, as far as it can turn out to be of no use. */
 interface Given {
@@ -39,7 +39,7 @@ function unusedInputs(given: Given, { checked, skipped }: RuleReport, { only, ig
   return USES.flatMap(({ flag, inputs, parts }) => {
     if (inputs.every((input) => given[input] === undefined)) return [];
     const users = (Object.keys(RULES) as RuleId[])
-      .filter((id) => (RULES[id] as Rule).needs.some((part) => parts.includes(part)))
+      .filter((id) => RULES[id].needs.some((part) => parts.includes(part)))
       .filter((id) => (only === null || only.has(id)) && !ignore.has(id));
     const [first] = users;
     // Rules that were asked for by name are told one by one.

@@ -60,7 +60,7 @@ function brokenWord(word: string, width: number): string[] {
       cut += character;
     }
     // A character that is wider than the column still has to go somewhere.
-    if (cut === "") cut = [...rest][0] ?? "";
+    if (cut === "") cut = Array.from(rest)[0] ?? "";
     const nice = /^.*[./_-](?=[^./_-])/.exec(cut)?.[0] ?? "";
     const part = nice.length * 2 > cut.length ? nice : cut;
     parts.push(part);

@@ -2,10 +2,11 @@ import { HeirloomError } from "../../core/index.ts";
 import { printable } from "../printable.ts";
 
 /** Thrown inside the reader where the bytes at hand end before the header does. */
-export class NeedsMore {
+export class NeedsMore extends Error {
   /** Where the header goes on at least. */
   readonly end: number;
   constructor(end: number) {
+    super(`the header goes on to byte ${end} at least`);
     this.end = end;
   }
 }

@@ -89,7 +89,7 @@ export class MetadataReader {
   numbers(key: string): readonly number[] | null {
     const entry = this.metadata.get(key);
     if (entry === undefined) return null;
-    if (entry.type === "ARRAY" && entry.values.every((value) => typeof value === "number")) return entry.values as readonly number[];
+    if (entry.type === "ARRAY" && entry.values.every((value) => typeof value === "number")) return entry.values;
     this.invalid(key, "an array of numbers", shown(entry));
     return null;
   }

@@ -32,7 +32,7 @@ function mergesOf({ tokens, types }: Vocabulary, scores: readonly number[], voca
     if (type !== TOKEN_TYPE.normal && type !== TOKEN_TYPE.userDefined) return;
     const own: (Merge & { readonly ids: readonly number[] })[] = [];
     // Halves are cut between characters, not between the halves of a surrogate pair.
-    const characters = [...token];
+    const characters = Array.from(token);
     for (let cut = 1; cut < characters.length; cut++) {
       const left = characters.slice(0, cut).join("");
       const right = characters.slice(cut).join("");
@@ -42,7 +42,7 @@ function mergesOf({ tokens, types }: Vocabulary, scores: readonly number[], voca
     own.sort((a, b) => compareAll(a.ids, b.ids));
     merges.push(...own);
   });
-  const length = (text: string): number => [...text].length;
+  const length = (text: string): number => Array.from(text).length;
   const ranked = merges.map((merge) => ({ merge, key: [-merge.score, -length(merge.left), -length(merge.right)] }));
   return ranked.sort((a, b) => compareAll(a.key, b.key)).map(({ merge }): [string, string] => [merge.left, merge.right]);
 }
