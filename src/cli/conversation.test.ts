@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -106,6 +106,28 @@ describe("a conversation", () => {
     expect(said).toEqual(["(stopped)"]);
   });
 
+  test("is added to JSON Lines that are there, and writes over nothing else", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "heirloom-chat-"));
+    const { take, said } = converse({ folder });
+    writeFileSync(join(folder, "precious.txt"), "mine");
+    writeFileSync(join(folder, "talk.jsonl"), '{"text":"first, without a line end"}');
+    await take("one");
+    await take("/save precious.txt");
+    expect(said.at(-1)).toMatch(/^not saved: .*\.jsonl/);
+    expect(readFileSync(join(folder, "precious.txt"), "utf8")).toBe("mine");
+    await take("/save talk.jsonl");
+    await take("/save talk.jsonl");
+    const rows = readFileSync(join(folder, "talk.jsonl"), "utf8").split("\n");
+    expect(rows.map((row) => (row === "" ? null : Object.keys(JSON.parse(row) as object)))).toEqual([
+      ["text"],
+      ["messages"],
+      ["messages"],
+      null,
+    ]);
+    expect(said.at(-1)).toBe(`added to ${join(folder, "talk.jsonl")}`);
+    rmSync(folder, { recursive: true });
+  });
+
   test("is saved as a row of messages, and ends with /quit", async () => {
     const folder = mkdtempSync(join(tmpdir(), "heirloom-chat-"));
     const { take, said } = converse({ folder });
@@ -119,6 +141,9 @@ describe("a conversation", () => {
     });
     await take("/save talk.jsonl/talk.jsonl");
     expect(said.at(-1)).toMatch(/^not saved: /);
+    await take("/save no/such/talk.jsonl");
+    expect(said.at(-1)).toMatch(/^not saved: .*: there is no such folder$/);
+    expect(existsSync(join(folder, "no"))).toBe(false);
     rmSync(folder, { recursive: true });
     await take("/rset");
     expect(said.at(-1)).toBe("unknown command /rset; did you mean /reset?");

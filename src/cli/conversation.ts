@@ -1,6 +1,6 @@
 import { type HeirloomError, isHeirloomError, nearestName } from "../core/index.ts";
-import { writeTextAtomic } from "../core/node/index.ts";
 import type { CompletionEvent, GenerationEngine, SamplingOptions } from "../generate/index.ts";
+import { appendRow } from "./output-file.ts";
 import { pathFrom } from "./paths.ts";
 
 /** A turn of a conversation. */
@@ -34,7 +34,7 @@ const HELP: Readonly<Record<string, string>> = {
   reset: "forget the conversation",
   system: "TEXT: set the system message (nothing: none)",
   adapter: "NAME: go on with another model",
-  save: "FILE: write the conversation as a row of messages",
+  save: "FILE.jsonl: add the conversation as a row of messages",
   help: "this list",
   quit: "end",
 };
@@ -113,8 +113,8 @@ export class Conversation {
     const { say } = this.#options;
     if (typed === "") return say("expected /save FILE");
     try {
-      await writeTextAtomic(path, `${JSON.stringify({ messages: this.messages })}\n`);
-      say(`saved to ${path}`);
+      const was = await appendRow(path, { messages: this.messages });
+      say(was === "new" ? `saved to ${path}` : `added to ${path}`);
     } catch (error) {
       if (!isHeirloomError(error)) throw error;
       say(`not saved: ${error.message}`);

@@ -70,6 +70,16 @@ describe("serve with the bundled base", () => {
   test("tells what the template and the context do not take", async () => {
     const system = { model: "base", messages: [{ role: "system" as const, content: "x" }] };
     await expect(served.client.chat.completions.create(system)).rejects.toMatchObject({ status: 400, code: "chat_template_invalid" });
+    const tools = [{ type: "function" as const, function: { name: "weather", parameters: { type: "object", properties: {} } } }];
+    const asked = { model: "base", messages: [{ role: "user" as const, content: "Rain?" }], tools };
+    for (const stream of [false, true]) {
+      const refusal = served.client.chat.completions.create({ ...asked, stream });
+      await expect(refusal).rejects.toMatchObject({
+        status: 400,
+        code: "chat_template_invalid",
+        message: expect.stringContaining("tools"),
+      });
+    }
     const prompt = "and God said ".repeat(400);
     await expect(served.client.completions.create({ ...greedy, prompt })).rejects.toMatchObject({ code: "context_length_exceeded" });
   });
