@@ -17,10 +17,12 @@ function fakeEngine(requests: CompletionRequest[]): GenerationEngine {
     models: ["base", "poet"].map((id) => ({ id, kind: "adapter" as const, contextLength: CONTEXT })),
     notes: [],
     cacheBytes: 0,
+    hasChatTemplate: true,
     async *complete(request, signal): AsyncGenerator<CompletionEvent> {
       const messages = messagesOf(request);
       requests.push(request);
       const promptTokens = messages.reduce((sum, { content }) => sum + String(content).length, 0);
+      if (messages[0]?.content === "nowhere") throw new HeirloomError("CHAT_TEMPLATE_INVALID", "no place for a system message");
       if (promptTokens >= CONTEXT) throw new HeirloomError("PROMPT_TOO_LONG", "too long");
       yield { type: "start", promptTokens };
       yield { type: "text", text: `${messages.length} `, tokens: [{ id: 1, text: "", logprob: 0 }] };
@@ -81,6 +83,14 @@ describe("a conversation", () => {
     expect(said.at(-1)).toBe("expected one of base, poet, found nobody");
     await take("/system");
     expect(conversation.messages[0]).toMatchObject({ role: "user" });
+  });
+
+  test("refuses a system message that the template has no place for, and goes on without", async () => {
+    const { conversation, take, said } = converse();
+    await take("/system nowhere");
+    expect(said).toEqual(["the system message is not set: no place for a system message"]);
+    await take("one");
+    expect(conversation.messages.map(({ role }) => role)).toEqual(["user", "assistant"]);
   });
 
   test("says which turns it drops when the context is full, and keeps the latest", async () => {

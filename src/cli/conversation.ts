@@ -89,8 +89,7 @@ export class Conversation {
       this.#turns.length = 0;
       say("the conversation is forgotten");
     } else if (name === "system") {
-      this.#system = rest === "" ? null : rest;
-      say(rest === "" ? "no system message" : "the system message is set");
+      await this.#setSystem(rest === "" ? null : rest);
     } else if (name === "adapter") {
       const names = engine.models.map(({ id }) => id);
       if (names.includes(rest)) this.#model = rest;
@@ -107,6 +106,26 @@ export class Conversation {
             .join("\n"),
         );
     }
+  }
+
+  /** A template without a place for it would fail every turn from here on. */
+  async #setSystem(system: string | null): Promise<void> {
+    const { engine, say } = this.#options;
+    if (system !== null) {
+      const probe = [
+        { role: "system", content: system },
+        { role: "user", content: "?" },
+      ];
+      const request = { model: this.#model, prompt: { messages: probe }, maxTokens: 1, stop: [], sampling: { temperature: 0 } };
+      try {
+        for await (const event of engine.complete(request)) if (event.type === "start") break;
+      } catch (error) {
+        if (!isHeirloomError(error)) throw error;
+        return say(`the system message is not set: ${error.message}`);
+      }
+    }
+    this.#system = system;
+    say(system === null ? "no system message" : "the system message is set");
   }
 
   async #save(path: string, typed: string): Promise<void> {

@@ -81,6 +81,8 @@ export interface GenerationEngine {
   readonly notes: readonly string[];
   /** Bytes that the keys and values of all slots take if every one is full. */
   readonly cacheBytes: number;
+  /** Whether the tokenizer brings a chat template, so that prompts of messages can be completed. */
+  readonly hasChatTemplate: boolean;
   /**
    * Completes a request; it waits while all slots are taken. Leaving the loop or aborting frees its slot.
    *

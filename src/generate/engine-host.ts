@@ -1,7 +1,7 @@
 import { HeirloomError, nearestName } from "../core/index.ts";
 import { describeFailure, type Failure } from "../core/node/index.ts";
 import type { CausalModel } from "../engine/index.ts";
-import type { CompletionEvent, CompletionPrompt, CompletionRequest, EngineModel, GenerationEngineOptions } from "./api.ts";
+import type { CompletionEvent, CompletionPrompt, CompletionRequest, GenerationEngine, GenerationEngineOptions } from "./api.ts";
 import { chatIds } from "./chat.ts";
 import type { Completion } from "./completion.ts";
 import { type LoadedModels, loadModels } from "./load-model.ts";
@@ -22,7 +22,7 @@ export type ToHost =
 
 /** What it tells; `id` is that of the request. */
 export type FromHost =
-  | { readonly kind: "ready"; readonly models: readonly EngineModel[]; readonly notes: readonly string[]; readonly cacheBytes: number }
+  | ({ readonly kind: "ready" } & Pick<GenerationEngine, "models" | "notes" | "cacheBytes" | "hasChatTemplate">)
   | { readonly kind: "event"; readonly id: number; readonly event: CompletionEvent }
   | { readonly kind: "failure"; readonly id: number | null; readonly failure: Failure }
   | { readonly kind: "closed" };
@@ -60,7 +60,8 @@ export class EngineHost {
         ...(memoryLimit === undefined ? {} : { memoryLimit }),
       });
       const models = [...loaded.models].map(([id, { kind }]) => ({ id, kind, contextLength: plan.contextLength }));
-      post({ kind: "ready", models, notes: [...loaded.notes, ...plan.notes], cacheBytes: plan.bytes });
+      const hasChatTemplate = loaded.tokenizer.chatTemplate !== null;
+      post({ kind: "ready", models, notes: [...loaded.notes, ...plan.notes], cacheBytes: plan.bytes, hasChatTemplate });
       return new EngineHost(loaded, slots, plan.contextLength, post);
     } catch (error) {
       await loaded.dispose();

@@ -43,6 +43,15 @@ async function completeOne(
   return { model, prompt: given, text, promptTokens: end.promptTokens, tokens: end.completionTokens, stop: end.stop };
 }
 
+/** What has to be known of prompts in plain text where the model knows chats, which it may have been trained on. */
+function chatNotes(completions: readonly GeneratedText[]): string[] {
+  const plain = completions.filter(({ prompt }) => typeof prompt === "string" || "text" in prompt);
+  if (plain.length === 0) return [];
+  const isEmpty = plain.some(({ text, stop }) => stop === "end" && text === "");
+  const what = isEmpty ? "an answer is empty, to a prompt in plain text" : "the prompt was completed as plain text";
+  return [`${what}; the model has a chat template, and --chat asks as in a chat, as one that was trained on chats expects it`];
+}
+
 /**
  * Completes prompts in a worker thread, several side by side, with one model or with several adapters of one base.
  *
@@ -80,7 +89,8 @@ export async function generate(request: GenerationRequest, options: GenerationOp
     });
     const made = completions.reduce((sum, { tokens }) => sum + tokens, 0);
     const seconds = (performance.now() - began) / 1000;
-    return { path, models, completions, tokensPerSecond: made / seconds, notes: engine.notes };
+    const notes = engine.hasChatTemplate ? [...engine.notes, ...chatNotes(completions)] : engine.notes;
+    return { path, models, completions, tokensPerSecond: made / seconds, notes };
   } finally {
     await engine.close();
   }

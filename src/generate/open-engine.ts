@@ -83,6 +83,7 @@ class Engine implements GenerationEngine {
   readonly models: GenerationEngine["models"];
   readonly notes: readonly string[];
   readonly cacheBytes: number;
+  readonly hasChatTemplate: boolean;
   readonly #connection: Connection;
   readonly #inboxes: Map<number, Inbox>;
   readonly #state: EngineState;
@@ -92,6 +93,7 @@ class Engine implements GenerationEngine {
     this.models = ready.models;
     this.notes = ready.notes;
     this.cacheBytes = ready.cacheBytes;
+    this.hasChatTemplate = ready.hasChatTemplate;
     this.#connection = connection;
     this.#inboxes = state.inboxes;
     this.#state = state;

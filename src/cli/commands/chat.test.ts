@@ -70,6 +70,10 @@ describe("heirloom generate", () => {
     expect(rows).toMatchObject([{ prompt: "ab", model: "tiny" }, { messages: [{ content: "hi" }] }, { prompt: "cd" }]);
     for (const row of rows) expect(typeof row["completion"]).toBe("string");
     expect(many.out()).toContain("3 completions in ");
+    const again = fakeTerminal({ folder });
+    expect(await runCli(["generate", "tiny", "--prompt", "ab", "-o", "out.jsonl"], again)).toBe(40);
+    expect(again.err()).toContain("OUTPUT_EXISTS");
+    expect(readFileSync(join(folder, "out.jsonl"), "utf8").trim().split("\n")).toHaveLength(3);
   });
 
   test("reads a text a line, puts it into a chat, and names the lines of a file that are no prompts", async () => {
@@ -82,5 +86,26 @@ describe("heirloom generate", () => {
     expect(await runCli(["generate", "tiny", "--file", "bad.jsonl"], bad)).toBe(11);
     expect(bad.err()).toContain("bad.jsonl:1");
     expect(bad.err()).toContain("bad.jsonl:3");
+  });
+
+  test("reads a JSON list as prompts, and refuses one of something else", async () => {
+    writeFileSync(join(folder, "list.json"), '[\n"ab", {"prompt":"cd"}]');
+    const list = fakeTerminal({ folder });
+    expect(await runCli(["generate", "tiny", "--file", "list.json", "--max-tokens", "2", "--json"], list)).toBe(0);
+    expect(JSON.parse(list.out())).toMatchObject({ completions: [{ prompt: "ab" }, { prompt: "cd" }] });
+    writeFileSync(join(folder, "share.json"), '["ab", {"conversations":[]}]');
+    const bad = fakeTerminal({ folder });
+    expect(await runCli(["generate", "tiny", "--file", "share.json"], bad)).toBe(11);
+    expect(bad.err()).toContain("share.json:2");
+  });
+
+  test("names --chat where a model with a chat template is given plain text, and only there", async () => {
+    const notes = async (...flags: readonly string[]): Promise<string> => {
+      const terminal = fakeTerminal({ folder });
+      expect(await runCli(["generate", "tiny", "--prompt", "ab", "--max-tokens", "2", ...flags], terminal)).toBe(0);
+      return terminal.out();
+    };
+    expect(await notes()).toContain("--chat asks as in a chat");
+    expect(await notes("--chat")).not.toContain("--chat");
   });
 });

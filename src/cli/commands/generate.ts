@@ -4,6 +4,7 @@ import type { CompletionPrompt, GeneratedText, GenerationRequest, GenerationResu
 import { defineCommand, type Session } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
 import { engineSource } from "../engine-source.ts";
+import { refuseExistingFile } from "../output-file.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
 import { type SamplingFlags, samplingFlags, samplingFrom } from "../sampling-flags.ts";
 import { escapeText } from "../terminal/index.ts";
@@ -84,7 +85,7 @@ export const generate = defineCommand<Flags, [path: string], GenerateResult>({
   ],
   flags: {
     prompt: textsFlag("What to complete; may be given several times", "text"),
-    file: textFlag("Prompts: JSON Lines of {prompt} or {messages}, or a text a line", "path"),
+    file: textFlag("Prompts: JSON Lines or a JSON list of {prompt} or {messages}, or a text a line", "path"),
     output: textFlag("JSON Lines file for the completions", "path"),
     adapter: textsFlag("Another adapter of the same base, for comparison, and what it is called; may be given several times", "name=path"),
     base: textFlag("Base model, if the record names none or another is meant", "path"),
@@ -107,6 +108,8 @@ export const generate = defineCommand<Flags, [path: string], GenerateResult>({
   },
   async run(flags, [path], session) {
     const { folder, signal } = session;
+    const output = flags.output === undefined ? null : pathFrom(folder, flags.output);
+    if (output !== null) await refuseExistingFile(output);
     const prompts = await promptsOf(flags, folder);
     const library = await import("../../generate/index.ts");
     const adapters = (flags.adapter ?? []).map((each) => engineSource(each, folder));
@@ -120,7 +123,6 @@ export const generate = defineCommand<Flags, [path: string], GenerateResult>({
       ...(flags.slots === undefined ? {} : { slots: flags.slots }),
       ...optionalPaths(folder, { base: flags.base }),
     };
-    const output = flags.output === undefined ? null : pathFrom(folder, flags.output);
     const result = await library.generate(request, {
       signal,
       ...listeners(prompts.length * (adapters.length + 1), output !== null, session),
