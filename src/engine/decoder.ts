@@ -101,6 +101,16 @@ export class Decoder {
     return this.#cache.bytes;
   }
 
+  /** Whether {@link open} needs more memory than is held. */
+  get isFull(): boolean {
+    return this.#cache.isFull;
+  }
+
+  /** Gives back the memory of sequences that have ended; not while a run is under way. */
+  trim(): void {
+    if (this.#cache.trim()) this.#runners.clear();
+  }
+
   /** Begins an empty sequence. */
   open(): DecodingStream {
     const stream = new Stream(this.#cache);

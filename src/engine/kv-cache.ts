@@ -47,6 +47,8 @@ export class KvCache {
   #values: Float32Array[] = [];
   #positions = new Int32Array(0);
   readonly #lengths: number[] = [];
+  /** Of each slot in use, the positions from which on it was never written: a run that failed wrote more than it committed. */
+  readonly #written: number[] = [];
 
   constructor(spec: ModelSpec, maxLength: number) {
     this.#spec = spec;
@@ -99,23 +101,38 @@ export class KvCache {
     return true;
   }
 
+  /** Whether one more stream needs more memory. */
+  get isFull(): boolean {
+    return this.#lengths.length === this.#slots;
+  }
+
   /** Takes the next free slot. */
   add(): number {
+    const slot = this.#lengths.length;
+    this.reserve(slot, 1);
     this.#lengths.push(0);
-    this.reserve(this.#lengths.length - 1, 1);
-    return this.#lengths.length - 1;
+    this.#written.push(0);
+    return slot;
+  }
+
+  /** Gives back the slots that nobody uses, as far as a power of two allows. True if the arrays are new ones. */
+  trim(): boolean {
+    const slots = cacheSlots(this.streams);
+    if (slots >= this.#slots) return false;
+    this.#resize(slots, this.#length);
+    return true;
   }
 
   /** Frees a slot; the last one in use moves into it. When none is left, the memory is given back. */
   remove(slot: number): void {
     const last = this.#lengths.length - 1;
     if (slot !== last) this.#move(last, slot);
+    if (last > 0) this.#clear(last, 0);
     this.#lengths.pop();
+    this.#written.pop();
     if (this.#lengths.length === 0) {
       [this.#slots, this.#length, this.#keys, this.#values, this.#positions] = [0, 0, [], [], new Int32Array(0)];
-      return;
     }
-    this.positions(last, 1).fill(-1);
   }
 
   /** Copies a block's new rows k, v [B, HK, S, d] behind what the slot holds; they count once {@link commit} is called. */
@@ -123,6 +140,7 @@ export class KvCache {
     const { kvHeadCount, headDim } = this.#spec;
     const [keys, values] = [at(this.#keys, layer), at(this.#values, layer)];
     const start = this.lengthOf(slot);
+    this.#written[slot] = Math.max(this.#written[slot] ?? 0, start + count);
     for (let head = 0; head < kvHeadCount; head++) {
       let from = (row * kvHeadCount + head) * sequence * headDim;
       let to = ((slot * kvHeadCount + head) * this.#length + start) * headDim;
@@ -143,8 +161,25 @@ export class KvCache {
 
   /** Forgets what a slot holds from `length` on. */
   truncate(slot: number, length: number): void {
-    this.#positions.fill(-1, slot * this.#length + length, slot * this.#length + this.lengthOf(slot));
+    this.#clear(slot, length);
     this.#lengths[slot] = length;
+  }
+
+  /**
+   * Empties a slot from a position on. Values, too: a key that is not seen has the weight 0, and 0 times a NaN or an infinity
+   * that an earlier stream left behind is NaN.
+   */
+  #clear(slot: number, from: number): void {
+    const { kvHeadCount, headDim } = this.#spec;
+    const end = this.#written[slot] ?? 0;
+    this.#positions.fill(-1, slot * this.#length + from, (slot + 1) * this.#length);
+    for (const arrays of [this.#keys, this.#values]) {
+      for (const array of arrays) {
+        for (let head = slot * kvHeadCount; head < (slot + 1) * kvHeadCount; head++)
+          array.fill(0, (head * this.#length + from) * headDim, (head * this.#length + end) * headDim);
+      }
+    }
+    this.#written[slot] = Math.min(end, from);
   }
 
   #move(from: number, to: number): void {
@@ -153,21 +188,26 @@ export class KvCache {
       for (const array of arrays) array.copyWithin(to * size, from * size, (from + 1) * size);
     this.#positions.copyWithin(to * this.#length, from * this.#length, (from + 1) * this.#length);
     this.#lengths[to] = this.lengthOf(from);
+    this.#written[to] = this.#written[from] ?? 0;
   }
 
-  /** One array at a time, so that no more than one is held twice. */
+  /**
+   * Allocates all before anything changes: what does not fit leaves the cache as it was. Memory that was not written yet takes
+   * no place, and each old array is let go once it is copied.
+   */
   #resize(slots: number, length: number): void {
     const { layerCount, kvHeadCount, headDim } = this.#spec;
-    const [rows, before] = [this.#slots * kvHeadCount, this.#length];
-    for (const arrays of [this.#keys, this.#values]) {
-      for (let layer = 0; layer < layerCount; layer++) {
-        const grown = new Float32Array(slots * kvHeadCount * length * headDim);
-        copyRows(arrays[layer] ?? new Float32Array(0), before * headDim, grown, length * headDim, rows);
-        arrays[layer] = grown;
+    const [kept, before] = [Math.min(slots, this.#slots), this.#length];
+    const allocate = (): Float32Array[] =>
+      Array.from({ length: layerCount }, () => new Float32Array(slots * kvHeadCount * length * headDim));
+    const [keys, values, positions] = [allocate(), allocate(), new Int32Array(slots * length).fill(-1)];
+    for (const [arrays, grown] of [[this.#keys, keys] as const, [this.#values, values] as const]) {
+      for (const [layer, array] of grown.entries()) {
+        copyRows(arrays[layer] ?? new Float32Array(0), before * headDim, array, length * headDim, kept * kvHeadCount);
+        arrays[layer] = array;
       }
     }
-    const positions = new Int32Array(slots * length).fill(-1);
-    copyRows(this.#positions, before, positions, length, this.#slots);
+    copyRows(this.#positions, before, positions, length, kept);
     [this.#slots, this.#length, this.#positions] = [slots, length, positions];
   }
 }

@@ -161,6 +161,8 @@ export class Scheduler {
       const { lane, first } = chosen;
       lane.waiting.shift();
       try {
+        // The plan counts what runs at one moment: before one model's cache grows, the others give back what only their past needed.
+        if (lane.decoder.isFull) for (const { decoder } of lanes) decoder.trim();
         const running: Running = { completion: first.completion, listener: first.listener, lane, stream: lane.decoder.open(), next: null };
         lane.running.push(running);
         this.#reading.push(running);
