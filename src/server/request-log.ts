@@ -29,11 +29,17 @@ function short(text: string): string {
   return text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)}…` : text;
 }
 
+/** `\u2028` and the like: JSON leaves them as they are. */
+function escaped(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
 /** One line about a request: `POST /v1/completions 200 model=a prompt=12 completion=30 345 ms`. */
 export function requestLine({ method, path, status, model, promptTokens, completionTokens, ms, error }: RequestLog): string {
   return [
     method,
-    short(path),
+    // A path comes decoded: a line feed in it would be a line of the log that nobody asked for.
+    /^[\x21-\x7e]*$/.test(path) ? short(path) : JSON.stringify(short(path)).replace(/[^\x20-\x7e]/g, escaped),
     String(status),
     ...(model === null ? [] : [`model=${/^[\w./:@-]+$/.test(model) ? short(model) : JSON.stringify(short(model))}`]),
     ...(promptTokens === null ? [] : [`prompt=${promptTokens}`]),
