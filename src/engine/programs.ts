@@ -92,6 +92,11 @@ export class ProgramCache {
   #compile(name: string, outputs: Graph): Promise<Program> {
     const program = this.#runtime.compile(outputs, { name, ...this.#options });
     this.#programs.push(program);
+    // What failed is not kept: memory that was short once may be there the next time.
+    program.catch(() => {
+      const at = this.#programs.indexOf(program);
+      if (at >= 0) this.#programs.splice(at, 1);
+    });
     return program;
   }
 
@@ -101,6 +106,7 @@ export class ProgramCache {
     if (known !== undefined) return known;
     const made = compile();
     this.#entries.set(key, made);
+    made.catch(() => this.#entries.delete(key));
     return made;
   }
 
@@ -166,9 +172,12 @@ export class ProgramCache {
     });
   }
 
-  /** Releases every compiled graph. */
+  /** Releases every compiled graph; one that cannot be released does not keep the others. @throws the first failure */
   async dispose(): Promise<void> {
     this.#entries.clear();
-    for (const program of this.#programs.splice(0)) await (await program).dispose();
+    const compiled = await Promise.allSettled(this.#programs.splice(0));
+    const released = await Promise.allSettled(compiled.flatMap((each) => (each.status === "fulfilled" ? [each.value.dispose()] : [])));
+    const failed = released.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 }

@@ -4,6 +4,9 @@ import type { CompletionEvent, CompletionRequest, GenerationEngine, GenerationEn
 import { EngineHost, type FromHost, type ToHost } from "./engine-host.ts";
 import { startEngineWorker } from "./engine-worker.ts";
 
+/** How long closing waits for the engine to end by itself; a template or a graph may never give the thread back. */
+const CLOSE_MS = 5_000;
+
 type Ready = Extract<FromHost, { kind: "ready" }>;
 
 /** Where the engine computes: messages to it; what it says, and its end, come through the listener. */
@@ -88,6 +91,7 @@ class Engine implements GenerationEngine {
   readonly #inboxes: Map<number, Inbox>;
   readonly #state: EngineState;
   #requests = 0;
+  #closing: Promise<void> | null = null;
 
   constructor(ready: Ready, connection: Connection, state: EngineState) {
     this.models = ready.models;
@@ -129,16 +133,31 @@ class Engine implements GenerationEngine {
     }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (this.#state.end !== null) return;
     const end = interrupted("the engine is closed");
     this.#state.end = end;
     for (const inbox of this.#inboxes.values()) inbox.fail(end);
     this.#inboxes.clear();
     this.#connection.send({ kind: "close" });
-    await this.#state.closed;
+    await within(CLOSE_MS, this.#state.closed);
     await this.#connection.end();
   }
+}
+
+/** Waits for `done`, for `ms` at most. */
+async function within(ms: number, done: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([done, late]);
+  clearTimeout(timer);
 }
 
 function interrupted(how: string): HeirloomError {
