@@ -48,5 +48,6 @@ export async function tokenizerOf(folder: string, { base, tokenizer }: DataFlags
   const path = tokenizer ?? base;
   if (path === undefined) return null;
   const { loadTokenizer } = await import("../data/index.ts");
+  (await import("../folders/index.ts")).refuseGguf(pathFrom(folder, path));
   return loadTokenizer(pathFrom(folder, path));
 }

@@ -1,5 +1,5 @@
 import type { FlagParametersForType } from "@stricli/core";
-import { HeirloomError } from "../core/index.ts";
+import { HeirloomError, isHeirloomError, type Problem } from "../core/index.ts";
 import type { SamplingOptions } from "../generate/index.ts";
 import type { CliContext } from "./command.ts";
 
@@ -42,9 +42,27 @@ const SAMPLING_KEYS = ["topK", "topP", "minP", "repetitionPenalty", "presencePen
 /** What only matters where tokens are drawn: whoever gives one of them does not mean the likeliest token each time. */
 const DRAWS: readonly (keyof SamplingOptions)[] = ["topK", "topP", "minP", "seed"];
 
-/** The sampling that flags ask for: greedy unless one of them draws. */
-export function samplingFrom(flags: SamplingFlags): SamplingOptions {
+/** A fault under the name of the flag that was typed. */
+function asTyped(problem: Problem): Problem {
+  return { ...problem, where: `--${(problem.where ?? "").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}` };
+}
+
+/**
+ * The sampling that flags ask for: greedy unless one of them draws.
+ *
+ * @param check the engine's own, from the module that is loaded late
+ * @throws SAMPLING_INVALID by the names of the flags
+ */
+export function samplingFrom(flags: SamplingFlags, check: (options: SamplingOptions) => void): SamplingOptions {
   const given = SAMPLING_KEYS.flatMap((key) => (flags[key] === undefined ? [] : [[key, flags[key]] as const]));
   const temperature = flags.temperature ?? (DRAWS.some((key) => flags[key] !== undefined) ? 1 : 0);
-  return { temperature, ...Object.fromEntries(given) };
+  const sampling = { temperature, ...Object.fromEntries(given) };
+  try {
+    check(sampling);
+  } catch (error) {
+    if (!isHeirloomError(error)) throw error;
+    const [first, ...rest] = error.problems;
+    throw HeirloomError.of([asTyped(first), ...rest.map(asTyped)]);
+  }
+  return sampling;
 }

@@ -63,6 +63,19 @@ function renamed(value: unknown, columns: Readonly<Record<string, string>>): unk
   return Object.fromEntries([...kept, ...pairs.flatMap(([target, source]) => (row[source] === undefined ? [] : [[target, row[source]]]))]);
 }
 
+/** What a row that is of no form lacks of the columns that were named. */
+function missingColumn(value: unknown, columns: Readonly<Record<string, string>>): Problem | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const [target, source] = Object.entries(columns).find(([, name]) => !Object.hasOwn(value, name)) ?? [];
+  if (target === undefined || source === undefined) return null;
+  const near = nearestName(source, Object.keys(value));
+  return {
+    code: "DATA_FORMAT_INVALID",
+    message: `the row has no field ${describeValue(source)}, which was to be its ${target}; found ${describeValue(Object.keys(value).join(", "))}`,
+    ...(near === undefined ? {} : { hint: `did you mean ${target}=${near}?` }),
+  };
+}
+
 /** Understands the rows of one file, and keeps account of what it was taken for. */
 export class FileReading {
   readonly #path: string;
@@ -100,7 +113,9 @@ export class FileReading {
     try {
       for await (const { row, value } of source) {
         this.#rows++;
-        yield this.#understand(row, renamed(value, this.#options.columns));
+        const read = this.#understand(row, renamed(value, this.#options.columns));
+        const missing = "problems" in read ? missingColumn(value, this.#options.columns) : null;
+        yield missing === null ? read : { row, problems: [{ ...missing, where: printable(`${this.#path}:${row}`) }] };
       }
     } catch (error) {
       if (!isHeirloomError(error)) throw error;

@@ -5,7 +5,7 @@ export { basePathOf } from "./adapter-base.ts";
 export type { GgufFile } from "./gguf-file.ts";
 export { formatHubAddress, type HubAddress, isHubAddress, parseHubAddress } from "./hub-address.ts";
 export { type HubOptions, openHubFolder } from "./hub-folder.ts";
-export { type AdapterFolder, locateModel, type ModelFolder, openAdapterFolder, openModelFolder } from "./model-folder.ts";
+export { type AdapterFolder, locateModel, type ModelFolder, openAdapterFolder, openModelFolder, refuseGguf } from "./model-folder.ts";
 export { readModelSpec } from "./model-spec.ts";
 export { fileIn, type OpenFolder } from "./open-folder.ts";
 export { type OpenPathOptions, OpenPaths, openPath } from "./open-path.ts";

@@ -49,8 +49,8 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
   });
 }
 
-/** A GGUF file can be looked at as it is; to compute with, it is a folder first. */
-function refuseGguf(path: string): void {
+/** A GGUF file can be looked at as it is; to compute with, it is a folder first. @throws FILE_MISSING */
+export function refuseGguf(path: string): void {
   if (!/\.gguf$/i.test(path)) return;
   throw new HeirloomError("FILE_MISSING", "expected a model folder to compute with, found a GGUF file", {
     where: path,
@@ -118,6 +118,7 @@ export async function openAdapterFolder(path: string): Promise<AdapterFolder> {
  * @throws FILE_MISSING also for a run that has not come to its end; GATE_FAILED for one whose weights were rejected; RECORD_INVALID
  */
 export async function locateModel(path: string): Promise<{ readonly kind: "adapter" | "model"; readonly path: string }> {
+  refuseGguf(path);
   const opened = await openPath(path);
   await opened.close();
   const { kind, holds } = opened;

@@ -6,3 +6,4 @@ export { engineNames, generate } from "./generate.ts";
 export { completeText } from "./greedy.ts";
 export { type LoadedModel, loadModel } from "./load-model.ts";
 export { openGenerationEngine } from "./open-engine.ts";
+export { checkSampling } from "./sampling.ts";

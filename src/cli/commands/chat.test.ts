@@ -88,6 +88,14 @@ describe("heirloom generate", () => {
     expect(bad.err()).toContain("bad.jsonl:3");
   });
 
+  test.each(["generate", "chat"])("%s names a flag out of range as it was typed", async (command) => {
+    const terminal = fakeTerminal({ folder });
+    const prompt = command === "generate" ? ["--prompt", "ab"] : [];
+    expect(await runCli([command, "tiny", ...prompt, "--top-p", "2"], terminal)).not.toBe(0);
+    expect(terminal.err()).toContain("--top-p");
+    expect(terminal.err()).not.toContain("topP");
+  });
+
   test("reads a JSON list as prompts, and refuses one of something else", async () => {
     writeFileSync(join(folder, "list.json"), '[\n"ab", {"prompt":"cd"}]');
     const list = fakeTerminal({ folder });

@@ -90,7 +90,8 @@ export const chat = defineCommand<Flags, [path: string], ChatResult>({
   async run(flags, [path], session) {
     const { folder, terminal, stream } = session;
     const say = (message: string): void => terminal.stderr.write(`${escapeText(message)}\n`);
-    const { engineNames, openGenerationEngine } = await import("../../generate/index.ts");
+    const { checkSampling, engineNames, openGenerationEngine } = await import("../../generate/index.ts");
+    const sampling = samplingFrom(flags, checkSampling);
     const sources = [path, ...(flags.adapter ?? [])].map((each) => engineSource(each, folder));
     const engine = await openGenerationEngine({
       sources,
@@ -106,7 +107,7 @@ export const chat = defineCommand<Flags, [path: string], ChatResult>({
       const options = { engine, model, folder, say, system: flags.system ?? null, maxTokens: flags.maxTokens ?? null };
       const conversation = new Conversation({
         ...options,
-        sampling: samplingFrom(flags),
+        sampling,
         stop: flags.stop ?? [],
         answer: (text) => stream(escapeText(text)),
       });

@@ -118,7 +118,7 @@ export const generate = defineCommand<Flags, [path: string], GenerateResult>({
       adapters,
       prompts,
       maxTokens: flags.maxTokens ?? DEFAULT_MAX_TOKENS,
-      sampling: samplingFrom(flags),
+      sampling: samplingFrom(flags, library.checkSampling),
       stop: flags.stop ?? [],
       ...(flags.slots === undefined ? {} : { slots: flags.slots }),
       ...optionalPaths(folder, { base: flags.base }),

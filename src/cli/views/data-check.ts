@@ -47,7 +47,7 @@ function findingsText({ counts, findings }: DataCheck, paint: Paint): string {
   return counts
     .map(({ rule, severity, count }) => {
       const listed = findings.filter((finding) => finding.rule === rule);
-      const heading = `${severity === "error" ? paint.red("error") : paint.yellow("warning")} ${paint.bold(rule)} ${formatCount(count)} ${count === 1 ? "row" : "rows"}`;
+      const heading = `${severity === "error" ? paint.red("error") : paint.yellow("warning")} ${paint.bold(rule)} ${formatCount(count)} ${rule === "empty-file" ? "file" : "row"}${count === 1 ? "" : "s"}`;
       const lines = listed.map(
         ({ file, row, message }) => `  ${escapeText(row === null ? file : `${file}:${row}`)}: ${escapeText(message)}`,
       );

@@ -8,9 +8,10 @@ export function fileLines(
   paint: Paint,
 ): string[] {
   const unused = Object.entries(unusedFields).map(([field, count]) => `${escapeText(field)} (${formatCount(count)})`);
+  const evidence = [containerEvidence, formEvidence].filter((each) => each !== "").join("; ");
   return [
-    `${paint.bold(escapeText(path))}: ${container ?? "nothing that is read"}, rows of the form ${paint.bold(form ?? "none")}`,
-    `  ${paint.dim(`${escapeText(containerEvidence)}; ${escapeText(formEvidence)}`)}`,
+    `${paint.bold(escapeText(path))}: ${container ?? "nothing that is read"}${form === null ? "" : `, rows of the form ${paint.bold(form)}`}`,
+    ...(evidence === "" ? [] : [`  ${paint.dim(escapeText(evidence))}`]),
     ...(unused.length === 0 ? [] : [`  ${paint.yellow("not used")} ${unused.join(", ")}`]),
   ];
 }

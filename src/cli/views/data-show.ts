@@ -36,7 +36,8 @@ function rowText(row: ShownRow, paint: Paint): string {
 }
 
 function fileText({ report, rows }: ShownFile, paint: Paint): string {
-  return [...fileLines(report, paint), ...rows.map((row) => rowText(row, paint))].join("\n");
+  const past = rows.length === 0 && report.rows > 0 ? [`no row to show: the file ends after row ${formatCount(report.rows)}`] : [];
+  return [...fileLines(report, paint), ...past, ...rows.map((row) => rowText(row, paint))].join("\n");
 }
 
 /** What data show prints: what each file is, then rows with what is trained. */

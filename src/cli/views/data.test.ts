@@ -63,6 +63,20 @@ describe("data show", () => {
       out: expect.stringContaining("did you mean prompt?") as string,
     });
     expect((await run("data", "show", path, "--columns", "q")).code).toBe(2);
+    const { out } = await run("data", "show", path, "--columns", "prompt=qq,completion=a");
+    expect(out).toContain('no field "qq", which was to be its prompt; found "q, a"');
+  });
+
+  it("says where a file ends that has no row to show", async () => {
+    const path = file("two.jsonl", asked("Hi", "Hello"), asked("Ho", "Hello"));
+    expect((await run("data", "show", path, "--from", "500")).out).toContain("no row to show: the file ends after row 2");
+  });
+
+  it("names the import for a base that is a GGUF file", async () => {
+    const base = file("model.gguf", "GGUF");
+    const { out } = await run("data", "show", file("a.jsonl", { text: "a" }), "--base", base);
+    expect(out).toContain("heirloom import model.gguf -o model");
+    expect((await run("generate", base, "--prompt", "a")).out).toContain("heirloom import model.gguf -o model");
   });
 
   it("ends with what is wrong if no row can be shown", async () => {
@@ -89,6 +103,14 @@ function findingsScene(): string[] {
 }
 
 describe("data check", () => {
+  it("says of a broken table what it could read, and calls it neither empty nor of no form", async () => {
+    const { out } = await run("data", "check", file("short.csv", "prompt,completion", "One?, two", "Three?"));
+    expect(out).toMatch(/rows +1\n/);
+    expect(out).not.toContain("empty-file");
+    const parquet = (await run("data", "check", file("cut.parquet", "PAR1"))).out;
+    expect(parquet).not.toMatch(/form none|; *\n|empty-file/);
+  });
+
   it("finds everything at once, with file and row, and ends with exit code 20", async () => {
     const line = findingsScene();
     const { code, out } = await run(...line);

@@ -5,24 +5,36 @@ import { containerFault, MAX_ROW_BYTES, type Reader, type SourceRow, textOf } fr
 /** Real tables have a dozen columns; more is a file that is no table. */
 const MAX_COLUMNS = 1000;
 
-function checkHeader(header: readonly string[], where: string): string[] {
+function checkHeader(header: readonly string[], where: string): readonly string[] {
   const seen = new Set<string>();
+  const separator = header.length === 1 ? /[;\t|]/.exec(header[0] ?? "")?.[0] : undefined;
+  if (separator !== undefined)
+    throw containerFault(
+      where,
+      `the header has one column, "${printable(header[0] ?? "", 60)}": are the fields separated by ${separator === "\t" ? "a tab" : `"${separator}"`}?`,
+      separator === "\t" ? "call the file .tsv" : "save it with commas, or with tabs as .tsv",
+    );
   for (const [i, name] of header.entries()) {
-    if (name === "") throw containerFault(where, `column ${i + 1} of the header has no name`, "give every column a name in the first row");
+    if (name === "")
+      throw containerFault(
+        where,
+        `column ${i + 1} of the header has no name`,
+        "give every column a name in the first row (pandas: to_csv(index=False) leaves out its numbers)",
+      );
     if (seen.has(name)) throw containerFault(where, `two columns of the header are called "${printable(name, 60)}"`, "rename one of them");
     seen.add(name);
   }
   if (header.length > MAX_COLUMNS) throw containerFault(where, `expected at most ${MAX_COLUMNS} columns, found ${header.length}`);
-  return [...header];
+  return header;
 }
+
+const QUOTES_HINT = "fields with quotes, separators or line breaks must stand in quotes, quotes in them doubled";
 
 function faultOf(error: unknown, where: string): unknown {
   if (!(error instanceof CsvError)) return error;
   const { lines, records = 0 } = error as CsvError & { readonly lines?: number; readonly records?: number };
   const at = lines === undefined ? "" : ` (line ${lines})`;
   const reasons: Readonly<Record<string, string>> = {
-    CSV_RECORD_INCONSISTENT_COLUMNS: "the row has another number of fields than the header",
-    CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: "the row has another number of fields than the header",
     CSV_QUOTE_NOT_CLOSED: "a quoted field is not closed before the file ends",
     CSV_INVALID_CLOSING_QUOTE: "text follows the closing quote of a field",
     INVALID_OPENING_QUOTE: "a quote stands inside a field that does not begin with one",
@@ -30,9 +42,9 @@ function faultOf(error: unknown, where: string): unknown {
   };
   const reason = reasons[error.code] ?? printable(error.message);
   return containerFault(
-    `${where}:${records + 1}`,
+    `${where}:${Math.max(1, records)}`, // the header is a record too
     `${reason}${at}`,
-    "fields with quotes, separators or line breaks must stand in quotes, quotes in them doubled",
+    QUOTES_HINT,
     error,
   );
 }
@@ -43,9 +55,17 @@ export const csv: Reader = {
   extensions: [".csv", ".tsv"],
   async *rows(file, { where, extension }): AsyncGenerator<SourceRow, void, undefined> {
     let row = 0;
+    let header: readonly string[] = [];
     const parser = parse({
       delimiter: extension === ".tsv" ? "\t" : ",",
-      columns: (header: string[]) => checkHeader(header, where),
+      // Here and not below: what is wrong with the rows would be told first.
+      on_record(record: string[]): string[] | null {
+        if (header.length > 0) return record;
+        header = checkHeader(record, where);
+        return null;
+      },
+      // Checked below: the parser would drop the rows before.
+      relax_column_count: true,
       // Files that were put together from several have both.
       record_delimiter: ["\r\n", "\n", "\r"],
       skip_empty_lines: true,
@@ -63,9 +83,14 @@ export const csv: Reader = {
       }
     })();
     try {
-      for await (const record of parser as AsyncIterable<Record<string, string>>) {
-        const held = Object.entries(record).filter(([, value]) => value !== "");
-        yield { row: ++row, value: Object.fromEntries(held) };
+      for await (const record of parser as AsyncIterable<readonly string[]>) {
+        row++;
+        if (record.length !== header.length) {
+          const found = `${record.length} instead of ${header.length}`;
+          throw containerFault(`${where}:${row}`, `the row has another number of fields than the header, ${found}`, QUOTES_HINT);
+        }
+        const held = header.flatMap((name, i) => (record[i] === "" ? [] : [[name, record[i]] as const]));
+        yield { row, value: Object.fromEntries(held) };
       }
     } catch (error) {
       throw faultOf(error, where);

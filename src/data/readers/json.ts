@@ -133,8 +133,12 @@ async function* arrayRows(texts: AsyncIterable<string>, where: string): AsyncGen
   failIfAny();
 }
 
+/** Lists that are the turns of one row, never rows. */
+const TURNS = ["messages", "conversations"];
+
 /** The rows of an object that holds them in one field, as exports of some tools do. */
 function rowsOfObject(value: unknown, where: string): readonly unknown[] {
+  if (TURNS.some((key) => Array.isArray((value as Readonly<Record<string, unknown>>)[key]))) return [value];
   const lists = Object.entries(value as object).filter(([, held]) => Array.isArray(held) && held.length > 0 && typeof held[0] === "object");
   const wrapper = lists.filter(([key]) => ["data", "rows", "examples", "train", "instances"].includes(key));
   const [first, second] = lists.length === 1 && Object.keys(value as object).length === 1 ? lists : wrapper;

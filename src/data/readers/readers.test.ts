@@ -60,6 +60,11 @@ describe("a file is told by its name and its first bytes:", () => {
     expect((await read(file("one.json", '{"text": "a", "tags": [{"x": 1}]}'))).rows).toEqual([[1, { text: "a", tags: [{ x: 1 }] }]]);
   });
 
+  test.each(["messages", "conversations"])("one object with %s is one row, not a list of turns", async (key) => {
+    const chat = { [key]: [{ role: "user", content: "a" }] };
+    expect((await read(file("chat.json", JSON.stringify(chat)))).rows).toEqual([[1, chat]]);
+  });
+
   test.each([
     ["a.jsonl.gz", Uint8Array.of(0x1f, 0x8b, 8, 0), "DATA_FORMAT_INVALID a.jsonl.gz: expected data, found a gzip file"],
     ["a.xlsx", Uint8Array.of(0x50, 0x4b, 3, 4), "DATA_FORMAT_INVALID a.xlsx: expected data, found a ZIP file"],
@@ -130,11 +135,22 @@ describe("a table", () => {
     ['a\n"b"c\n', /text follows the closing quote/],
     ['a\nb"c"\n', /a quote stands inside a field/],
     ["a,a\n1,2\n", /two columns of the header are called "a"/],
+    ['q;a\nWho?;"Me"\n', /a\.csv: the header has one column, "q;a": are the fields separated by ";"\?/],
+    ["q\ta\nx\ty\n", /separated by a tab\?/],
     ["a,\n1,2\n", /column 2 of the header has no name/],
     [Uint8Array.of(0x61, 0x0a, 0xff, 0x0a), /expected UTF-8 text/],
   ])("that is broken is refused: %j", async (content, expected) => {
     expect(await fault(file("a.csv", content))).toMatch(expected);
   });
+});
+
+test("a table gives the rows before a broken one", async () => {
+  const rows: number[] = [];
+  const reading = (async () => {
+    for await (const { row } of readRows(file("short.csv", "a,b\n1,2\n3,4\n5\n"), "file", () => undefined)) rows.push(row);
+  })();
+  await expect(reading).rejects.toThrow("another number of fields");
+  expect(rows).toEqual([1, 2]);
 });
 
 describe("plain text", () => {

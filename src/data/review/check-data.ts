@@ -142,7 +142,9 @@ async function checkSet(
     skippedFiles.push(...found.skipped);
     for (const file of found.files) {
       const reading = new FileReading(file, options.reading);
+      let isBroken = false;
       for await (const { batch, encoded, faults } of encodeFile(file, reading, encoder)) {
+        isBroken ||= faults.some(({ row }) => row === null);
         for (const { row, problems } of [...faults, ...encoded.problems])
           for (const { message, details, hint } of problems) {
             const field = details?.["field"];
@@ -169,7 +171,8 @@ async function checkSet(
         }
       }
       files.push(reading.report);
-      if (reading.report.rows === 0) findings.add({ rule: "empty-file", severity: "error", file, row: null, message: "has no rows" });
+      if (reading.report.rows === 0 && !isBroken)
+        findings.add({ rule: "empty-file", severity: "error", file, row: null, message: "has no rows" });
     }
   }
   const tokens = lengths.reduce((sum, length) => sum + length, 0);

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decodeToF32, encodeFromF32 } from "../../codecs/index.ts";
@@ -129,6 +129,15 @@ describe("an adapter of mlx-lm in PEFT's form", () => {
     const before = scene.names();
     expect(await failure(convert(path, "peft"))).toMatchObject({ code });
     expect(scene.names()).toEqual(before);
+  });
+
+  test("is refused for a run, whose adapter is PEFT's already", async () => {
+    mkdirSync(scene.path("run", "adapter"), { recursive: true });
+    expect(await failure(convert(scene.path("run"), "peft"))).toMatchObject({
+      code: "MLX_ADAPTER_INVALID",
+      problems: [{ hint: expect.stringContaining(`use ${scene.path("run", "adapter")} as it is`) }],
+    });
+    rmSync(scene.path("run"), { recursive: true });
   });
 
   test("is refused over something else, without weights, and when it is told to stop", async () => {

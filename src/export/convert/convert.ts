@@ -78,6 +78,13 @@ async function mlxToPeft(request: ConvertRequest): Promise<ConvertResult> {
   const folder = await openFolder(path);
   try {
     const where = fileIn(path, CONFIG);
+    const names = await folder.list();
+    if (!names.includes(CONFIG) && names.includes("adapter")) {
+      throw new HeirloomError("MLX_ADAPTER_INVALID", "expected an adapter of mlx-lm, found a run: its adapter is in PEFT's form already", {
+        where: path,
+        hint: `use ${join(path, "adapter")} as it is, or convert it with --to mlx`,
+      });
+    }
     const json = await readJson(await folder.open(CONFIG));
     if (!isMlxConfig(json)) {
       throw new HeirloomError(
