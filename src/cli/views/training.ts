@@ -29,7 +29,12 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
     ],
     paint,
   );
-  return [facts, measuresText(result, paint)].filter((part) => part !== "").join("\n\n");
+  // Weights that a gate rejected are not what the run's name stands for.
+  const isPassed = result.gates.every(({ ok }) => ok);
+  const next = isPassed
+    ? paint.dim(`use it: heirloom generate ${result.run} --prompt "…"; trained on chats: heirloom chat ${result.run}`)
+    : "";
+  return [facts, measuresText(result, paint), next].filter((part) => part !== "").join("\n\n");
 }
 
 /** What was measured before and after: losses, answers, gates, samples. Empty without any. */
