@@ -17,7 +17,11 @@ const RANGES: Readonly<Record<keyof SamplingOptions, { readonly what: string; re
 /** The likeliest token each time. */
 export const GREEDY: SamplingOptions = Object.freeze({ temperature: 0 });
 
-/** @throws SAMPLING_INVALID with every option that is out of range */
+/**
+ * Checks sampling options before anything is computed with them.
+ *
+ * @throws SAMPLING_INVALID with every option that is out of range
+ */
 export function checkSampling(options: SamplingOptions): void {
   const problems = new ProblemList();
   for (const [name, { what, holds }] of Object.entries(RANGES)) {

@@ -21,7 +21,9 @@ function histogram({ histogram: bars, rows }: LengthSummary, maxLength: number, 
 function setText(set: CheckedSet, maxLength: number, paint: Paint): string {
   const { name, files, skippedFiles, records, lengths, tokens, labelTokens, mixedTokenRows } = set;
   const rows = files.reduce((sum, file) => sum + file.rows, 0);
-  const facts: [string, string][] = [["rows", `${formatCount(rows)}${records === rows ? "" : `, ${formatCount(records)} examples`}`]];
+  // A row that could be read, but not be put into the chat template, is no example either.
+  const examples = lengths?.rows ?? records;
+  const facts: [string, string][] = [["rows", `${formatCount(rows)}${examples === rows ? "" : `, ${formatCount(examples)} examples`}`]];
   if (skippedFiles.length > 0) facts.push(["files passed over", `${formatCount(skippedFiles.length)}, hidden or no data`]);
   if (lengths !== null && tokens !== null && labelTokens !== null) {
     facts.push([

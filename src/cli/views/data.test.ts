@@ -103,6 +103,17 @@ function findingsScene(): string[] {
 }
 
 describe("data check", () => {
+  it("counts as examples only rows that the chat template takes", async () => {
+    writeFileSync(join(folder, "strict.jinja"), `{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}${CHATML}`);
+    const turns = [
+      { role: "user", content: "a" },
+      { role: "assistant", content: "b" },
+    ];
+    const path = file("roles.jsonl", { messages: turns }, { messages: [{ role: "system", content: "s" }, ...turns] });
+    const { out } = await run("data", "check", path, "--tokenizer", folder, "--template", join(folder, "strict.jinja"));
+    expect(out).toMatch(/rows +2, 1 examples\n/);
+  });
+
   it("says of a broken table what it could read, and calls it neither empty nor of no form", async () => {
     const { out } = await run("data", "check", file("short.csv", "prompt,completion", "One?, two", "Three?"));
     expect(out).toMatch(/rows +1\n/);
