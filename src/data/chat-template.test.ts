@@ -38,6 +38,27 @@ describe("a chat template", () => {
     expect(() => compile(source).render(user, { where: "rows.jsonl:3" })).toThrow(message);
   });
 
+  test.each([
+    ["{% for i in range(1000000000) %}{% endfor %}", /range\(\) over more than 100000 numbers/],
+    ["{{ range(0, -100001, -1) | length }}", /range\(\) over more than 100000 numbers/],
+    ["{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", /more than 5000000 steps/],
+    ["{% set n = namespace(t='xxxxxxxx') %}{% for i in range(40) %}{% set n.t = n.t + n.t %}{% endfor %}", /a text of more than/],
+    ["{% set n = namespace(t=[1, 2]) %}{% for i in range(40) %}{% set n.t = n.t + n.t %}{% endfor %}", /more than 5000000 steps/],
+  ])(
+    "ends a template that would not end, or would fill memory: %s",
+    (source, message) => {
+      const render = () => compile(source).render(user, { where: "rows.jsonl:3" });
+      expect(render).toThrow(message);
+      expect(render).toThrow(expect.objectContaining({ code: "CHAT_TEMPLATE_INVALID" }));
+    },
+    30_000,
+  );
+
+  test("counts in ranges as Python does", () => {
+    const text = "{{ range(3) | join(',') }} {{ range(5, 2, -2) | join(',') }} {{ range(2, 2) | length }} {{ range(1, 6, 2) | join(',') }}";
+    expect(compile(text).render(user).text).toBe("0,1,2 5,3 0 1,3,5");
+  });
+
   test("names the row and the template", () => {
     const render = () => compile("{{ raise_exception('no') }}").render(user, { where: "rows.jsonl:3" });
     expect(render).toThrow(

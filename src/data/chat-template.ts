@@ -1,5 +1,6 @@
 import { Template } from "@huggingface/jinja";
 import { HeirloomError } from "../core/index.ts";
+import { renderBounded } from "./bounded-jinja.ts";
 import { formatTime } from "./strftime.ts";
 
 /** One turn of a chat; further fields reach the template as they are. */
@@ -64,16 +65,11 @@ const MARKS = /[\ufdd0\ufdd1]/;
 /** A generation tag with what `lstrip_blocks` and `trim_blocks` would remove around it. */
 const GENERATION_TAG = /(?:^[ \t]*)?\{%(-?)\s*(end)?generation\s*(-?)%\}\n?/gm;
 
-/**
- * Turns generation tags into expressions that print a mark (an expression, unlike a block, needs the whitespace removed
- * by hand), and renames the clock, which the library declares itself and lets nobody replace.
- */
+/** Turns generation tags into expressions that print a mark; an expression, unlike a block, needs the whitespace removed by hand. */
 function prepareSource(source: string): string {
-  return source
-    .replace(/\bstrftime_now\b/g, "heirloom_time")
-    .replace(GENERATION_TAG, (_tag, left: string, end: string | undefined, right: string) => {
-      return `{{${left} ${end === undefined ? "heirloom_open" : "heirloom_close"} ${right}}}`;
-    });
+  return source.replace(GENERATION_TAG, (_tag, left: string, end: string | undefined, right: string) => {
+    return `{{${left} ${end === undefined ? "heirloom_open" : "heirloom_close"} ${right}}}`;
+  });
 }
 
 function takeMarks(marked: string, fail: (reason: string) => never): RenderedChat {
@@ -96,7 +92,7 @@ function takeMarks(marked: string, fail: (reason: string) => never): RenderedCha
 
 /**
  * Compiles a Jinja chat template with the extras of transformers: `raise_exception`, `strftime_now`, `tojson`, loop
- * controls, generation marks, trimmed blocks.
+ * controls, generation marks, trimmed blocks. A rendering has limits: templates come from strangers.
  *
  * @throws CHAT_TEMPLATE_INVALID if the source is not valid.
  */
@@ -104,8 +100,8 @@ export function compileChatTemplate(source: string, options: ChatTemplateOptions
   const { name, namedTokens } = options;
   const now = options.now ?? new Date();
   let usedClock = false;
-  const helpers = {
-    heirloom_time: (format: string): string => {
+  const extras = {
+    strftime_now: (format: string): string => {
       usedClock = true;
       return formatTime(now, format);
     },
@@ -140,9 +136,9 @@ export function compileChatTemplate(source: string, options: ChatTemplateOptions
         fail("a message holds the noncharacter U+FDD0 or U+FDD1");
       let rendered: string;
       try {
-        rendered = template.render({
+        rendered = renderBounded(template, {
           ...namedTokens,
-          ...helpers,
+          ...extras,
           ...variables,
           tools,
           messages,
