@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { type Folder, readAll } from "../core/index.ts";
-import { writeFileAtomic } from "../core/node/index.ts";
+import { type Folder, readAll, readText } from "../core/index.ts";
+import { openFolder, writeFileAtomic } from "../core/node/index.ts";
 
 /** What a tokenizer is read from; all of them belong together, so they are taken from one folder. */
 const TOKENIZER_FILES: readonly string[] = [
@@ -17,11 +17,31 @@ const TOKENIZER_FILES: readonly string[] = [
 /** What a base model says besides its weights and configuration. */
 const MODEL_FILES: readonly string[] = ["generation_config.json", "LICENSE", "LICENSE.txt", "NOTICE"];
 
-async function copyFiles(from: Folder, names: readonly string[], to: string): Promise<string[]> {
-  const present = new Set(await from.list());
-  const copied = names.filter((name) => present.has(name));
-  for (const name of copied) await writeFileAtomic(join(to, name), [await readAll(await from.open(name))]);
-  return copied;
+/**
+ * Links to weights are followed when a model is opened, because users lay them. What is copied is read through this one: the
+ * folder may be a stranger's, and what its links lead to outside of it would be published with the output.
+ */
+async function withinFolder<T>(path: string, use: (folder: Folder) => Promise<T>): Promise<T> {
+  const folder = await openFolder(path);
+  try {
+    return await use(folder);
+  } finally {
+    await folder.close();
+  }
+}
+
+function copyFiles(from: Folder, names: readonly string[], to: string): Promise<string[]> {
+  return withinFolder(from.name, async (folder) => {
+    const present = new Set(await folder.list());
+    const copied = names.filter((name) => present.has(name));
+    for (const name of copied) await writeFileAtomic(join(to, name), [await readAll(await folder.open(name))]);
+    return copied;
+  });
+}
+
+/** Text of a file that goes, edited, into the output. @throws FILE_UNREADABLE for a link that leads out of the folder */
+export function readCarriedText(from: Folder, name: string): Promise<string> {
+  return withinFolder(from.name, async (folder) => readText(await folder.open(name)));
 }
 
 /**
@@ -29,6 +49,7 @@ async function copyFiles(from: Folder, names: readonly string[], to: string): Pr
  * trained with, chat template included, and goes before the base's.
  *
  * @returns names of the files, and the folder that the tokenizer came from; null if there is none
+ * @throws FILE_UNREADABLE for a link that leads out of the folder
  */
 export async function carryFiles(
   base: Folder,

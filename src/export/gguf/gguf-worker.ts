@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { HeirloomError, isHeirloomError } from "../../core/index.ts";
-import { defineJob, type JobContext, writeFileAtomic } from "../../core/node/index.ts";
-import { loadTokenizer } from "../../data/index.ts";
+import { defineJob, type JobContext, openFolder, writeFileAtomic } from "../../core/node/index.ts";
+import { loadTokenizer, type Tokenizer } from "../../data/index.ts";
 import { basePathOf, locateModel, openModelFolder, readModelSpec } from "../../folders/index.ts";
 import { encodeGguf, type GgufMetadata, type GgufToWrite, type GgufValue } from "../../formats/index.ts";
 import { openAdapterSource } from "../adapter-source.ts";
@@ -47,13 +47,23 @@ function teller(context: Context, phase: string, total: number): () => void {
   return () => context.emit({ type: "export", phase, done: ++done, total });
 }
 
+/** Its text, chat template included, goes into the file: a link that leads out of the folder is refused. */
+async function carriedTokenizer(path: string): Promise<Tokenizer> {
+  const folder = await openFolder(path);
+  try {
+    return await loadTokenizer(folder);
+  } finally {
+    await folder.close();
+  }
+}
+
 async function writeModel(folder: string, title: string, request: GgufRequest, context: Context): Promise<Written> {
   const model = await openModelFolder(folder);
   try {
     const { spec, tensors: file } = model;
     const type = request.type ?? "f16";
     const family = familyOf(spec, folder);
-    const tokenizer = tokenizerMetadata(await loadTokenizer(model.folder), spec.vocabSize, join(folder, "tokenizer.json"));
+    const tokenizer = tokenizerMetadata(await carriedTokenizer(folder), spec.vocabSize, join(folder, "tokenizer.json"));
     const metadata = new Map<string, GgufValue>([...modelMetadata(spec, family, title, type), ...tokenizer.metadata]);
     const tensors = modelTensors(file, spec, family, type, teller(context, "writing", file.tensors.size));
     const written = await write(request.output, metadata, tensors, context);

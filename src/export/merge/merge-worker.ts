@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadRuntime } from "../../compute/index.ts";
 import { HeirloomError } from "../../core/index.ts";
@@ -6,7 +5,7 @@ import { defineJob, type JobContext, writeFolderAtomic, writeTextAtomic } from "
 import { openModelFolder } from "../../folders/index.ts";
 import { fingerprintModel, hashWeights, parentRecord, VERSION, writeMergeRecord } from "../../runs/index.ts";
 import { openAdapterSource, openBaseOf } from "../adapter-source.ts";
-import { carryFiles } from "../carried-files.ts";
+import { carryFiles, readCarriedText } from "../carried-files.ts";
 import { dtypeKey, editConfigText } from "../model-config.ts";
 import { refuseExisting, throwIfStopped } from "../output.ts";
 import { writeModelShards } from "../shards.ts";
@@ -60,6 +59,10 @@ async function writeModel(folder: string, merge: Merge, context: Context) {
     onto,
     dtype,
   };
+  const { folder: baseFolder, spec } = base.model;
+  // What is refused here is so before gigabytes are written.
+  const text = await readCarriedText(baseFolder, "config.json");
+  const carried = await carryFiles(baseFolder, adapter.folder, folder);
   const total = plan.recipes.length;
   let done = 0;
   const merged = new MergedTensors(
@@ -68,15 +71,12 @@ async function writeModel(folder: string, merge: Merge, context: Context) {
     () => context.emit({ type: "export", phase: "merging", done: ++done, total }),
   );
   const written = await writeModelShards(folder, merged.plan(plan.recipes), request.maxShardBytes);
-  const { folder: baseFolder, spec } = base.model;
-  const text = await readFile(join(baseFolder.name, "config.json"), "utf8");
   const changes = {
     [dtypeKey(spec.raw)]: DTYPE_NAMES[dtype].torch,
     tie_word_embeddings: plan.tie.after,
     quantization_config: undefined,
   };
   await writeTextAtomic(join(folder, "config.json"), editConfigText(text, baseFolder.name, changes));
-  const carried = await carryFiles(baseFolder, adapter.folder, folder);
   return { merged, written, carried };
 }
 

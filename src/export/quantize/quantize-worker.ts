@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Nf4Tensor, quantizeNf4 } from "../../codecs/index.ts";
 import { HeirloomError } from "../../core/index.ts";
@@ -6,7 +5,7 @@ import { defineJob, type JobContext, writeFolderAtomic, writeTextAtomic } from "
 import { type ModelFolder, openModelFolder } from "../../folders/index.ts";
 import { bnb4bitNames, bnb4bitTensors, pyFloat, requireTensor, type TensorFile, type TensorToWrite } from "../../formats/index.ts";
 import { modelParameters, type ParameterSpec } from "../../model/index.ts";
-import { carryFiles } from "../carried-files.ts";
+import { carryFiles, readCarriedText } from "../carried-files.ts";
 import type { ExportEvent } from "../merge/api.ts";
 import { BaseDifference } from "../merge/tallies.ts";
 import { editConfigText } from "../model-config.ts";
@@ -141,15 +140,16 @@ async function quantizeFolder(request: QuantizeRequest, model: ModelFolder, cont
   const quantizer = new Quantizer(tensors, request, context, linear.length);
   let result: QuantizeResult | undefined;
   await writeFolderAtomic(request.output, async (folder) => {
+    // What is refused here is so before anything is quantized.
+    const text = await readCarriedText(source, "config.json");
+    const carried = await carryFiles(source, null, folder);
     const plan: TensorToWrite[] = [];
     for (const parameter of parameters)
       plan.push(...(parameter.kind === "linear" ? await quantizer.weight(parameter) : [quantizer.kept(parameter)]));
     const written = await writeModelShards(folder, plan, request.maxShardBytes);
-    const text = await readFile(join(source.name, "config.json"), "utf8");
     // Transformers computes in this dtype; the model's own is what it computes in elsewhere.
     const changes = { quantization_config: quantizationConfig(doubleQuant, spec.torchDtype ?? "float32") };
     await writeTextAtomic(join(folder, "config.json"), editConfigText(text, source.name, changes));
-    const carried = await carryFiles(source, null, folder);
     throwIfStopped(context.stopRequested);
     const sizes = parameters.map(({ name }) => requireTensor(tensors, name)).map(({ start, end }) => end - start);
     result = {
