@@ -117,6 +117,13 @@ describe("importGguf", () => {
     ["one file of several", { metadata: { "split.count": { type: "UINT16", value: 3 } } }, "GGUF_UNSUPPORTED", /split\.count/],
     ["an adapter", { metadata: { "general.type": text("adapter") } }, "GGUF_UNSUPPORTED", /"adapter"/],
     ["a missing size", { metadata: { "llama.block_count": undefined } }, "GGUF_INVALID", /block_count/],
+    ["no epsilon", { metadata: { "llama.attention.layer_norm_rms_epsilon": undefined } }, "GGUF_INVALID", /rms_epsilon.*above 0.*nothing/],
+    [
+      "an epsilon of 0",
+      { metadata: { "llama.attention.layer_norm_rms_epsilon": { type: "FLOAT32", value: 0 } } },
+      "GGUF_INVALID",
+      /rms_epsilon/,
+    ],
     ["fewer layers than it says", { metadata: { "llama.block_count": { type: "UINT32", value: 3 } } }, "TENSOR_MISSING", /layers\.2/],
     ["more layers than it says", { metadata: { "llama.block_count": { type: "UINT32", value: 1 } } }, "GGUF_UNSUPPORTED", /9 tensors/],
     ["another width", { metadata: { "llama.feed_forward_length": { type: "UINT32", value: 128 } } }, "TENSOR_SHAPE", /ffn_gate/],

@@ -141,7 +141,8 @@ function configOf(
   const embedding = tensors.get("token_embd.weight")?.shape;
   if (embedding?.length !== 2)
     reader.invalid("token_embd.weight", "a matrix", embedding === undefined ? "nothing" : `[${embedding.join(", ")}]`);
-  const epsilon = reader.number(`${prefix}.attention.layer_norm_rms_epsilon`);
+  // Models differ in it (1e-5, 1e-6), so that none can be assumed; llama.cpp wants it, too.
+  const epsilon = reader.positive(`${prefix}.attention.layer_norm_rms_epsilon`);
   const bos = reader.tokenId("tokenizer.ggml.bos_token_id");
   const eos = reader.tokenId("tokenizer.ggml.eos_token_id");
   const pad = reader.tokenId("tokenizer.ggml.padding_token_id");
@@ -157,7 +158,7 @@ function configOf(
     num_key_value_heads: kvHeads,
     head_dim: headDim,
     vocab_size: embedding?.[0] ?? 1,
-    rms_norm_eps: pyFloat(epsilon ?? 1e-6),
+    rms_norm_eps: pyFloat(epsilon),
     ...ropeOf(reader, prefix, headDim, ropeFactors),
     max_position_embeddings: reader.count(`${prefix}.context_length`),
     tie_word_embeddings: !tensors.has("output.weight"),

@@ -67,6 +67,14 @@ export class MetadataReader {
     return 1;
   }
 
+  /** A number above 0 that must be there. */
+  positive(key: string): number {
+    const value = this.number(key);
+    if (value !== null && Number.isFinite(value) && value > 0) return value;
+    this.invalid(key, "a number above 0", shown(this.metadata.get(key)));
+    return 1;
+  }
+
   /** A token's id: a whole number; null if it is not there, or "none" as some files write it (2³² − 1). */
   tokenId(key: string): number | null {
     const value = this.number(key);
