@@ -6,6 +6,7 @@ import { extname, join } from "node:path";
 import { isHeirloomError } from "../core/index.ts";
 import { type FileSource, openFile, sha256, writeFileAtomic } from "../core/node/index.ts";
 import type { EncoderSetup } from "./encoder.ts";
+import { encoderIdentity } from "./encoder-version.ts";
 import type { FileCounts, FileOptions } from "./load-file.ts";
 import { type PackedExamples, TokenStore, type WordSource } from "./token-store.ts";
 
@@ -17,8 +18,6 @@ import { type PackedExamples, TokenStore, type WordSource } from "./token-store.
 const MAGIC = new TextEncoder().encode("HLTOKENS");
 const TAIL_BYTES = 24;
 const HASH_BYTES = 32;
-/** Changes whenever the same rows would become other tokens or labels, or the layout another. */
-const ENCODER_VERSION = 1;
 /** Entries of up to so many bytes are held in memory, which training reads faster than a file: 60 million tokens. */
 const MAX_MEMORY_BYTES = 256 * 1024 * 1024;
 /** Tokens cost minutes to make again at most, and a run is seldom repeated after a month. */
@@ -58,7 +57,7 @@ export class TokenCache {
   constructor(folder: string, setup: EncoderSetup) {
     this.#folder = folder;
     const { tokenizer, template, options } = setup;
-    this.#setup = sha256(JSON.stringify([ENCODER_VERSION, tokenizer.files, template.source, options, clockOf(setup)]));
+    this.#setup = sha256(JSON.stringify([encoderIdentity(), tokenizer.files, template.source, options, clockOf(setup)]));
   }
 
   /** Where the tokens of a file lie, whether they do or not. */
