@@ -175,6 +175,7 @@ export async function executeRun(request: RunRequest, context: RunContext): Prom
   try {
     const state = await takeUpStart(request, start, assembled);
     const run = enliven(request, assembled, state);
+    await run.keeper.companions(); // what is refused of them is so before hours of training
     const opening = openingEvents(request, assembled, state);
     for (const event of opening) context.emit(event);
     const { observed } = assembled;

@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { bf16ToF32, f32ToBf16 } from "../codecs/index.ts";
 import { evaluationSettings } from "../config/index.ts";
-import { writeFolderAtomic } from "../core/node/index.ts";
+import { openFolder, writeFolderAtomic } from "../core/node/index.ts";
 import type { BatchPosition } from "../data/index.ts";
-import { openModelFolder } from "../folders/index.ts";
 import type { LogEntry } from "../formats/index.ts";
 import type { Ledger } from "../ledger/index.ts";
 import { ADAPTER_RECORD, type AdapterRecord, configHash, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";
@@ -109,23 +108,27 @@ export class Keeper {
     if (this.roundsAtEnd) for (const { values } of this.#prepared.parameters) bf16ToF32(f32ToBf16(values), values);
   }
 
-  /** Files of the base that a trained model needs beside its weights. */
-  async #companions(): Promise<PlannedFile[]> {
+  /**
+   * Files of the base that a trained model needs beside its weights. They are copied, so that a link that leads out of the
+   * base's folder, which may be a stranger's, is refused. @throws FILE_UNREADABLE
+   */
+  async companions(): Promise<PlannedFile[]> {
     const { adapter, base } = this.#prepared;
     if (adapter !== null) return [];
-    const model = await openModelFolder(base.folder);
+    const folder = await openFolder(base.folder);
     try {
-      const names = (await model.folder.list()).filter((name) => COMPANIONS.includes(name));
+      const names = (await folder.list()).filter((name) => COMPANIONS.includes(name));
+      for (const name of names) await folder.open(name);
       return names.map((name) => ({ name, copyOf: join(base.folder, name) }));
     } finally {
-      await model.folder.close();
+      await folder.close();
     }
   }
 
   /** Says where the weights go, once it is known where they are read from. */
   async #weights(step: number, evaluations: readonly EvaluationRecord[], dtype: "F32" | "BF16"): Promise<(read: Reading) => PlannedFile[]> {
     const { adapter, parameters } = this.#prepared;
-    const companions = await this.#companions();
+    const companions = await this.companions();
     return (read) => {
       if (adapter !== null) return [...adapterFiles({ ...adapter, parameters }, read), this.#record(step, evaluations)];
       const tensors = parameters.map(({ diskName, shape, values }) => {

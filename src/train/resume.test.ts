@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseSetFlag } from "../config/index.ts";
 import { withValues } from "../engine/fixtures/tiny-model.ts";
 import { listCheckpoints } from "../runs/index.ts";
+import { readState } from "./checkpoint/index.ts";
 import { editJson } from "./fixtures/adapter-files.ts";
 import { failure, interrupt, problemList, stopAfter, TinyWorkshop, tinyRows } from "./fixtures/tiny-run.ts";
 
@@ -143,10 +144,18 @@ describe("a resumed run", () => {
     const { checkpoint } = await interrupt(workshop, {}, 1);
     const path = join(checkpoint, "heirloom_state.json");
     const state = JSON.parse(readFileSync(path, "utf8")) as { optimizer: { parameters: string[] } };
-    for (const damage of [{}, { ...state, step: "1" }, { ...state, data: { epoch: 0 } }, { ...state, data: { epoch: 0, index: 99 } }]) {
+    for (const damage of [
+      {},
+      { ...state, step: "1" },
+      { ...state, data: { epoch: 0 } },
+      { ...state, data: { epoch: 0, index: 99 } },
+      { ...state, files: [{ name: "../../outside", bytes: 1, sha256: "" }] },
+    ]) {
       writeFileSync(path, JSON.stringify(damage));
       expect(await failure(workshop.resume(checkpoint))).toMatchObject({ code: "CHECKPOINT_INVALID", exitCode: 40 });
     }
+    // The last one's files were not even looked for.
+    expect((await failure(readState(checkpoint))).message).toContain("expected the name of a file inside the checkpoint");
     const parameters = state.optimizer.parameters.map((name) => (name.includes("lm_head") ? "gone" : name));
     writeFileSync(path, JSON.stringify({ ...state, optimizer: { ...state.optimizer, parameters } }));
     const error = await failure(workshop.resume(checkpoint));

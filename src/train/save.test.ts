@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { breakDisk } from "../core/fixtures/faulty-disk.ts";
@@ -67,6 +67,15 @@ const withExtra = (ledger: Ledger): Ledger => ({
       name: "base_model.model.ghost.lora_A.default.weight",
     },
   ],
+});
+
+test("files of the base that are copied are read through no link that leads out of its folder, before anything is trained", async () => {
+  const base = await workshop.model("linked", {});
+  writeFileSync(workshop.path("secret"), "{}");
+  symlinkSync(workshop.path("secret"), join(base, "generation_config.json"));
+  const error = await failure(workshop.train({ ...FULL, base }));
+  expect(error).toMatchObject({ code: "FILE_UNREADABLE" });
+  expect(error.message).toContain("a link that leads out of it");
 });
 
 describe("what is saved", () => {

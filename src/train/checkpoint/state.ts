@@ -7,6 +7,9 @@ import { parseJson } from "../../formats/index.ts";
 import type { AnswerRecord, EvaluationRecord } from "../../runs/index.ts";
 import type { FileChecksum } from "./files.ts";
 
+/** A file of the checkpoint's own folder: the checkpoint may be a stranger's, and its name is joined to a path. */
+const FILE_NAME = z.string().regex(/^(?!\.\.?$)[\w.-]+$/, "expected the name of a file inside the checkpoint");
+
 /** Where a checkpoint keeps what the Trainer's own files have no place for. */
 export const STATE_FILE = "heirloom_state.json";
 /** Version of that file. */
@@ -65,7 +68,7 @@ const stateSchema = z.object({
   /** What was changed when the run was resumed, in order: `training.steps=200`. */
   changes: z.array(z.string()).default([]),
   /** The other files of the checkpoint. */
-  files: z.array(z.object({ name: z.string(), bytes: count, sha256: z.string() })),
+  files: z.array(z.object({ name: FILE_NAME, bytes: count, sha256: z.string() })),
 });
 
 /**
