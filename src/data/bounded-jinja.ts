@@ -23,10 +23,14 @@ interface Value {
   readonly type: string;
   readonly value: unknown;
 }
+interface Scope {
+  set(name: string, value: unknown): unknown;
+}
+const BaseEnvironment = Environment as unknown as new () => Scope;
 const BaseInterpreter = Interpreter as unknown as new (
-  environment: Environment,
+  environment: Scope,
 ) => {
-  evaluate(node: Node | null | undefined, environment: Environment): Value;
+  evaluate(node: Node | null | undefined, environment: Scope): Value;
   run(program: Node): Value;
 };
 
@@ -42,7 +46,7 @@ class BoundedInterpreter extends BaseInterpreter {
   #steps = 0;
   readonly #iterables = new Set<Node>();
 
-  override evaluate(node: Node | null | undefined, environment: Environment): Value {
+  override evaluate(node: Node | null | undefined, environment: Scope): Value {
     this.#count(1);
     // The list of a loop is evaluated next; each of its elements is an iteration.
     if (node?.type === "For" && node.iterable !== undefined) this.#iterables.add(node.iterable.lhs ?? node.iterable);
@@ -75,7 +79,7 @@ function range(start: number, stop?: number, step = 1): number[] {
  * @throws CHAT_TEMPLATE_INVALID for a template that exceeds them; whatever the template throws
  */
 export function renderBounded(template: Template, variables: Readonly<Record<string, unknown>>): string {
-  const environment = new Environment();
+  const environment = new BaseEnvironment();
   const globals = {
     ...{ true: true, false: false, none: null, True: true, False: false, None: null },
     raise_exception: refuse,
@@ -83,5 +87,5 @@ export function renderBounded(template: Template, variables: Readonly<Record<str
   };
   for (const [name, value] of Object.entries(globals)) environment.set(name, value);
   for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-  return String(new BoundedInterpreter(environment).run(template.parsed as unknown as Node).value);
+  return String(new BoundedInterpreter(environment).run(template.parsed).value);
 }

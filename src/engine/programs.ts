@@ -95,7 +95,7 @@ export class ProgramCache {
     // What failed is not kept: memory that was short once may be there the next time.
     program.catch(() => {
       const at = this.#programs.indexOf(program);
-      if (at >= 0) this.#programs.splice(at, 1);
+      if (at >= 0) void this.#programs.splice(at, 1);
     });
     return program;
   }

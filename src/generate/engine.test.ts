@@ -4,7 +4,7 @@ import { failure, TinyWorkshop } from "../train/fixtures/tiny-run.ts";
 import type { CompletionEvent, CompletionRequest, GenerationEngine } from "./api.ts";
 import { generate, openGenerationEngine } from "./index.ts";
 import { modelName } from "./load-model.ts";
-import { mostSlots } from "./memory.ts";
+import { mostSlots } from "./most-slots.ts";
 
 let workshop: TinyWorkshop;
 let runs: string[];

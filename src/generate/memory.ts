@@ -1,6 +1,7 @@
 import { formatBytes, HeirloomError } from "../core/index.ts";
-import { availableMemory, cacheSlots, kvCacheBytes } from "../engine/index.ts";
+import { availableMemory, kvCacheBytes } from "../engine/index.ts";
 import type { ModelSpec } from "../model/index.ts";
+import { mostSlots } from "./most-slots.ts";
 
 /** Of the machine's memory, for keys and values: weights and the rest of the machine need the other half. */
 const DEFAULT_SHARE = 0.5;
@@ -13,21 +14,6 @@ export interface CachePlan {
   readonly bytes: number;
   /** What was decided on the way, for people to read. */
   readonly notes: readonly string[];
-}
-
-/** Slots that are held at most: every model has a cache of its own, whose slots are a power of two. */
-export function mostSlots(slots: number, models: number): number {
-  let most = Array.from({ length: slots + 1 }, (_, n) => (n === 0 ? 0 : cacheSlots(n)));
-  for (let model = 1; model < models; model++) {
-    const others = most;
-    most = Array.from({ length: slots + 1 }, (_, n) =>
-      Array.from({ length: n + 1 }, (__, own) => (own === 0 ? 0 : cacheSlots(own)) + (others[n - own] as number)).reduce(
-        (a, b) => Math.max(a, b),
-        0,
-      ),
-    );
-  }
-  return most[slots] as number;
 }
 
 /**

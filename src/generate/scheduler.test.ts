@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { openEngine, tinyExamples } from "../engine/fixtures/tiny-engine.ts";
 import { kvCacheBytes } from "../engine/index.ts";
 import type { CompletionTask } from "./completion.ts";
-import { mostSlots } from "./memory.ts";
+import { mostSlots } from "./most-slots.ts";
 import { Scheduler } from "./scheduler.ts";
 
 test("slots that one model no longer uses do not count on top of another's: a burst on each, one after the other", async () => {
