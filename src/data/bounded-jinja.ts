@@ -87,5 +87,6 @@ export function renderBounded(template: Template, variables: Readonly<Record<str
   };
   for (const [name, value] of Object.entries(globals)) environment.set(name, value);
   for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-  return String(new BoundedInterpreter(environment).run(template.parsed).value);
+  const program: unknown = template.parsed;
+  return String(new BoundedInterpreter(environment).run(program as Node).value);
 }
