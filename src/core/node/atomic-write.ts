@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { link, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { HeirloomError } from "../errors.ts";
 
@@ -37,11 +37,65 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** How something is written. */
+export interface AtomicWriteOptions {
+  /** False: what has come to bear the name meanwhile stays, and OUTPUT_EXISTS is thrown. @defaultValue true */
+  readonly replace?: boolean;
+}
+
+const errorCode = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "");
+
+function outputExists(path: string, cause: unknown): HeirloomError {
+  return new HeirloomError("OUTPUT_EXISTS", "expected a name that is free, found something that was put there meanwhile", {
+    where: path,
+    hint: "name another output, or move this one away",
+    cause,
+  });
+}
+
+/** Gives a file its name if nothing bears it. @throws OUTPUT_EXISTS */
+async function placeFile(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") throw outputExists(path, error);
+    // A file system without hard links: what is left is to look, and to be quick.
+    const stands = await lstat(path).catch((reason: unknown) => (errorCode(reason) === "ENOENT" ? null : Promise.reject(reason)));
+    if (stands !== null) throw outputExists(path, error);
+    await rename(temporary, path);
+    return;
+  }
+  await rm(temporary, { force: true }).catch(() => undefined);
+}
+
+/** Gives a folder its name if nothing, or an empty folder, bears it. @throws OUTPUT_EXISTS */
+async function placeFolder(temporary: string, folder: string): Promise<void> {
+  await rename(temporary, folder).catch((error: unknown) => {
+    throw ["EEXIST", "ENOTEMPTY", "ENOTDIR"].includes(errorCode(error)) ? outputExists(folder, error) : error;
+  });
+}
+
+/** Gives a folder its name; one that bore it is set aside first, and put back if that fails. */
+async function replaceFolder(temporary: string, folder: string, old: string): Promise<void> {
+  const replaced = await rename(folder, old).then(
+    () => true,
+    () => false, // there was none
+  );
+  await rename(temporary, folder).catch(async (error: unknown) => {
+    if (replaced) await rename(old, folder);
+    throw error;
+  });
+}
+
 /**
  * Writes a file whole or not at all: to a temporary name in the same folder,
  * fsync, rename, fsync of the folder. On failure the old file stands untouched.
  */
-export async function writeFileAtomic(path: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { replace = true }: AtomicWriteOptions = {},
+): Promise<void> {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${randomUUID()}.tmp`);
   try {
@@ -57,7 +111,7 @@ export async function writeFileAtomic(path: string, chunks: AsyncIterable<Uint8A
     } finally {
       await handle.close();
     }
-    await rename(temporary, path);
+    await (replace ? rename(temporary, path) : placeFile(temporary, path));
     await syncFolder(folder);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
@@ -78,7 +132,11 @@ const TEMPORARY = /^\.(.+)\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?:tmp|
  * renamed. A folder that was there is set aside first and put back if the new
  * one cannot take its place.
  */
-export async function writeFolderAtomic(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
+export async function writeFolderAtomic(
+  folder: string,
+  fill: (temporary: string) => Promise<void>,
+  { replace = true }: AtomicWriteOptions = {},
+): Promise<void> {
   const parent = dirname(folder);
   const stem = join(parent, `.${basename(folder)}.${randomUUID()}`);
   const [temporary, old] = [`${stem}.tmp`, `${stem}.old`];
@@ -86,14 +144,7 @@ export async function writeFolderAtomic(folder: string, fill: (temporary: string
     await mkdir(temporary, { recursive: true });
     await fill(temporary);
     await syncFolder(temporary);
-    const replaced = await rename(folder, old).then(
-      () => true,
-      () => false, // there was none
-    );
-    await rename(temporary, folder).catch(async (error: unknown) => {
-      if (replaced) await rename(old, folder);
-      throw error;
-    });
+    await (replace ? replaceFolder(temporary, folder, old) : placeFolder(temporary, folder));
     await syncFolder(parent);
     // The new folder stands: that the old one cannot be cleared away is no reason to call it a failure.
     await rm(old, { recursive: true, force: true }).catch(() => undefined);
@@ -114,6 +165,36 @@ export async function removeFolderAtomic(folder: string): Promise<void> {
     await rm(doomed, { recursive: true, force: true });
   } catch (error) {
     throw writeError(error, folder);
+  }
+}
+
+/** No export is without a write for a day. */
+const ABANDONED_MS = 24 * 3600 * 1000;
+
+/** What a temporary name was made for; a temporary folder may itself have been an output. */
+function madeFor(name: string): string | null {
+  const original = TEMPORARY.exec(name)?.[1];
+  return original === undefined ? null : (madeFor(original) ?? original);
+}
+
+/** When something was last written to, with what lies in it. */
+async function lastWritten(path: string): Promise<number> {
+  const found = await lstat(path);
+  const inside = found.isDirectory() ? await Promise.all((await readdir(path)).map((name) => lastWritten(join(path, name)))) : [];
+  return Math.max(found.mtimeMs, ...inside);
+}
+
+/**
+ * Removes what killed processes left of one output, which may be gigabytes; what was written to within a day may be
+ * another process's at work. A fault is no reason not to write.
+ */
+export async function sweepAbandoned(output: string, now = Date.now()): Promise<void> {
+  const parent = dirname(output);
+  for (const name of await readdir(parent).catch(() => [])) {
+    if (!name.endsWith(".tmp") || madeFor(name) !== basename(output)) continue;
+    const path = join(parent, name);
+    const written = await lastWritten(path).catch(() => now);
+    if (now - written > ABANDONED_MS) await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 

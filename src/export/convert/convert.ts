@@ -11,7 +11,7 @@ import {
   type TensorToWrite,
 } from "../../formats/index.ts";
 import { openAdapterSource } from "../adapter-source.ts";
-import { refuseExisting, throwIfStopped } from "../output.ts";
+import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import type { ConvertRequest, ConvertResult } from "./api.ts";
 import { isMlxConfig, readMlxAdapter } from "./mlx-adapter.ts";
 import { toMlx } from "./to-mlx.ts";
@@ -29,19 +29,23 @@ interface Written {
 }
 
 async function write(request: ConvertRequest, { weights, tensors, metadata, config }: Written): Promise<void> {
-  await writeFolderAtomic(request.output, async (folder) => {
-    const stopRequested = (): boolean => request.signal?.aborted ?? false;
-    const stoppable = tensors.map((tensor) => ({
-      ...tensor,
-      async *chunks() {
-        throwIfStopped(stopRequested);
-        yield* tensor.chunks();
-      },
-    }));
-    await writeFileAtomic(join(folder, weights), encodeSafetensors(stoppable, metadata));
-    await writeTextAtomic(join(folder, CONFIG), config);
-    throwIfStopped(stopRequested);
-  });
+  await writeFolderAtomic(
+    request.output,
+    async (folder) => {
+      const stopRequested = (): boolean => request.signal?.aborted ?? false;
+      const stoppable = tensors.map((tensor) => ({
+        ...tensor,
+        async *chunks() {
+          throwIfStopped(stopRequested);
+          yield* tensor.chunks();
+        },
+      }));
+      await writeFileAtomic(join(folder, weights), encodeSafetensors(stoppable, metadata));
+      await writeTextAtomic(join(folder, CONFIG), config);
+      throwIfStopped(stopRequested);
+    },
+    NEW_OUTPUT,
+  );
 }
 
 /** Only matrices of 2 or 4 bytes an element are transposed. @throws TENSOR_DTYPE */

@@ -9,7 +9,7 @@ import { encodeGguf, type GgufMetadata, type GgufToWrite, type GgufValue } from 
 import { openAdapterSource } from "../adapter-source.ts";
 import type { ExportEvent } from "../merge/api.ts";
 import { mergeJob } from "../merge/merge-worker.ts";
-import { refuseExisting, throwIfStopped } from "../output.ts";
+import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import type { GgufRequest, GgufResult } from "./api.ts";
 import { loraTensors } from "./lora-tensors.ts";
 import { familyOf, modelMetadata } from "./model-metadata.ts";
@@ -35,7 +35,7 @@ async function write(
       throwIfStopped(context.stopRequested);
     },
   }));
-  await writeFileAtomic(output, encodeGguf(metadata, stoppable));
+  await writeFileAtomic(output, encodeGguf(metadata, stoppable), NEW_OUTPUT);
   const types: Record<string, number> = {};
   for (const { type } of tensors) types[type] = (types[type] ?? 0) + 1;
   return { tensors: tensors.length, bytes: (await stat(output)).size, types };
@@ -78,7 +78,7 @@ async function writeModel(folder: string, title: string, request: GgufRequest, c
 /** Merges into a folder beside the output, writes the file from it, and takes it away again. */
 async function writeMerged(request: GgufRequest, context: Context): Promise<Written> {
   const { path, output, base, original, onto, heldAs, check } = request;
-  const folder = join(dirname(output), `.${basename(output)}.${randomUUID()}.merged`);
+  const folder = join(dirname(output), `.${basename(output)}.${randomUUID()}.tmp`);
   const given = Object.fromEntries(Object.entries({ base, original, onto, heldAs, check }).filter(([, value]) => value !== undefined));
   try {
     // In fp32, so that values are rounded once.

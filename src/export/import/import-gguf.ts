@@ -4,7 +4,7 @@ import type { ByteSource } from "../../core/index.ts";
 import { openFile, writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "../../core/node/index.ts";
 import { encodeSafetensors, type GgufHeader, pythonJson, readGgufHeader } from "../../formats/index.ts";
 import { type GgufModel, modelFromGguf, parameterCount, ROPE_FACTORS } from "../../model/index.ts";
-import { refuseExisting, throwIfStopped } from "../output.ts";
+import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import { type TokenizerFolder, tokenizerFolder } from "./tokenizer/tokenizer-files.ts";
 import { ggufValues, type ImportDtype, requireReadable, tensorsToWrite, type WeightsProgress } from "./weights.ts";
 
@@ -114,12 +114,16 @@ export async function importGguf(path: string, output: string, options: ImportOp
     const provenance = { schemaVersion: 1, format: "gguf", ggufVersion: header.version, source: file, dtype, tensorTypes };
     const texts = textFiles({ model, tokenizer, dtype, provenance });
     let weightBytes = 0;
-    await writeFolderAtomic(output, async (folder) => {
-      const tensors = tensorsToWrite(source, model, dtype, stopIfAsked, onProgress);
-      weightBytes = await writeWeights(join(folder, "model.safetensors"), encodeSafetensors(tensors, { format: "pt" }));
-      for (const [name, text] of Object.entries(texts)) await writeTextAtomic(join(folder, name), text);
-      stopIfAsked();
-    });
+    await writeFolderAtomic(
+      output,
+      async (folder) => {
+        const tensors = tensorsToWrite(source, model, dtype, stopIfAsked, onProgress);
+        weightBytes = await writeWeights(join(folder, "model.safetensors"), encodeSafetensors(tensors, { format: "pt" }));
+        for (const [name, text] of Object.entries(texts)) await writeTextAtomic(join(folder, name), text);
+        stopIfAsked();
+      },
+      NEW_OUTPUT,
+    );
     return {
       output,
       source: file,

@@ -7,7 +7,7 @@ import { fingerprintModel, hashWeights, parentRecord, VERSION, writeMergeRecord 
 import { openAdapterSource, openBaseOf } from "../adapter-source.ts";
 import { carryFiles, readCarriedText } from "../carried-files.ts";
 import { dtypeKey, editConfigText } from "../model-config.ts";
-import { refuseExisting, throwIfStopped } from "../output.ts";
+import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import { writeModelShards } from "../shards.ts";
 import type { ExportEvent, MergeCheck, MergeRequest, MergeResult } from "./api.ts";
 import { checkMerged, requireRunnable } from "./check.ts";
@@ -107,32 +107,36 @@ async function runMerge(merge: Merge, context: Context): Promise<MergeResult> {
   const began = performance.now();
   const { request, plan, adapter, base, onto, dtype } = merge;
   let result: MergeResult | undefined;
-  await writeFolderAtomic(request.output, async (folder) => {
-    const { merged, written, carried } = await writeModel(folder, merge, context);
-    const check = await checkMerged(folder, merge, context);
-    await writeRecord(folder, merge, check);
-    throwIfStopped(context.stopRequested);
-    const groups = merged.difference.groups;
-    const isChanged = ({ from, lora, rows, loraBias }: MergePlan["recipes"][number]): boolean =>
-      "copy" in from || lora !== null || rows !== null || loraBias !== null;
-    result = {
-      output: request.output,
-      adapter: adapter.folder.name,
-      base: base.model.folder.name,
-      onto,
-      dtype,
-      tie: plan.tie,
-      tensors: plan.recipes.length,
-      changed: plan.recipes.filter(isChanged).length,
-      bytes: written.bytes,
-      files: [...written.files, "config.json", ...carried.files],
-      rounding: merged.rounding.rounding,
-      difference: groups.length === 0 ? null : groups,
-      check,
-      notes: notesOn(merge, carried.tokenizer),
-      seconds: (performance.now() - began) / 1000,
-    };
-  });
+  await writeFolderAtomic(
+    request.output,
+    async (folder) => {
+      const { merged, written, carried } = await writeModel(folder, merge, context);
+      const check = await checkMerged(folder, merge, context);
+      await writeRecord(folder, merge, check);
+      throwIfStopped(context.stopRequested);
+      const groups = merged.difference.groups;
+      const isChanged = ({ from, lora, rows, loraBias }: MergePlan["recipes"][number]): boolean =>
+        "copy" in from || lora !== null || rows !== null || loraBias !== null;
+      result = {
+        output: request.output,
+        adapter: adapter.folder.name,
+        base: base.model.folder.name,
+        onto,
+        dtype,
+        tie: plan.tie,
+        tensors: plan.recipes.length,
+        changed: plan.recipes.filter(isChanged).length,
+        bytes: written.bytes,
+        files: [...written.files, "config.json", ...carried.files],
+        rounding: merged.rounding.rounding,
+        difference: groups.length === 0 ? null : groups,
+        check,
+        notes: notesOn(merge, carried.tokenizer),
+        seconds: (performance.now() - began) / 1000,
+      };
+    },
+    NEW_OUTPUT,
+  );
   return result as MergeResult;
 }
 

@@ -9,7 +9,7 @@ import { carryFiles, readCarriedText } from "../carried-files.ts";
 import type { ExportEvent } from "../merge/api.ts";
 import { BaseDifference } from "../merge/tallies.ts";
 import { editConfigText } from "../model-config.ts";
-import { refuseExisting, throwIfStopped } from "../output.ts";
+import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import { writeModelShards } from "../shards.ts";
 import { allRows, chunksOf, denseRows, nf4Rows } from "../tensor-rows.ts";
 import type { QuantizeRequest, QuantizeResult } from "./api.ts";
@@ -139,31 +139,35 @@ async function quantizeFolder(request: QuantizeRequest, model: ModelFolder, cont
   const linear = parameters.filter(({ kind }) => kind === "linear");
   const quantizer = new Quantizer(tensors, request, context, linear.length);
   let result: QuantizeResult | undefined;
-  await writeFolderAtomic(request.output, async (folder) => {
-    // What is refused here is so before anything is quantized.
-    const text = await readCarriedText(source, "config.json");
-    const carried = await carryFiles(source, null, folder);
-    const plan: TensorToWrite[] = [];
-    for (const parameter of parameters)
-      plan.push(...(parameter.kind === "linear" ? await quantizer.weight(parameter) : [quantizer.kept(parameter)]));
-    const written = await writeModelShards(folder, plan, request.maxShardBytes);
-    // Transformers computes in this dtype; the model's own is what it computes in elsewhere.
-    const changes = { quantization_config: quantizationConfig(doubleQuant, spec.torchDtype ?? "float32") };
-    await writeTextAtomic(join(folder, "config.json"), editConfigText(text, source.name, changes));
-    throwIfStopped(context.stopRequested);
-    const sizes = parameters.map(({ name }) => requireTensor(tensors, name)).map(({ start, end }) => end - start);
-    result = {
-      output: request.output,
-      model: source.name,
-      doubleQuant,
-      quantized: linear.length,
-      kept: parameters.length - linear.length,
-      bytes: { before: sizes.reduce((sum, size) => sum + size, 0), after: written.bytes },
-      files: [...written.files, "config.json", ...carried.files],
-      difference: quantizer.difference.groups,
-      seconds: (performance.now() - began) / 1000,
-    };
-  });
+  await writeFolderAtomic(
+    request.output,
+    async (folder) => {
+      // What is refused here is so before anything is quantized.
+      const text = await readCarriedText(source, "config.json");
+      const carried = await carryFiles(source, null, folder);
+      const plan: TensorToWrite[] = [];
+      for (const parameter of parameters)
+        plan.push(...(parameter.kind === "linear" ? await quantizer.weight(parameter) : [quantizer.kept(parameter)]));
+      const written = await writeModelShards(folder, plan, request.maxShardBytes);
+      // Transformers computes in this dtype; the model's own is what it computes in elsewhere.
+      const changes = { quantization_config: quantizationConfig(doubleQuant, spec.torchDtype ?? "float32") };
+      await writeTextAtomic(join(folder, "config.json"), editConfigText(text, source.name, changes));
+      throwIfStopped(context.stopRequested);
+      const sizes = parameters.map(({ name }) => requireTensor(tensors, name)).map(({ start, end }) => end - start);
+      result = {
+        output: request.output,
+        model: source.name,
+        doubleQuant,
+        quantized: linear.length,
+        kept: parameters.length - linear.length,
+        bytes: { before: sizes.reduce((sum, size) => sum + size, 0), after: written.bytes },
+        files: [...written.files, "config.json", ...carried.files],
+        difference: quantizer.difference.groups,
+        seconds: (performance.now() - began) / 1000,
+      };
+    },
+    NEW_OUTPUT,
+  );
   return result as QuantizeResult;
 }
 
