@@ -60,7 +60,10 @@ async function placeFile(temporary: string, path: string): Promise<void> {
   } catch (error) {
     if (errorCode(error) === "EEXIST") throw outputExists(path, error);
     // A file system without hard links: what is left is to look, and to be quick.
-    const stands = await lstat(path).catch((reason: unknown) => (errorCode(reason) === "ENOENT" ? null : Promise.reject(reason)));
+    const stands = await lstat(path).catch((reason: unknown) => {
+      if (errorCode(reason) === "ENOENT") return null;
+      throw reason;
+    });
     if (stands !== null) throw outputExists(path, error);
     await rename(temporary, path);
     return;
