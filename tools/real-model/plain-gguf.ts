@@ -1,12 +1,10 @@
 // The same model as a GGUF file of F32: what is left between llama.cpp and us then is arithmetic, not rounding of activations.
-import { existsSync } from "node:fs";
 import { dequantizeGguf, encodeFromF32, type ReadableGgmlType } from "../../src/codecs/index.ts";
 import { openFile, writeFileAtomic } from "../../src/core/node/index.ts";
 import { encodeGguf, readGgufHeader } from "../../src/formats/index.ts";
 
-/** Writes every tensor of a GGUF file as F32, if that has not been done yet. */
+/** Writes every tensor of a GGUF file as F32. */
 export async function writePlainGguf(from: string, to: string): Promise<string> {
-  if (existsSync(to)) return to;
   const source = await openFile(from);
   try {
     const { metadata, tensors } = await readGgufHeader(source);

@@ -1,7 +1,7 @@
 // Logits of the imported real model beside llama.cpp's and transformers'; writes docs/gallery/real-model.md.
 //   node --import ./tools/register-typescript.mjs tools/real-model/prove.ts --python venv/bin/python
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,7 +67,14 @@ const row = (what: string, { tokens, sameBest, meanKl, largestKl, largestDiffere
 const model = realModel();
 if (model === null) throw new InternalError("the proof needs the real model: npm run real-model");
 const exact = `${model.folder}-fp32`;
-if (!existsSync(exact)) await importGguf(model.gguf, exact, { dtype: "fp32" });
+// Made anew each time: what an earlier version of the import left would prove nothing of this one.
+for (const [folder, dtype] of [
+  [exact, "fp32"],
+  [model.folder, "bf16"],
+] as const) {
+  await rm(folder, { recursive: true, force: true });
+  await importGguf(model.gguf, folder, { dtype });
+}
 const plain = await writePlainGguf(model.gguf, join(model.cache, "plain.F32.gguf"));
 const tokenizer = await loadTokenizer(model.folder);
 const passages = PASSAGES.map((text) => ({ text, ids: tokenizer.encode(text).slice(0, PASSAGE_TOKENS) }));
