@@ -1,18 +1,6 @@
 // The page of the proof on the real model.
 import { formatBytes, formatCount } from "../../src/core/index.ts";
-
-interface Evaluation {
-  readonly dataset: string;
-  readonly before: number | null;
-  readonly after: number;
-}
-interface Trained {
-  readonly banner: string;
-  readonly steps: number;
-  readonly tokens: number;
-  readonly seconds: number;
-  readonly evaluations: readonly Evaluation[];
-}
+import type { FinishedRun } from "./finished-run.ts";
 
 /** Everything that was measured. */
 export interface Proof {
@@ -25,9 +13,8 @@ export interface Proof {
   readonly before: readonly string[];
   readonly after: readonly string[];
   readonly llamaAnswers: readonly string[];
-  readonly train: Trained;
-  readonly continued: Trained;
-  readonly peakRssBytes: number;
+  readonly train: FinishedRun;
+  readonly continued: FinishedRun;
   readonly refusal: string;
   readonly verdict: string;
   readonly merge: Readonly<Record<string, unknown>>;
@@ -41,7 +28,6 @@ export interface Proof {
       readonly sameArgmax: number;
     };
   };
-  readonly events: readonly { readonly type: string; readonly step: number; readonly loss: number; readonly tokensPerSecond: number }[];
   readonly torch: {
     readonly losses: readonly number[];
     readonly seconds: readonly number[];
@@ -60,13 +46,12 @@ const loss = (value: number | null): string => (value === null ? "" : value.toFi
 const cell = (text: string): string => text.replaceAll(/\s+/g, " ").replaceAll("|", "\\|").trim();
 const quoted = (text: string): string => ["```text no-run", text, "```"].join("\n");
 
-function evaluationRows(what: string, { evaluations }: Trained): string[] {
+function evaluationRows(what: string, { evaluations }: FinishedRun): string[] {
   return evaluations.map(({ dataset, before, after }) => `| ${what} | ${dataset} | ${loss(before)} | ${loss(after)} |`);
 }
 
-function lossTable({ torch, events }: Proof): string {
-  // An update that ran twice is there twice; the last counts.
-  const ours = new Map(events.map(({ step, loss: value }) => [step, value]));
+function lossTable({ torch, train }: Proof): string {
+  const ours = new Map(train.updates.map(({ step, loss: value }) => [step, value]));
   const rows = torch.losses.map((theirs, i) => {
     const own = ours.get(i + 1) ?? Number.NaN;
     return `| ${i + 1} | ${own.toFixed(6)} | ${theirs.toFixed(6)} | ${Math.abs(own - theirs).toExponential(1)} |`;
@@ -78,7 +63,8 @@ function lossTable({ torch, events }: Proof): string {
 export function proofPage(proof: Proof): string {
   const { train, continued, peft, torch, machine } = proof;
   const { comparison } = peft;
-  const rate = median(proof.events.map(({ tokensPerSecond }) => tokensPerSecond));
+  const peak = Math.max(...[...train.updates, ...continued.updates].map(({ rssBytes }) => rssBytes));
+  const rate = median(train.updates.map(({ tokensPerSecond }) => tokensPerSecond));
   const answers = proof.prompts.map(
     (prompt, i) =>
       `| ${cell(prompt)} | ${cell(proof.before[i] ?? "")} | ${cell(proof.after[i] ?? "")} | ${cell(proof.llamaAnswers[i] ?? "")} |`,
@@ -91,7 +77,7 @@ them: one shared copy) at a tenth of the rate. Written by \`tools/real-model/pro
 Commit ${proof.commit}, ${machine["cpu"] ?? ""}, ${machine["logicalCores"] ?? ""} cores, ${proof.date}; ${proof.minutes.toFixed(1)} minutes in all, PyTorch's part included.
 
 - **Ledger**: \`${train.banner}\`; the continuation's is the same to the digit, and PEFT counts \`${peft.banner}\`.
-- **Speed**: ${rate.toFixed(0)} tokens/s (median of the updates), ${formatBytes(proof.peakRssBytes)} peak RSS; ${formatCount(train.tokens)} and ${formatCount(continued.tokens)} tokens trained on.
+- **Speed**: ${rate.toFixed(0)} tokens/s (median of the updates), at most ${formatBytes(peak)} RSS after an update; ${formatCount(train.tokens)} and ${formatCount(continued.tokens)} tokens trained on.
 - **Stop and resume**: Ctrl-C in the middle, \`resume\`, ${train.steps} updates.
 - **PEFT**: the continued adapter's logits differ by ${comparison.largestDifference.toExponential(1)} at most over ${comparison.positions} positions (largest logit ${comparison.largestLogit.toFixed(1)}), the same best token in ${comparison.sameArgmax}.
 

@@ -4,7 +4,7 @@
 //   npm run build && node --import ./tools/register-typescript.mjs tools/real-model/proof.ts --python venv/bin/python
 //       --data FIRST.json --second SECOND.json [--steps 60] [--more-steps 30] [--updates 20] [--work FOLDER]
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -13,9 +13,10 @@ import { InternalError } from "../../src/core/index.ts";
 import { loadTokenizer } from "../../src/data/index.ts";
 import { adapterFolderLogits } from "./adapter-logits.ts";
 import { realModel } from "./cache.ts";
+import { finishedRun, hasFinished, onlyRun } from "./finished-run.ts";
 import { writeFirstUpdates } from "./first-updates.ts";
 import { llamaAnswers } from "./llama-answers.ts";
-import { type Ran, run, runJson } from "./program.ts";
+import { run, runJson } from "./program.ts";
 import { type Proof, proofPage } from "./proof-page.ts";
 import { PASSAGES } from "./texts.ts";
 
@@ -36,16 +37,6 @@ const PROMPTS = ["Give three tips for staying healthy.", "Who are you?", "What i
 /** Every tenth row is held out. */
 const HELD_OUT = 10;
 
-interface TrainJson {
-  readonly run: string;
-  readonly adapter: string;
-  readonly banner: string;
-  readonly counts: { readonly trainable: number; readonly all: number };
-  readonly steps: number;
-  readonly tokens: number;
-  readonly seconds: number;
-  readonly evaluations: readonly { readonly dataset: string; readonly before: number | null; readonly after: number }[];
-}
 interface GenerateJson {
   readonly results?: readonly { readonly completions: readonly { readonly text: string }[] }[];
   readonly completions?: readonly { readonly text: string }[];
@@ -90,8 +81,8 @@ async function chat(path: string, ...more: readonly string[]): Promise<string[]>
 
 /** Steps that the events of the newest run under `folder` tell of. */
 function stepsMade(folder: string): number {
-  const [run] = existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith(".")) : [];
-  const events = run === undefined ? "" : join(folder, run, "events.jsonl");
+  const found = onlyRun(folder);
+  const events = found === undefined ? "" : join(found, "events.jsonl");
   if (events === "" || !existsSync(events)) return 0;
   return readFileSync(events, "utf8").split('"type":"step"').length - 1;
 }
@@ -123,29 +114,37 @@ const moreFile = join(work, "more.yaml");
 writeFileSync(moreFile, JSON.stringify(config(fresh, Number(flags["more-steps"]), "continued")));
 
 const before = await chat(model.folder);
-const stopAt = Math.floor(steps / 2) + 3;
-const stopped = await run(["train", "-c", runFile, "--json", "--quiet"], { stopWhen: () => stepsMade(join(work, "runs")) >= stopAt });
-check(stopped.exit === 130, `Ctrl-C after about update ${stopAt} ends with 130`);
-const runFolder = join(work, "runs", readdirSync(join(work, "runs")).find((name) => !name.startsWith(".")) ?? "");
-const trained = await runJson<TrainJson>(["resume", runFolder]);
-check(trained.json.steps === steps, `the resumed run makes ${steps} updates`);
-const continued = await runJson<TrainJson>(["continue", trained.json.run, "-c", moreFile]);
-check(continued.json.banner === trained.json.banner, `the continuation's ledger is its parent's to the digit: ${trained.json.banner}`);
+const [runs, continuedRuns] = [join(work, "runs"), join(work, "continued")];
+// With --work, what an earlier try trained to its end is not trained again.
+if (!(await hasFinished(runs))) {
+  const stopAt = Math.floor(steps / 2) + 3;
+  const stopped = await run(["train", "-c", runFile, "--json", "--quiet"], { stopWhen: () => stepsMade(runs) >= stopAt });
+  check(stopped.exit === 130, `Ctrl-C after about update ${stopAt} ends with 130`);
+  await runJson(["resume", onlyRun(runs) ?? runs]);
+}
+const trained = await finishedRun(runs);
+check(trained.steps === steps, `the resumed run makes ${steps} updates`);
+if (!(await hasFinished(continuedRuns))) await runJson(["continue", trained.run, "-c", moreFile]);
+const continued = await finishedRun(continuedRuns);
+check(continued.banner === trained.banner, `the continuation's ledger is its parent's to the digit: ${trained.banner}`);
 
 // The file as other tools leave it: the copies are in it, and its configuration no longer says so.
 const frozen = join(work, "frozen");
-cpSync(trained.json.adapter, frozen, { recursive: true });
+rmSync(frozen, { recursive: true, force: true });
+cpSync(trained.adapter, frozen, { recursive: true });
 const configPath = join(frozen, "adapter_config.json");
 writeFileSync(configPath, JSON.stringify({ ...(JSON.parse(readFileSync(configPath, "utf8")) as object), modules_to_save: null }));
 const refused = await run(["continue", frozen, "-c", moreFile, "--base", model.folder]);
 check(refused.exit === 12 || refused.exit === 11, "an adapter whose copies would freeze is refused");
-const verified = await run(["verify", frozen, "--base", model.folder]);
+const verified = await run(["verify", frozen, "--base", model.folder, "--strict"]);
 check(verified.exit === 20, "verify finds the same");
 
 const merged = join(work, "merged");
-const merge = await runJson<Record<string, unknown>>(["merge", continued.json.run, "-o", merged]);
+rmSync(merged, { recursive: true, force: true });
+const merge = await runJson<Record<string, unknown>>(["merge", continued.run, "-o", merged]);
 const after = await chat(merged);
 const gguf = join(work, "merged.gguf");
+rmSync(gguf, { force: true });
 await runJson(["export", merged, "--to", "gguf", "-o", gguf, "--type", "f16"]);
 const template = await loadTokenizer(merged);
 const answered = await llamaAnswers(gguf, template, PROMPTS, 48);
@@ -154,14 +153,14 @@ const ids = PASSAGES.map((text) => template.encode(text).slice(0, 96));
 const idsPath = join(work, "ids.json");
 writeFileSync(idsPath, JSON.stringify(ids));
 const ours = join(work, "ours.safetensors");
-await adapterFolderLogits(continued.json.adapter, model.folder, ids, ours);
+await adapterFolderLogits(continued.adapter, model.folder, ids, ours);
 const peft = await run(
   [
     "tools/python/check_adapter.py",
     "--base",
     model.folder,
     "--adapter",
-    continued.json.adapter,
+    continued.adapter,
     "--ids",
     idsPath,
     "--ours",
@@ -211,12 +210,6 @@ const torch = JSON.parse(
     .split("\n")
     .at(-1) ?? "{}",
 ) as Proof["torch"];
-const events = readFileSync(join(trained.json.run, "events.jsonl"), "utf8")
-  .trim()
-  .split("\n")
-  .map((line) => JSON.parse(line) as Proof["events"][number]);
-
-const peak = (...commands: readonly Ran[]): number => Math.max(...commands.map(({ peakRssBytes }) => peakRssBytes));
 const proof: Proof = {
   schemaVersion: 1,
   date: new Date().toISOString().slice(0, 10),
@@ -227,14 +220,12 @@ const proof: Proof = {
   before,
   after,
   llamaAnswers: answered,
-  train: trained.json,
-  continued: continued.json,
-  peakRssBytes: peak(stopped, trained.ran, continued.ran),
+  train: trained,
+  continued,
   refusal: refused.stderr.trim(),
   verdict: verified.stdout.trim(),
   merge: merge.json,
   peft: JSON.parse(peft.stdout) as Proof["peft"],
-  events: events.filter(({ type }) => type === "step"),
   torch,
   minutes: (performance.now() - started) / 60_000,
 };
