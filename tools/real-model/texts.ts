@@ -3,7 +3,7 @@ export const MIXED_TEXTS: readonly string[] = [
   "The quick brown fox jumps over the lazy dog.",
   "It's, I'LL, they're, DON'T, we've; 'tis 'S rock'n'roll O'Neill",
   "def fib(n: int) -> int:\n\treturn n if n < 2 else fib(n-1) + fib(n-2)  # O(2**n)\n",
-  'for (let i = 0; i < xs.length; i++) { s += `${xs[i]}` ?? "\\n"; }',
+  `for (let i = 0; i < xs.length; i++) { s += \`\${xs[i]}\` ?? "\\n"; }`,
   "SELECT * FROM t WHERE a<>1 AND b!=2;--x\r\n\r\n/* ok */",
   '{"a": [1, 2.50, -3e-7], "b": null, "ключ": "значение"}',
   "<div class='a b'>&nbsp;&amp;</div>\n\n\n<!-- x -->",
