@@ -5,6 +5,7 @@ import { fakeTerminal } from "./fixtures/fake-terminal.ts";
 import { runCli } from "./run.ts";
 
 const library = vi.hoisted(() => ({
+  checkSampling: vi.fn(),
   train: vi.fn(),
   continueTraining: vi.fn(),
   resume: vi.fn(),
