@@ -38,16 +38,19 @@ const inBrowser = ["test/browser/**/*.test.ts"];
 const mocked = named(".mocked.test.ts");
 const parity = named(".parity.test.ts");
 const property = named(".property.test.ts");
+/** They run whole commands and engines: seconds each, which `npm test` leaves to the check. */
+const slow = named(".slow.test.ts");
 
 export default defineConfig({
   test: {
     // Two cores are what CI has; more processes only steal from the engine's own threads.
     maxWorkers: 2,
     projects: [
-      project("unit", named(".test.ts"), [...mocked, ...parity, ...property, ...real, ...endToEnd, ...inBrowser], 20_000),
+      project("unit", named(".test.ts"), [...mocked, ...parity, ...property, ...real, ...slow, ...endToEnd, ...inBrowser], 20_000),
       project("mocked", mocked, endToEnd, 20_000, true),
       project("parity", parity, endToEnd, 60_000),
       project("property", property, endToEnd, 300_000),
+      project("slow", slow, endToEnd, 120_000, true),
       project("real", real, [], 600_000),
       project("e2e", endToEnd, [], 300_000),
       builtProject("browser", inBrowser, 60_000),

@@ -56,23 +56,6 @@ describe("help", () => {
     },
   );
 
-  // Every command is loaded, most of them with all that is below: seconds each on a busy machine.
-  it("of every example parses as it stands", { timeout: 60_000 }, async () => {
-    library.train.mockResolvedValue(RESULT);
-    vi.stubGlobal("fetch", () => Promise.resolve(new Response(null, { status: 404 }))); // a hub that has nothing
-    const { COMMANDS } = await import("./commands/index.ts");
-    for (const [name, command] of Object.entries(COMMANDS)) {
-      for (const [, line] of (command.fullDescription ?? "").matchAll(/^ {2}heirloom (.*?) +# /gm)) {
-        const words = [...(line ?? "").matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
-        expect(words[0]).toBe(name);
-        const terminal = fakeTerminal({ folder: "/nowhere" });
-        await runCli(words, terminal);
-        expect(terminal.err(), line).not.toContain("USAGE");
-      }
-    }
-    vi.unstubAllGlobals();
-  });
-
   it("is also what no arguments print", async () => {
     const terminal = fakeTerminal();
     expect(await runCli([], terminal)).toBe(0);

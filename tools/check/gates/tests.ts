@@ -48,7 +48,12 @@ export const TEST_GATES: readonly Gate[] = [
     alone: true,
     run: () => runProjects(["unit", "mocked", "parity"], MAX_TEST_SECONDS),
   },
-  { name: "tests-property", says: "property tests pass", alone: true, run: () => runProjects(["property"], Infinity) },
+  {
+    name: "tests-property",
+    says: "property tests pass, and the slow ones",
+    alone: true,
+    run: () => runProjects(["property", "slow"], Infinity),
+  },
   {
     name: "tests-e2e",
     says: "the built program passes its tests",
