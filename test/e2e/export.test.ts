@@ -88,7 +88,7 @@ test.skipIf(!isBuilt)("a merged model has its lineage, and a broken link exits 2
 
 test.skipIf(!isBuilt)("a merged model is evaluated and completed like any model", async () => {
   scene.write("held.jsonl", [{ prompt: "amber 1:", completion: " am" }]);
-  const { code, out } = await run("eval", "merged", "--data", "held.jsonl", "--gate", "dataset: data, atMost: 1000", "--json");
+  const { code, out } = await run("eval", "merged", "--data", "held.jsonl", "--gate", "dataset: eval, atMost: 1000", "--json");
   expect(out).toContain("evaluations");
   expect(code).toBe(0);
 });
