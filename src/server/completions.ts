@@ -63,7 +63,11 @@ export class Completions {
 
   /** What comes, as it comes; leaving the loop ends all choices. */
   async *events(): AsyncGenerator<ChoiceEvent, void> {
-    const next = async (index: number, iterator: Events) => ({ index, iterator, result: await iterator.next() });
+    const next = (index: number, iterator: Events) => {
+      const coming = iterator.next().then((result) => ({ index, iterator, result }));
+      coming.catch(() => undefined); // told by the race that it takes part in, if the loop still runs
+      return coming;
+    };
     const pending = new Map(this.#iterators.map((iterator, index) => [index, next(index, iterator)]));
     try {
       while (pending.size > 0) {
