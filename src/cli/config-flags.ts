@@ -38,9 +38,14 @@ export function textFlag(brief: string, placeholder: string) {
   return { kind: "parsed", parse: (text: string) => text, optional: true, brief, placeholder } as const;
 }
 
+/** The same, given as often as one likes. */
+export function textsFlag(brief: string, placeholder: string) {
+  return { ...textFlag(brief, placeholder), variadic: true } as const;
+}
+
 /** `--change`: what may be otherwise than in what is gone on with; may be given several times. */
 export function changeFlag(brief: string) {
-  return { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief, placeholder: "name[=value]" } as const;
+  return textsFlag(brief, "name[=value]");
 }
 
 /** Argument table of {@link ConfigFlags}. */
@@ -57,12 +62,5 @@ export const configFlags: FlagParametersForType<ConfigFlags, CliContext> = {
   threads: textFlag("Threads of the products", "number"),
   ...rowFlags,
   cache: { kind: "boolean", optional: true, brief: "Keep tokens on disk, so that the same data start at once the next time; default: yes" },
-  set: {
-    kind: "parsed",
-    parse: (text: string) => text,
-    optional: true,
-    variadic: true,
-    brief: "Any key of the run file, for example --set training.accumulation=8",
-    placeholder: "key=value",
-  },
+  set: textsFlag("Any key of the run file, for example --set training.accumulation=8", "key=value"),
 };

@@ -2,6 +2,7 @@ import type { FlagParametersForType } from "@stricli/core";
 import { HeirloomError, isHeirloomError, type Problem } from "../core/index.ts";
 import type { SamplingOptions } from "../generate/index.ts";
 import type { CliContext } from "./command.ts";
+import { textsFlag } from "./config-flags.ts";
 
 /** How tokens are chosen, as typed. */
 export interface SamplingFlags extends Partial<SamplingOptions> {
@@ -28,14 +29,7 @@ export const samplingFlags: FlagParametersForType<SamplingFlags, CliContext> = {
   presencePenalty: numberFlag("Taken off the logits of tokens in the answer"),
   frequencyPenalty: numberFlag("Taken off the logits of tokens in the answer, once for each time"),
   seed: numberFlag("Equal seeds give equal answers"),
-  stop: {
-    kind: "parsed",
-    parse: (text: string) => text,
-    optional: true,
-    variadic: true,
-    brief: "Text that ends the answer; may be given several times",
-    placeholder: "text",
-  },
+  stop: textsFlag("Text that ends the answer; may be given several times", "text"),
 };
 
 const SAMPLING_KEYS = ["topK", "topP", "minP", "repetitionPenalty", "presencePenalty", "frequencyPenalty", "seed"] as const;

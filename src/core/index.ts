@@ -4,6 +4,7 @@ export { type ByteSource, type Folder, memorySource, readAll, readText } from ".
 export { ERROR_CODES, type ErrorCode, type ExitCode } from "./error-codes.ts";
 export { HeirloomError, type HeirloomErrorOptions, InternalError, isHeirloomError, type Problem, ProblemList } from "./errors.ts";
 export { escapeUnprintable } from "./escape.ts";
+export { listNames } from "./list-names.ts";
 export { nameKey, philox, RandomStream, shuffledIndices } from "./random.ts";
 export { nearestName } from "./suggest.ts";
 export { formatBytes, formatCount, formatMetric, formatMetricValue, formatRate, formatSeconds } from "./units.ts";

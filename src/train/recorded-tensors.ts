@@ -1,15 +1,10 @@
 import { adapterTensors, resolveForEngine } from "../adapter/index.ts";
-import { formatCount, HeirloomError } from "../core/index.ts";
+import { formatCount, HeirloomError, listNames } from "../core/index.ts";
 import type { AdapterFolder } from "../folders/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 
 /** Names of one kind that a message lists. */
 const MOST_NAMED = 8;
-
-function listed(names: readonly string[]): string {
-  const more = names.length > MOST_NAMED ? ` and ${formatCount(names.length - MOST_NAMED)} more` : "";
-  return names.slice(0, MOST_NAMED).join(", ") + more;
-}
 
 /**
  * Refuses an adapter whose adapter_config.json no longer means the tensors that its record says were trained: what it left
@@ -27,8 +22,8 @@ export function requireRecordedTensors(spec: ModelSpec, { spec: adapter, record,
   const added = [...meant].filter((name) => !trained.has(name));
   if (frozen.length === 0 && added.length === 0) return;
   const parts = [
-    ...(frozen.length === 0 ? [] : [`would freeze: ${listed(frozen)}`]),
-    ...(added.length === 0 ? [] : [`would train besides: ${listed(added)}`]),
+    ...(frozen.length === 0 ? [] : [`would freeze: ${listNames(frozen, MOST_NAMED)}`]),
+    ...(added.length === 0 ? [] : [`would train besides: ${listNames(added, MOST_NAMED)}`]),
   ];
   throw new HeirloomError(
     "LEDGER_MISMATCH",

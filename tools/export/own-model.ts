@@ -18,7 +18,8 @@ function batchOf(ids: readonly number[]): MicroBatch {
   };
 }
 
-async function withModel<T>(path: string, work: (model: CausalModel) => Promise<T>): Promise<T> {
+/** Runs `work` with a model folder as its files have it, not quantized. */
+export async function withModel<T>(path: string, work: (model: CausalModel) => Promise<T>): Promise<T> {
   const folder = await openModelFolder(path);
   try {
     const base = await loadModelFolder(folder, { quantization: null, cache: "auto" });

@@ -12,13 +12,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { currentCommit } from "../../bench/steps/report.ts";
-import { encodeFromF32 } from "../../src/codecs/index.ts";
 import { InternalError, RandomStream } from "../../src/core/index.ts";
-import { writeFileAtomic } from "../../src/core/node/index.ts";
-import type { MicroBatch } from "../../src/data/index.ts";
-import { encodeSafetensors } from "../../src/formats/index.ts";
-import { loadModel } from "../../src/generate/index.ts";
 import { TinyWorkshop } from "../../src/train/fixtures/tiny-run.ts";
+import { writeAdapterLogits } from "../adapter-logits.ts";
 
 const RESULTS = "tools/python/results";
 const GALLERY = "docs/gallery/peft-loads-our-adapters.md";
@@ -121,37 +117,6 @@ function randomRows(vocabSize: number): number[][] {
   return [48, 31, 17].map((length) => Array.from({ length }, () => stream.nextInt(vocabSize)));
 }
 
-/** Rows as one batch, padded at their ends. */
-function paddedBatch(rows: readonly (readonly number[])[]): MicroBatch {
-  const sequence = Math.max(...rows.map((row) => row.length));
-  const at = <T>(value: (row: readonly number[], i: number) => T): T[] =>
-    rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => value(row, i)));
-  return {
-    batch: rows.length,
-    sequence,
-    inputIds: Int32Array.from(at((row, i) => row[i] ?? 0)),
-    labels: new Int32Array(rows.length * sequence).fill(-100),
-    positions: Int32Array.from(at((_, i) => i)),
-    segments: Int32Array.from(at((row, i) => (i < row.length ? 1 : 0))),
-    tokenCount: rows.reduce((sum, row) => sum + row.length, 0),
-    labelTokenCount: 0,
-    examples: [],
-  };
-}
-
-/** Writes our logits of the adapter, float32 [B, S, V]. */
-async function writeOurLogits(adapter: string, base: string, rows: readonly (readonly number[])[], path: string): Promise<void> {
-  const { model } = await loadModel(adapter, base);
-  const batch = paddedBatch(rows);
-  const logits = await model.logits(batch);
-  const shape = [batch.batch, batch.sequence, model.spec.vocabSize];
-  await writeFileAtomic(
-    path,
-    encodeSafetensors([{ name: "logits", dtype: "F32", shape, chunks: () => [encodeFromF32("F32", logits)] }], {}),
-  );
-  await model.dispose();
-}
-
 function trainAdapter(kind: Kind, base: string, data: string, folder: string): { adapter: string; banner: string } {
   const config = {
     base,
@@ -181,7 +146,7 @@ async function prove(kind: Kind, base: string, data: string, folder: string): Pr
   const ids = join(folder, "ids.json");
   writeFileSync(ids, JSON.stringify(rows));
   const ours = join(folder, "ours.safetensors");
-  await writeOurLogits(adapter, base, rows, ours);
+  await writeAdapterLogits(adapter, base, rows, ours);
   const quantized = kind.nf4 === null ? [] : ["--nf4", kind.nf4];
   const checked = spawnSync(
     flags.python,

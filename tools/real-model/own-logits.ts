@@ -1,8 +1,6 @@
 // Logits of a model folder by the engine, without quantization.
-import { loadRuntime } from "../../src/compute/index.ts";
 import type { MicroBatch } from "../../src/data/index.ts";
-import { CausalModel, loadModelFolder } from "../../src/engine/index.ts";
-import { openModelFolder } from "../../src/folders/index.ts";
+import { withModel } from "../export/own-model.ts";
 
 /** Rows of one length as a batch: one shape is compiled, however many passages there are. */
 function batchOf(rows: readonly (readonly number[])[]): MicroBatch {
@@ -22,25 +20,10 @@ function batchOf(rows: readonly (readonly number[])[]): MicroBatch {
 }
 
 /** Logits after each token of all passages, which are of one length: `[passages · tokens][vocabulary]`. */
-export async function ownLogits(folder: string, passages: readonly (readonly number[])[]): Promise<Float32Array[]> {
-  const opened = await openModelFolder(folder);
-  const { spec } = opened;
-  const base = await loadModelFolder(opened, { quantization: null, cache: "auto" });
-  await opened.folder.close();
-  const model = new CausalModel({
-    runtime: await loadRuntime(),
-    spec,
-    base,
-    parameters: [],
-    lora: new Map(),
-    dropout: 0,
-    activations: "recompute",
-    threads: null,
-  });
-  try {
+export function ownLogits(folder: string, passages: readonly (readonly number[])[]): Promise<Float32Array[]> {
+  return withModel(folder, async (model) => {
     const logits = await model.logits(batchOf(passages));
-    return passages.flat().map((_, i) => logits.slice(i * spec.vocabSize, (i + 1) * spec.vocabSize));
-  } finally {
-    await model.dispose();
-  }
+    const width = model.spec.vocabSize;
+    return passages.flat().map((_, i) => logits.slice(i * width, (i + 1) * width));
+  });
 }

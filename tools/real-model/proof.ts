@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { currentCommit, machineInfo } from "../../bench/steps/report.ts";
 import { InternalError } from "../../src/core/index.ts";
 import { loadTokenizer } from "../../src/data/index.ts";
-import { adapterFolderLogits } from "./adapter-logits.ts";
+import { writeAdapterLogits } from "../adapter-logits.ts";
 import { realModel } from "./cache.ts";
 import { finishedRun, hasFinished, onlyRun } from "./finished-run.ts";
 import { writeFirstUpdates } from "./first-updates.ts";
@@ -38,8 +38,7 @@ const PROMPTS = ["Give three tips for staying healthy.", "Who are you?", "What i
 const HELD_OUT = 10;
 
 interface GenerateJson {
-  readonly results?: readonly { readonly completions: readonly { readonly text: string }[] }[];
-  readonly completions?: readonly { readonly text: string }[];
+  readonly completions: readonly { readonly text: string }[];
 }
 
 function required(path: string | undefined, flag: string): string {
@@ -75,8 +74,7 @@ function check(holds: boolean, claim: string): void {
 async function chat(path: string, ...more: readonly string[]): Promise<string[]> {
   const prompts = PROMPTS.flatMap((prompt) => ["--prompt", prompt]);
   const { json } = await runJson<GenerateJson>(["generate", path, ...more, "--chat", ...prompts, "--max-tokens", "48"]);
-  const completions = json.completions ?? json.results?.[0]?.completions ?? [];
-  return completions.map(({ text }) => text);
+  return json.completions.map(({ text }) => text);
 }
 
 /** Steps that the events of the newest run under `folder` tell of. */
@@ -153,7 +151,7 @@ const ids = PASSAGES.map((text) => template.encode(text).slice(0, 96));
 const idsPath = join(work, "ids.json");
 writeFileSync(idsPath, JSON.stringify(ids));
 const ours = join(work, "ours.safetensors");
-await adapterFolderLogits(continued.adapter, model.folder, ids, ours);
+await writeAdapterLogits(continued.adapter, model.folder, ids, ours);
 const peft = await run(
   [
     "tools/python/check_adapter.py",

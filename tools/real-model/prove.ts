@@ -11,9 +11,10 @@ import { InternalError, memorySource } from "../../src/core/index.ts";
 import { loadTokenizer } from "../../src/data/index.ts";
 import { importGguf } from "../../src/export/import/index.ts";
 import { openSafetensors } from "../../src/formats/index.ts";
+import { logitsInLlamaCpp } from "../export/llama-cpp.ts";
 import { type Agreement, agreement } from "./agreement.ts";
 import { realModel } from "./cache.ts";
-import { llamaLogits, withLlamaCpp } from "./llama-cpp.ts";
+import { withLlamaCpp } from "./llama-cpp.ts";
 import { ownLogits } from "./own-logits.ts";
 import { writePlainGguf } from "./plain-gguf.ts";
 import { PASSAGES } from "./texts.ts";
@@ -56,7 +57,7 @@ async function transformersLogits(
 async function llamaRows(gguf: string, passages: readonly Passage[]): Promise<Float32Array[]> {
   return withLlamaCpp(gguf, async (model) => {
     const rows: Float32Array[] = [];
-    for (const { ids } of passages) rows.push(...(await llamaLogits(model, ids, VOCABULARY)));
+    for (const { ids } of passages) rows.push(...(await logitsInLlamaCpp(model, ids, VOCABULARY)));
     return rows;
   });
 }

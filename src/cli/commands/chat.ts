@@ -1,6 +1,6 @@
 import { formatBytes } from "../../core/index.ts";
 import { defineCommand, type Session } from "../command.ts";
-import { textFlag } from "../config-flags.ts";
+import { textFlag, textsFlag } from "../config-flags.ts";
 import { Conversation } from "../conversation.ts";
 import { engineSource } from "../engine-source.ts";
 import { pathFrom } from "../paths.ts";
@@ -62,14 +62,7 @@ export const chat = defineCommand<Flags, [path: string], ChatResult>({
     { line: "chat runs/a --adapter runs/b", what: "two adapters; /adapter b changes to the other" },
   ],
   flags: {
-    adapter: {
-      kind: "parsed",
-      parse: (text: string) => text,
-      optional: true,
-      variadic: true,
-      brief: "Another adapter of the same base, for /adapter, and what it is called; may be given several times",
-      placeholder: "name=path",
-    },
+    adapter: textsFlag("Another adapter of the same base, for /adapter, and what it is called; may be given several times", "name=path"),
     base: textFlag("Base model, if the record names none or another is meant", "path"),
     system: textFlag("System message", "text"),
     maxTokens: {

@@ -1,5 +1,6 @@
 import type { DataCheck } from "../../data/index.ts";
 import { defineCommand } from "../command.ts";
+import { textsFlag } from "../config-flags.ts";
 import { type DataFlags, dataFlags, encodingOf, readingOf, tokenizerOf } from "../data-flags.ts";
 import { pathFrom } from "../paths.ts";
 import { wholeNumber } from "../whole-number.ts";
@@ -23,14 +24,7 @@ export const dataCheck = defineCommand<Flags, [...files: string[]], DataCheck>({
   ],
   flags: {
     ...dataFlags,
-    eval: {
-      kind: "parsed",
-      parse: (text: string) => text,
-      optional: true,
-      variadic: true,
-      brief: "Held-out files; rows of them that are trained on are errors",
-      placeholder: "file",
-    },
+    eval: textsFlag("Held-out files; rows of them that are trained on are errors", "file"),
     maxLength: {
       kind: "parsed",
       optional: true,

@@ -1,6 +1,6 @@
 import type { EvaluationResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
-import { textFlag } from "../config-flags.ts";
+import { textFlag, textsFlag } from "../config-flags.ts";
 import { inFlags } from "../eval-flags.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
 import { runPath } from "../store-flags.ts";
@@ -33,9 +33,6 @@ function namedFiles(folder: string, texts: readonly string[], fallback: string):
   return Object.fromEntries(sets);
 }
 
-const repeated = (brief: string, placeholder: string) =>
-  ({ kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief, placeholder }) as const;
-
 export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult>({
   brief: "Loss, perplexity and right answers of an adapter or model on held-out data",
   description:
@@ -48,11 +45,11 @@ export const evalCommand = defineCommand<Flags, [path: string], EvaluationResult
   ],
   flags: {
     base: textFlag("Base model, if the record names none or another is meant", "path"),
-    data: repeated("Data file, or name=file for a set of that name; may be given several times", "file"),
-    answers: repeated("File of prompts with answers, or name=file; may be given several times", "file"),
+    data: textsFlag("Data file, or name=file for a set of that name; may be given several times", "file"),
+    answers: textsFlag("File of prompts with answers, or name=file; may be given several times", "file"),
     answerTokens: { kind: "parsed", parse: wholeNumber, optional: true, brief: "Longest answer in tokens (32)", placeholder: "tokens" },
     against: textFlag("Adapter or model to compare with; parent: the adapter that the run continued", "path"),
-    gate: repeated("Condition, as in evaluation.gates: 'dataset: old, mustNotRise: 0.02'; else those of the run's record", "gate"),
+    gate: textsFlag("Condition, as in evaluation.gates: 'dataset: old, mustNotRise: 0.02'; else those of the run's record", "gate"),
     maxLength: { kind: "parsed", parse: wholeNumber, optional: true, brief: "Longest row in tokens", placeholder: "tokens" },
     batchSize: { kind: "parsed", parse: wholeNumber, optional: true, brief: "Sequences in a batch", placeholder: "count" },
   },

@@ -2,7 +2,7 @@ import { HeirloomError } from "../../core/index.ts";
 import { writeTextAtomic } from "../../core/node/index.ts";
 import type { CompletionPrompt, GeneratedText, GenerationRequest, GenerationResult } from "../../generate/index.ts";
 import { defineCommand, type Session } from "../command.ts";
-import { textFlag } from "../config-flags.ts";
+import { textFlag, textsFlag } from "../config-flags.ts";
 import { engineSource } from "../engine-source.ts";
 import { refuseExistingFile } from "../output-file.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
@@ -29,10 +29,6 @@ interface Flags extends SamplingFlags {
 interface GenerateResult extends GenerationResult {
   /** The file that they were written to; null: none. */
   readonly output: string | null;
-}
-
-function textsFlag(brief: string, placeholder: string) {
-  return { kind: "parsed", parse: (text: string) => text, optional: true, variadic: true, brief, placeholder } as const;
 }
 
 /** A text as a user's turn, if a chat is asked for. */

@@ -2,7 +2,7 @@ import { HeirloomError } from "../../core/index.ts";
 import type { RequestLog, ServeOptions } from "../../server/index.ts";
 import { parseByteSize } from "../byte-size.ts";
 import { defineCommand, type Session } from "../command.ts";
-import { textFlag } from "../config-flags.ts";
+import { textFlag, textsFlag } from "../config-flags.ts";
 import { engineSource } from "../engine-source.ts";
 import { optionalPaths } from "../paths.ts";
 import { asHeirloomError } from "../terminal/index.ts";
@@ -70,14 +70,7 @@ export const serve = defineCommand<Flags, [path: string], ServeResult>({
     { line: "serve runs/a --host 0.0.0.0 --max-queue 16", what: "for others, who need the token in HEIRLOOM_TOKEN" },
   ],
   flags: {
-    adapter: {
-      kind: "parsed",
-      parse: (text: string) => text,
-      optional: true,
-      variadic: true,
-      brief: "Another adapter of the same base, and what it is called; may be given several times",
-      placeholder: "name=path",
-    },
+    adapter: textsFlag("Another adapter of the same base, and what it is called; may be given several times", "name=path"),
     base: textFlag("Base model, if the record names none or another is meant", "path"),
     host: textFlag("Address to listen at (127.0.0.1); any other than a loopback address needs a token", "address"),
     port: {
@@ -104,14 +97,7 @@ export const serve = defineCommand<Flags, [path: string], ServeResult>({
       brief: "Longest prompt and completion together (what the model was made for)",
       placeholder: "tokens",
     },
-    cors: {
-      kind: "parsed",
-      parse: (text: string) => text,
-      optional: true,
-      variadic: true,
-      brief: "Origin whose web pages may ask; may be given several times",
-      placeholder: "origin",
-    },
+    cors: textsFlag("Origin whose web pages may ask; may be given several times", "origin"),
   },
   positional: {
     kind: "tuple",

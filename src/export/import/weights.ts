@@ -6,7 +6,7 @@ import {
   READABLE_GGML_TYPES,
   type ReadableGgmlType,
 } from "../../codecs/index.ts";
-import { type ByteSource, HeirloomError, ProblemList } from "../../core/index.ts";
+import { type ByteSource, HeirloomError, listNames, ProblemList } from "../../core/index.ts";
 import { GGML_TYPES, type GgufTensor, printable, type TensorToWrite } from "../../formats/index.ts";
 import { type GgufModel, type GgufParameter, permutedHeads } from "../../model/index.ts";
 
@@ -35,9 +35,8 @@ export function requireReadable(tensors: Iterable<GgufTensor>, where: string): v
   for (const { name, type } of tensors) if (!isReadableGgmlType(type)) byType.set(type, [...(byType.get(type) ?? []), name]);
   const problems = new ProblemList();
   for (const [type, names] of byType) {
-    const named = names.slice(0, MAX_NAMED).map((name) => printable(name, 80));
-    const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : "";
-    problems.add("QUANTIZATION_UNSUPPORTED", `${type} cannot be read (${named.join(", ")}${more})`, {
+    const named = names.map((name) => printable(name, 80));
+    problems.add("QUANTIZATION_UNSUPPORTED", `${type} cannot be read (${listNames(named, MAX_NAMED)})`, {
       where,
       hint: `take the model as one of ${READABLE_GGML_TYPES.join(", ")}; the name of the file mostly says which it is`,
       details: { type, tensors: names.length },

@@ -1,4 +1,4 @@
-import { HeirloomError, nearestName } from "../../core/index.ts";
+import { HeirloomError, listNames, nearestName } from "../../core/index.ts";
 import { type GgufHeader, type GgufTensor, type PythonFloat, printable, pyFloat } from "../../formats/index.ts";
 import { ARCHITECTURES } from "../architectures/index.ts";
 import type { ModelSpec } from "../model-spec.ts";
@@ -208,9 +208,8 @@ function matchTensors(spec: ModelSpec, tensors: GgufHeader["tensors"], reader: M
   }
   const left = [...unknown, ...[...byName.values()].map((tensor) => tensor.name)];
   if (left.length > 0) {
-    const named = left.slice(0, MAX_NAMED).map((name) => printable(name, 80));
-    const more = left.length > MAX_NAMED ? ` and ${left.length - MAX_NAMED} more` : "";
-    reader.unsupported(`${left.length} tensors that a ${spec.architecture} model does not have (${named.join(", ")}${more})`);
+    const named = left.map((name) => printable(name, 80));
+    reader.unsupported(`${left.length} tensors that a ${spec.architecture} model does not have (${listNames(named, MAX_NAMED)})`);
   }
   reader.throwIfAny();
   return parameters;

@@ -1,4 +1,5 @@
 import type { ProblemList } from "../../core/index.ts";
+import { listNames } from "../../core/index.ts";
 import { type SavedGroup, type SavedOptimizer, TRAINER_FILES, updatesOf } from "../../formats/index.ts";
 import { type LedgerEntry, matchesTensor, recoverOptimizer } from "../../ledger/index.ts";
 import type { TrainerCheckpoint } from "./files.ts";
@@ -114,8 +115,7 @@ class Judge {
 
 /** Names that the optimizer holds or should hold, and why they do not fit; null if all fit. */
 function misfit(leftOut: readonly string[], withoutState: readonly string[]): string | null {
-  const list = (names: readonly string[]): string =>
-    names.length > 3 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ");
+  const list = (names: readonly string[]): string => listNames(names, 3);
   if (leftOut.length > 0) return `the run did not train ${list(leftOut)}: they were frozen, and would be trained from here on`;
   if (withoutState.length > 0) return `the optimizer has never updated ${list(withoutState)}, and each tensor counts its own updates there`;
   return null;

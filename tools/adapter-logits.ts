@@ -1,16 +1,11 @@
 // Logits of an adapter on its base, as the engine has them, for another library to compare with.
-import { encodeFromF32 } from "../../src/codecs/index.ts";
-import { writeFileAtomic } from "../../src/core/node/index.ts";
-import { encodeSafetensors } from "../../src/formats/index.ts";
-import { loadModel } from "../../src/generate/index.ts";
+import { encodeFromF32 } from "../src/codecs/index.ts";
+import { writeFileAtomic } from "../src/core/node/index.ts";
+import { encodeSafetensors } from "../src/formats/index.ts";
+import { loadModel } from "../src/generate/index.ts";
 
 /** Writes `logits`, F32 [rows, tokens, vocabulary], of rows of token ids that are padded at their ends. */
-export async function adapterFolderLogits(
-  adapter: string,
-  base: string,
-  rows: readonly (readonly number[])[],
-  path: string,
-): Promise<void> {
+export async function writeAdapterLogits(adapter: string, base: string, rows: readonly (readonly number[])[], path: string): Promise<void> {
   const { model } = await loadModel(adapter, base);
   const sequence = Math.max(...rows.map((row) => row.length));
   const at = <T>(value: (row: readonly number[], i: number) => T): T[] =>
