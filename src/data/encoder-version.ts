@@ -6,7 +6,14 @@ import { createRequire } from "node:module";
  */
 const ENCODER_VERSION = 1;
 /** What makes tokens besides this package's own code. */
-const MAKES_TOKENS = ["@huggingface/tokenizers", "@huggingface/jinja", "csv-parse", "hyparquet", "hyparquet-compressors"] as const;
+const MAKES_TOKENS = [
+  "@huggingface/tokenizers",
+  "@huggingface/jinja",
+  "csv-parse",
+  "hyparquet",
+  "hyparquet-compressors",
+  "zstddec",
+] as const;
 
 interface Package {
   readonly version: string;

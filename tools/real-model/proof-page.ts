@@ -65,6 +65,8 @@ export function proofPage(proof: Proof): string {
   const { comparison } = peft;
   const peak = Math.max(...[...train.updates, ...continued.updates].map(({ rssBytes }) => rssBytes));
   const rate = median(train.updates.map(({ tokensPerSecond }) => tokensPerSecond));
+  // The updates that PyTorch made, too.
+  const seconds = median(train.updates.slice(0, torch.seconds.length).map(({ tokens, tokensPerSecond }) => tokens / tokensPerSecond));
   const answers = proof.prompts.map(
     (prompt, i) =>
       `| ${cell(prompt)} | ${cell(proof.before[i] ?? "")} | ${cell(proof.after[i] ?? "")} | ${cell(proof.llamaAnswers[i] ?? "")} |`,
@@ -110,7 +112,7 @@ ${quoted(proof.verdict)}
 ## The first updates in PyTorch + PEFT
 
 From the same adapter and the same batches: bitsandbytes' NF4, PEFT ${torch.versions["peft"]}, torch ${torch.versions["torch"]}, fp32 products, block-diagonal mask. ${formatCount(torch.trainable)} trainable
-parameters; median update ${median(torch.seconds).toFixed(1)} s, peak RSS ${formatBytes(torch.peakRssKiB * 1024)}.
+parameters; median update ${median(torch.seconds).toFixed(1)} s (heirloom ${seconds.toFixed(1)} s), peak RSS ${formatBytes(torch.peakRssKiB * 1024)}.
 
 ${lossTable(proof)}
 `;

@@ -228,6 +228,9 @@ const proof: Proof = {
   minutes: (performance.now() - started) / 60_000,
 };
 mkdirSync(new URL("./results/", import.meta.url), { recursive: true });
-writeFileSync(RESULTS, `${JSON.stringify(proof, null, 2)}\n`);
-writeFileSync(PAGE, proofPage(proof));
-process.stdout.write(proofPage(proof));
+// No path of this machine is anybody else's business.
+const written = JSON.stringify(proof, null, 2).replaceAll(work, "WORK").replaceAll(model.folder, "BASE");
+writeFileSync(RESULTS, `${written}\n`);
+const page = proofPage(JSON.parse(written) as Proof);
+writeFileSync(PAGE, page);
+process.stdout.write(page);

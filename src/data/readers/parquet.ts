@@ -1,7 +1,9 @@
-import type { Compressors, FileMetaData, SchemaTree } from "hyparquet";
-import { type HeirloomError, isHeirloomError } from "../../core/index.ts";
+import type { AsyncBuffer, Compressors, FileMetaData, OffsetIndex, SchemaTree } from "hyparquet";
+import { type ByteSource, type HeirloomError, isHeirloomError } from "../../core/index.ts";
 import type { FileSource } from "../../core/node/index.ts";
 import { printable } from "../../formats/index.ts";
+import { pageDecompressors } from "./parquet-codecs.ts";
+import { type PageColumn, type PageRanges, walkPages } from "./parquet-pages.ts";
 import { containerFault, type Reader, type SourceRow } from "./reader.ts";
 
 /**
@@ -9,8 +11,6 @@ import { containerFault, type Reader, type SourceRow } from "./reader.ts";
  * its pages from the start again, so parts are not smaller than this.
  */
 const BYTES_AT_A_TIME = 64 * 1024 * 1024;
-/** Writers make pages of 1 MB; a page is at least one value, which may be a book. */
-const MAX_PAGE_BYTES = 256 * 1024 * 1024;
 /** The footer of a file with 10,000 row groups of 20 columns is some 30 MB. */
 const MAX_FOOTER_BYTES = 64 * 1024 * 1024;
 
@@ -39,23 +39,17 @@ function plain(value: unknown, at: string): unknown {
   return value;
 }
 
-/** The decompressors, none of which is asked for more than a page's worth. */
-function boundedCompressors(compressors: Compressors): Compressors {
-  return Object.fromEntries(
-    Object.entries(compressors).map(([name, decompress]) => [
-      name,
-      (input: Uint8Array, outputLength: number) => {
-        if (outputLength > MAX_PAGE_BYTES || outputLength < 0)
-          throw containerFault(name, `expected a page of at most ${MAX_PAGE_BYTES} bytes, found one of ${outputLength}`);
-        return decompress(input, outputLength);
-      },
-    ]),
-  );
-}
+type Levels = Pick<PageColumn, "maxRepetitionLevel" | "maxDefinitionLevel">;
 
-/** The paths of the columns that hold values. */
-function leafPaths({ children, path }: SchemaTree): string[] {
-  return children.length === 0 ? [path.join(".")] : children.flatMap(leafPaths);
+/** The columns that hold values, by their paths, with their levels as hyparquet counts them. */
+function leaves({ children, path, element: { repetition_type: own } }: SchemaTree, above?: Levels): [string, Levels][] {
+  const { maxRepetitionLevel = 0, maxDefinitionLevel = 0 } = above ?? {};
+  const levels = {
+    maxRepetitionLevel: maxRepetitionLevel + (own === "REPEATED" ? 1 : 0),
+    // The root is no field.
+    maxDefinitionLevel: maxDefinitionLevel + (above === undefined || own === "REQUIRED" ? 0 : 1),
+  };
+  return children.length === 0 ? [[path.join("."), levels]] : children.flatMap((child) => leaves(child, levels));
 }
 
 /**
@@ -63,11 +57,51 @@ function leafPaths({ children, path }: SchemaTree): string[] {
  * for those of the schema only: any other that is broken would end the process with an unhandled rejection.
  */
 function checkColumnsOf(metadata: FileMetaData, schema: SchemaTree, where: string): void {
-  const expected = leafPaths(schema).sort().join("\n");
+  const expected = leaves(schema)
+    .map(([path]) => path)
+    .sort()
+    .join("\n");
   for (const [i, { columns }] of metadata.row_groups.entries()) {
     const found = columns.map(({ meta_data: meta }) => meta?.path_in_schema.join(".") ?? "").sort();
     if (found.join("\n") !== expected)
       throw containerFault(where, `the columns of row group ${i + 1} are not those of the schema`, "download or write the file again");
+  }
+}
+
+/** Walks all pages of a row group, and holds the index of pages, by which hyparquet finds them, against what was found. */
+async function checkPages(
+  { columns }: FileMetaData["row_groups"][number],
+  file: ByteSource,
+  levels: ReadonlyMap<string, Levels>,
+  compressors: Compressors,
+): Promise<void> {
+  const { readOffsetIndex } = await import("hyparquet");
+  for (const { meta_data: meta, offset_index_offset: indexAt, offset_index_length: indexBytes } of columns) {
+    const path = meta?.path_in_schema.join(".") ?? "";
+    const ofColumn = levels.get(path);
+    if (meta === undefined || ofColumn === undefined) continue; // checkColumnsOf refused it
+    // A column without a dictionary, or of a writer that left its place out.
+    const first = meta.dictionary_page_offset || meta.data_page_offset;
+    const decompress = meta.codec === "UNCOMPRESSED" ? (input: Uint8Array) => input : compressors[meta.codec];
+    if (decompress === undefined) throw new Error(`the compression ${meta.codec} is not supported`);
+    const pages = await walkPages(file, {
+      ...ofColumn,
+      firstByte: Number(first),
+      endByte: Number(first + meta.total_compressed_size),
+      isBoolean: meta.type === "BOOLEAN",
+      decompress,
+    });
+    if (!indexAt || !indexBytes) continue;
+    const index = await file.read(Number(indexAt), Number(indexAt) + indexBytes);
+    checkIndex(readOffsetIndex({ view: new DataView(index.buffer, index.byteOffset, index.byteLength), offset: 0 }), pages, path);
+  }
+}
+
+function checkIndex({ page_locations: locations }: OffsetIndex, pages: PageRanges, path: string): void {
+  for (const { offset, compressed_page_size: bytes } of locations) {
+    const first = Number(offset);
+    if (pages.get(first) !== first + bytes)
+      throw new Error(`the index of column ${printable(path)} has a page at byte ${first} that is not there`);
   }
 }
 
@@ -96,12 +130,9 @@ export const parquet: Reader = {
   container: "parquet",
   extensions: [".parquet"],
   async *rows(file, { where }): AsyncGenerator<SourceRow, void, undefined> {
-    const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors }] = await Promise.all([
-      import("hyparquet"),
-      import("hyparquet-compressors"),
-    ]);
+    const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import("hyparquet");
     await footerOf(file, where);
-    const buffer = {
+    const buffer: AsyncBuffer = {
       byteLength: file.size,
       slice(start: number, end = file.size): Promise<ArrayBuffer> {
         const bytes = file.read(start, end).then((read) => read.buffer as ArrayBuffer);
@@ -110,17 +141,27 @@ export const parquet: Reader = {
         return bytes;
       },
     };
+    const compressors = await pageDecompressors();
     let metadata: FileMetaData;
+    let levels: ReadonlyMap<string, Levels>;
     try {
-      metadata = await parquetMetadataAsync(buffer);
-      checkColumnsOf(metadata, parquetSchema(metadata), where);
+      metadata = await parquetMetadataAsync(buffer, { geoparquet: false });
+      const schema = parquetSchema(metadata);
+      checkColumnsOf(metadata, schema, where);
+      levels = new Map(leaves(schema));
     } catch (error) {
       throw broken(where, error);
     }
     let row = 0;
-    for (const { num_rows: count, total_byte_size: bytes } of metadata.row_groups) {
+    for (const group of metadata.row_groups) {
+      const { num_rows: count, total_byte_size: bytes } = group;
       const groupEnd = row + Number(count);
       const step = Math.max(1, Math.ceil(Number(count) / Math.max(1, Math.ceil(Number(bytes) / BYTES_AT_A_TIME))));
+      try {
+        await checkPages(group, file, levels, compressors);
+      } catch (error) {
+        throw broken(`${where}:${row + 1}`, error);
+      }
       while (row < groupEnd) {
         const rowEnd = Math.min(groupEnd, row + step);
         let records: readonly Record<string, unknown>[];
@@ -130,7 +171,7 @@ export const parquet: Reader = {
             metadata,
             rowStart: row,
             rowEnd,
-            compressors: boundedCompressors(compressors),
+            compressors,
             useOffsetIndex: true,
             utf8: false,
             parsers: { stringFromBytes: (bytes: Uint8Array) => decodeText(bytes, where) },

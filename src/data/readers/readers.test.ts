@@ -191,6 +191,16 @@ describe("a Parquet file", () => {
     expect(await fault(vectors("bytes.parquet"))).toMatch(/expected UTF-8 text, found bytes that are not/);
   });
 
+  // Each of these made a decoder run without an end.
+  test.each([
+    ["a broken zstd frame", "pairs-zstd-groups", 34, 0x40, /ZSTD: expected 763 bytes, found 204 that become 0/],
+    ["a schema that is not that of its columns", "chats-snappy", 1634, 0x01, /row group 1 are not those of the schema/],
+  ])("with %s is refused", async (_, name, at, mask, expected) => {
+    const bytes = readFileSync(vectors(`${name}.parquet`));
+    bytes[at] = (bytes[at] as number) ^ mask;
+    expect(await fault(file("damaged.parquet", bytes))).toMatch(expected);
+  });
+
   test("that is cut short or is none is refused", async () => {
     const bytes = readFileSync(vectors("texts-gzip.parquet"));
     expect(await fault(file("a.parquet", bytes.subarray(0, 500)))).toMatch(/cut short: it does not end with PAR1/);
