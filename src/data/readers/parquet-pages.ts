@@ -1,4 +1,5 @@
-import type { ByteSource } from "../../core/index.ts";
+import type { ByteSource, HeirloomError } from "../../core/index.ts";
+import { containerFault } from "./reader.ts";
 
 /*
  * hyparquet 1.31 believes the counts in a page. A run of equal values takes five bytes whatever its length, so that a flipped
@@ -13,6 +14,8 @@ const MAX_PAGE_VALUES = 2 ** 25;
 export const MAX_PAGE_BYTES = 256 * 1024 * 1024;
 /** A header has some tens of bytes, and as statistics the least and the greatest value, which may be books. */
 const HEADER_BYTES = 64 * 1024;
+
+const pageFault = (message: string): HeirloomError => containerFault("a page", message);
 
 /** What is to be known of a column to walk its pages. */
 export interface PageColumn {
@@ -60,7 +63,7 @@ class Bytes {
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) return value;
     }
-    throw new Error(`expected a number of at most ${bits} bits`);
+    throw pageFault(`expected a number of at most ${bits} bits`);
   }
 
   zigzag(): number {
@@ -95,7 +98,7 @@ function readFields(bytes: Bytes): Fields {
     else if (type === TYPE.double) bytes.skip(8);
     else if (type === TYPE.binary) bytes.skip(bytes.varint());
     else if (type === TYPE.structure) structures.set(field, readFields(bytes));
-    else throw new Error(`found a field of type ${type} in a page's header`);
+    else throw pageFault(`found a field of type ${type} in a page's header`);
   }
 }
 
@@ -107,7 +110,7 @@ function walkHybrid(bytes: Bytes, bits: number, count: number, each?: OnRun): vo
   for (let seen = 0; seen < count; ) {
     const head = bytes.varint();
     const run = Math.floor(head / 2);
-    if (run > MAX_PAGE_VALUES) throw new Error(`found a run of ${run} in a page of ${count} values`);
+    if (run > MAX_PAGE_VALUES) throw pageFault(`found a run of ${run} in a page of ${count} values`);
     if (head % 2 === 0) {
       let value = 0;
       for (let shift = 0; shift < bits; shift += 8) value += bytes.byte() * 2 ** shift;
@@ -163,7 +166,7 @@ function walkValues(bytes: Bytes, encoding: number | undefined, count: number, i
 function countOf(fields: Fields, field: number, most: number, what: string): number {
   const count = fields.numbers.get(field);
   if (count === undefined || count < 0 || count > most)
-    throw new Error(`expected at most ${most} ${what}, found ${count === undefined ? "no number" : count}`);
+    throw pageFault(`expected at most ${most} ${what}, found ${count === undefined ? "no number" : count}`);
   return count;
 }
 
@@ -223,12 +226,12 @@ async function readHeader(file: ByteSource, at: number, endByte: number): Promis
 /**
  * Walks the pages of a column as hyparquet will read them.
  * @returns the byte after each page by its first one
- * @throws an error of any kind at a page that is broken or counts past every measure
+ * @throws DATA_FORMAT_INVALID at a page that counts past every measure; RangeError at one that ends before its values
  */
 export async function walkPages(file: ByteSource, column: PageColumn): Promise<PageRanges> {
   const { firstByte, endByte } = column;
   if (!(firstByte >= 0 && firstByte <= endByte && endByte <= file.size))
-    throw new Error(`expected pages within ${file.size} bytes, found bytes ${firstByte} to ${endByte}`);
+    throw pageFault(`expected pages within ${file.size} bytes, found bytes ${firstByte} to ${endByte}`);
   const ranges = new Map<number, number>();
   for (let at = firstByte; at < endByte - 1; ) {
     const { header, bytes } = await readHeader(file, at, endByte);

@@ -83,7 +83,7 @@ async function checkPages(
     // A column without a dictionary, or of a writer that left its place out.
     const first = meta.dictionary_page_offset || meta.data_page_offset;
     const decompress = meta.codec === "UNCOMPRESSED" ? (input: Uint8Array) => input : compressors[meta.codec];
-    if (decompress === undefined) throw new Error(`the compression ${meta.codec} is not supported`);
+    if (decompress === undefined) throw containerFault(printable(path), `the compression ${meta.codec} is not supported`);
     const pages = await walkPages(file, {
       ...ofColumn,
       firstByte: Number(first),
@@ -101,7 +101,7 @@ function checkIndex({ page_locations: locations }: OffsetIndex, pages: PageRange
   for (const { offset, compressed_page_size: bytes } of locations) {
     const first = Number(offset);
     if (pages.get(first) !== first + bytes)
-      throw new Error(`the index of column ${printable(path)} has a page at byte ${first} that is not there`);
+      throw containerFault(printable(path), `the index of its pages has one at byte ${first} that is not there`);
   }
 }
 
@@ -111,7 +111,8 @@ function broken(where: string, cause: unknown): HeirloomError {
   return containerFault(where, `the Parquet file could not be read: ${reason}`, "download or write the file again", cause);
 }
 
-async function footerOf(file: FileSource, where: string): Promise<void> {
+/** The last bytes of a file say whether it is whole. */
+async function checkEnd(file: FileSource, where: string): Promise<void> {
   const fail = (found: string): never => {
     throw containerFault(where, `expected a Parquet file, found ${found}`, "download or write the file again");
   };
@@ -125,33 +126,43 @@ async function footerOf(file: FileSource, where: string): Promise<void> {
   if (length > MAX_FOOTER_BYTES || length + 12 > file.size) fail(`a footer of ${length} bytes in a file of ${file.size}`);
 }
 
+/** The file as hyparquet reads it. */
+function bufferOf(file: ByteSource): AsyncBuffer {
+  return {
+    byteLength: file.size,
+    slice(start: number, end = file.size): Promise<ArrayBuffer> {
+      const bytes = file.read(start, end).then((read) => read.buffer as ArrayBuffer);
+      // All ranges are asked for ahead, and those after a broken one are let go of: nobody hears that they failed, too.
+      bytes.catch(() => undefined);
+      return bytes;
+    },
+  };
+}
+
+/** What the footer says, and how the columns nest. */
+async function readFooter(buffer: AsyncBuffer, where: string): Promise<{ metadata: FileMetaData; levels: ReadonlyMap<string, Levels> }> {
+  const { parquetMetadataAsync, parquetSchema } = await import("hyparquet");
+  try {
+    // Without its columns of geometry, for which hyparquet 1.31 searches some broken schemas without an end.
+    const metadata = await parquetMetadataAsync(buffer, { geoparquet: false });
+    const schema = parquetSchema(metadata);
+    checkColumnsOf(metadata, schema, where);
+    return { metadata, levels: new Map(leaves(schema)) };
+  } catch (error) {
+    throw broken(where, error);
+  }
+}
+
 /** Parquet with any usual compression; row groups are decoded one at a time, large ones in parts, nested lists and structs become lists and objects. */
 export const parquet: Reader = {
   container: "parquet",
   extensions: [".parquet"],
   async *rows(file, { where }): AsyncGenerator<SourceRow, void, undefined> {
-    const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import("hyparquet");
-    await footerOf(file, where);
-    const buffer: AsyncBuffer = {
-      byteLength: file.size,
-      slice(start: number, end = file.size): Promise<ArrayBuffer> {
-        const bytes = file.read(start, end).then((read) => read.buffer as ArrayBuffer);
-        // All ranges are asked for ahead, and those after a broken one are let go of: nobody hears that they failed, too.
-        bytes.catch(() => undefined);
-        return bytes;
-      },
-    };
+    const { parquetReadObjects } = await import("hyparquet");
+    await checkEnd(file, where);
+    const buffer = bufferOf(file);
     const compressors = await pageDecompressors();
-    let metadata: FileMetaData;
-    let levels: ReadonlyMap<string, Levels>;
-    try {
-      metadata = await parquetMetadataAsync(buffer, { geoparquet: false });
-      const schema = parquetSchema(metadata);
-      checkColumnsOf(metadata, schema, where);
-      levels = new Map(leaves(schema));
-    } catch (error) {
-      throw broken(where, error);
-    }
+    const { metadata, levels } = await readFooter(buffer, where);
     let row = 0;
     for (const group of metadata.row_groups) {
       const { num_rows: count, total_byte_size: bytes } = group;
