@@ -7,7 +7,7 @@
 import { parseArgs } from "node:util";
 import { loadRuntime } from "../../src/compute/index.ts";
 import { RandomStream } from "../../src/core/index.ts";
-import { CausalModel, loadModelFolder, PREFILL_ROWS } from "../../src/engine/index.ts";
+import { CausalModel, loadModelFolder } from "../../src/engine/index.ts";
 import { openModelFolder } from "../../src/folders/index.ts";
 
 const { values: flags } = parseArgs({
@@ -50,7 +50,10 @@ async function measure(model: CausalModel): Promise<{ first: number; steps: numb
     const began = performance.now();
     const stream = decoder.open();
     let logits: Float32Array | null = null;
-    for (let at = 0; at < ids.length; at += PREFILL_ROWS) logits = await decoder.extend(stream, ids.subarray(at, at + PREFILL_ROWS));
+    while (stream.length < ids.length) {
+      const part = ids.subarray(stream.length, stream.length + decoder.prefillRows(stream));
+      logits = await decoder.extend(stream, part);
+    }
     tokens.push({ stream, id: likeliest(logits as Float32Array) });
     first ||= (performance.now() - began) / 1000;
   }

@@ -18,6 +18,7 @@ function fakeEngine(requests: CompletionRequest[]): GenerationEngine {
     notes: [],
     cacheBytes: 0,
     hasChatTemplate: true,
+    ended: new Promise(() => undefined),
     async *complete(request, signal): AsyncGenerator<CompletionEvent> {
       const messages = messagesOf(request);
       requests.push(request);
@@ -25,12 +26,12 @@ function fakeEngine(requests: CompletionRequest[]): GenerationEngine {
       if (messages[0]?.content === "nowhere") throw new HeirloomError("CHAT_TEMPLATE_INVALID", "no place for a system message");
       if (promptTokens >= CONTEXT) throw new HeirloomError("PROMPT_TOO_LONG", "too long");
       yield { type: "start", promptTokens };
-      yield { type: "text", text: `${messages.length} `, tokens: [{ id: 1, text: "", logprob: 0 }] };
+      yield { type: "text", text: `${messages.length} `, tokenCount: 1, tokens: [] };
       if (messages.at(-1)?.content === "slow") {
         await new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()));
         throw new HeirloomError("INTERRUPTED", "stopped");
       }
-      yield { type: "text", text: "turns", tokens: [] };
+      yield { type: "text", text: "turns", tokenCount: 0, tokens: [] };
       yield { type: "done", stop: "end", promptTokens, completionTokens: 7 };
     },
     close: () => Promise.resolve(),

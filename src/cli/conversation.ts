@@ -181,7 +181,7 @@ export class Conversation {
           return { kind: "full", error: null };
         if (event.type === "text") {
           text += event.text;
-          this.#tokens += event.tokens.length;
+          this.#tokens += event.tokenCount;
           answer(event.text);
         } else if (event.type === "done") end = event;
       }

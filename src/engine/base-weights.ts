@@ -148,18 +148,29 @@ async function readPacked(file: TensorFile, parameter: ParameterSpec, problems: 
   return null;
 }
 
-/** Memory that this process may use: the machine's, or a container's limit below it. */
-export function availableMemory(): number {
+/** The most memory that this process can ever have: the machine's, or a container's limit below it. */
+function memoryLimit(): number {
   // 0 or more than there is: no limit is set.
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+}
+
+/** Memory that can be had now, beside what this process and others have. */
+function memoryLeft(): number {
+  // macOS counts as free only pages that hold nothing at all, which on a machine that has run for a while are few.
+  return process.platform === "darwin" ? memoryLimit() : process.availableMemory();
+}
+
+/** Bytes that may be planned with: a share of all memory that this process can have, as far as it can be had now. */
+export function memoryBudget(share: number): number {
+  return Math.floor(Math.min(share * memoryLimit(), memoryLeft()));
 }
 
 /** Decides, before anything is read, whether dequantized weights may stay. */
 function keepsDequantized(parameters: readonly ParameterSpec[], policy: CachePolicy): boolean {
   if (policy !== "auto") return policy === "on";
   const bytes = parameters.filter((p) => p.kind === "linear").reduce((sum, p) => sum + 4 * p.shape.reduce((n, d) => n * d, 1), 0);
-  return bytes <= DEQUANTIZED_CACHE_SHARE * availableMemory();
+  return bytes <= memoryBudget(DEQUANTIZED_CACHE_SHARE);
 }
 
 /** Options of {@link loadBaseWeights}. */

@@ -2,16 +2,12 @@ import type { Program, TensorData } from "../compute/index.ts";
 import { InternalError } from "../core/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import { blockPlan, type LoraPlan, layerPrefix } from "./block-plan.ts";
+import { PREFILL_ROWS, prefillRows, SMALLEST_PREFILL } from "./decoding-memory.ts";
 import type { Head } from "./head.ts";
-import { cacheSlots, KvCache } from "./kv-cache.ts";
+import { cacheLength, cacheSlots, KvCache } from "./kv-cache.ts";
 import type { ProgramCache } from "./programs.ts";
 import type { RotaryTable } from "./rotary-table.ts";
 import type { Weights } from "./weights.ts";
-
-/** Most rows of a prompt in one run: beyond some hundred, larger products are no faster, and other streams wait meanwhile. */
-export const PREFILL_ROWS = 256;
-/** Shorter rests of a prompt are padded to a power of two from here. */
-const SMALLEST_PREFILL = 8;
 
 /** The parts that a decoder works with. */
 export interface DecoderParts {
@@ -138,8 +134,14 @@ export class Decoder {
     this.#cache.truncate(own.slot, length);
   }
 
+  /** How many tokens of a prompt {@link extend} should be given next: fewer the longer the sequences are. */
+  prefillRows(stream: DecodingStream): number {
+    const capacity = cacheLength(this.#own(stream).length + PREFILL_ROWS, this.#maxLength);
+    return prefillRows(this.#parts.spec, Math.max(capacity, this.#cache.length));
+  }
+
   /**
-   * Reads the next {@link PREFILL_ROWS} tokens of a prompt, or fewer.
+   * Reads the next tokens of a prompt, at most {@link PREFILL_ROWS}.
    *
    * @returns logits of the last one [1, V], of all [ids, V], or nothing; a view that the next run overwrites
    */

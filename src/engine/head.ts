@@ -10,6 +10,8 @@ import type { Workspace } from "./workspace.ts";
 
 /** Rows of one head chunk at most. 512 was 5 % faster than 256 in the whole step (SmolLM2-135M's shape, 2 × 512); the logits of a chunk take 4·512·V bytes. */
 const CHUNK_ROWS = 512;
+/** Most streams that one step of decoding has logits for. */
+export const MAX_STREAMS = CHUNK_ROWS;
 /** Smallest chunk that is compiled; shorter rests are padded up to a power of two from here. */
 const SMALLEST_CHUNK = 32;
 

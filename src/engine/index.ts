@@ -3,19 +3,21 @@
 // files other than the tensors that it is handed.
 export { type AdapterParameterOptions, baseParameters, newAdapterParameters, readAdapterParameters } from "./adapter-parameters.ts";
 export {
-  availableMemory,
   type BaseOptions,
   type BaseTensor,
   BaseWeights,
   type CachePolicy,
   loadBaseWeights,
+  memoryBudget,
   type QuantizationChoice,
 } from "./base-weights.ts";
 export type { LoraPlan } from "./block-plan.ts";
 export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-model.ts";
-export { Decoder, type DecodingStream, PREFILL_ROWS } from "./decoder.ts";
+export { Decoder, type DecodingStream } from "./decoder.ts";
+export { decodingRunBytes } from "./decoding-memory.ts";
 export type { DropoutPosition } from "./dropout.ts";
 export { growAdapter, requireGrowth, takeOverValues } from "./grow-adapter.ts";
+export { MAX_STREAMS } from "./head.ts";
 export { cacheLength, cacheSlots, kvCacheBytes } from "./kv-cache.ts";
 export { labelRows } from "./label-rows.ts";
 export { loadModelFolder, loraPlans } from "./open-model.ts";

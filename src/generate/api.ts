@@ -1,3 +1,4 @@
+import type { HeirloomError } from "../core/index.ts";
 import type { ChatMessage } from "../data/index.ts";
 
 /** How the next token is chosen from the model's logits. */
@@ -35,7 +36,7 @@ export interface CompletionRequest {
   /** Texts that end the completion; none of them is part of it. */
   readonly stop: readonly string[];
   readonly sampling: SamplingOptions;
-  /** How many of the likeliest tokens to tell beside each chosen one. @defaultValue none */
+  /** Tells every token with its log-probability, and so many of the likeliest in its place. @defaultValue tokens are only counted */
   readonly topLogprobs?: number;
 }
 
@@ -49,8 +50,8 @@ export interface TokenLogprob {
 
 /** A token of a completion. */
 export interface CompletedToken extends TokenLogprob {
-  /** The likeliest tokens in its place, likeliest first; there if `topLogprobs` asked for them. */
-  readonly top?: readonly TokenLogprob[];
+  /** The likeliest tokens in its place, likeliest first: as many as `topLogprobs` asked for. */
+  readonly top: readonly TokenLogprob[];
 }
 
 /** Why a completion ended: an end token, the limit (also that of the context), or a stop text. */
@@ -59,8 +60,11 @@ export type CompletionStop = "end" | "length" | "stop";
 /** What comes of a request, in order: one `start`, any number of `text`, one `done`. */
 export type CompletionEvent =
   | { readonly type: "start"; readonly promptTokens: number }
-  /** Whole characters that can no longer turn out to be part of a stop text, and the tokens since the last event. */
-  | { readonly type: "text"; readonly text: string; readonly tokens: readonly CompletedToken[] }
+  /**
+   * Whole characters that can no longer turn out to be part of a stop text, and how many tokens came since the last event;
+   * `tokens` are these if `topLogprobs` asked for them, else none.
+   */
+  | { readonly type: "text"; readonly text: string; readonly tokenCount: number; readonly tokens: readonly CompletedToken[] }
   | { readonly type: "done"; readonly stop: CompletionStop; readonly promptTokens: number; readonly completionTokens: number };
 
 /** A model or an adapter on it that an engine can complete with. */
@@ -83,6 +87,8 @@ export interface GenerationEngine {
   readonly cacheBytes: number;
   /** Whether the tokenizer brings a chat template, so that prompts of messages can be completed. */
   readonly hasChatTemplate: boolean;
+  /** Resolves once nothing can be asked any more, with the reason: INTERRUPTED after {@link close}, else what its thread died of. */
+  readonly ended: Promise<HeirloomError>;
   /**
    * Completes a request; it waits while all slots are taken. Leaving the loop or aborting frees its slot.
    *
@@ -90,7 +96,7 @@ export interface GenerationEngine {
    *   CHAT_TEMPLATE_INVALID, INTERRUPTED after an abort or {@link close}, LOSS_NOT_FINITE, COMPUTE_FAILED
    */
   complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent>;
-  /** Ends what is under way and frees everything. */
+  /** Ends what is under way and frees everything. @throws what could not be freed, on the caller's own thread only */
   close(): Promise<void>;
 }
 
@@ -108,11 +114,14 @@ export interface GenerationEngineOptions {
   readonly sources: readonly EngineSource[];
   /** Base model, if the adapters' records name none or another is meant. */
   readonly base?: string;
-  /** How many requests run side by side. @defaultValue 8 */
+  /** How many requests run side by side, 512 at most. @defaultValue 8 */
   readonly slots?: number;
   /** Longest prompt and completion together, in tokens. @defaultValue what the model was made for */
   readonly contextLength?: number;
-  /** Most that the keys and values of all slots may take, in bytes. @defaultValue half of the machine's memory */
+  /**
+   * Most that the keys and values of all slots and what runs hold besides may take, in bytes.
+   * @defaultValue half of the memory that the process can have, as far as it can be had once the weights are there
+   */
   readonly memoryLimit?: number;
   /** Runs it on the caller's thread, which computing then blocks. @defaultValue false */
   readonly inline?: boolean;

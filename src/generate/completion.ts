@@ -18,6 +18,8 @@ export interface CompletionTask {
 /** What one more token gave. */
 export interface Progress {
   readonly text: string;
+  readonly tokenCount: number;
+  /** Empty unless `topLogprobs` asked for them. */
   readonly tokens: readonly CompletedToken[];
 }
 
@@ -27,7 +29,9 @@ export class Completion {
   readonly ids: number[] = [];
   readonly #sampler: Sampler;
   readonly #text: TextStream | null;
-  readonly #pending: CompletedToken[] = [];
+  /** Tokens since the last progress; described only where somebody asked: a sum over the vocabulary costs as much as sampling. */
+  readonly #described: CompletedToken[] = [];
+  #pendingCount = 0;
   #stop: CompletionStop | null;
 
   /** @throws SAMPLING_INVALID */
@@ -58,7 +62,8 @@ export class Completion {
     this.ids.push(id);
     let text = "";
     if (this.#text !== null) {
-      this.#pending.push(this.#describe(logits, id));
+      this.#pendingCount++;
+      if (this.task.text?.topLogprobs !== undefined) this.#described.push(this.#describe(logits, id, this.task.text.topLogprobs));
       text = this.#text.push(id);
     }
     if (this.ids.length >= this.task.maxTokens) {
@@ -69,14 +74,16 @@ export class Completion {
     return this.#progress(text);
   }
 
-  #describe(logits: Float32Array, id: number): CompletedToken {
-    const { tokenizer, topLogprobs } = this.task.text as NonNullable<CompletionTask["text"]>;
-    const [token, ...top] = tokenLogprobs(logits, [id, ...likeliestIds(logits, topLogprobs ?? 0)], (each) => tokenizer.decode([each]));
-    return { ...(token as CompletedToken), ...(topLogprobs === undefined ? {} : { top }) };
+  #describe(logits: Float32Array, id: number, topLogprobs: number): CompletedToken {
+    const { tokenizer } = this.task.text as NonNullable<CompletionTask["text"]>;
+    const [token, ...top] = tokenLogprobs(logits, [id, ...likeliestIds(logits, topLogprobs)], (each) => tokenizer.decode([each]));
+    return { ...(token as CompletedToken), top };
   }
 
   #progress(text: string): Progress | null {
-    if (text === "" && (this.#stop === null || this.#pending.length === 0)) return null;
-    return { text, tokens: this.#pending.splice(0) };
+    if (text === "" && (this.#stop === null || this.#pendingCount === 0)) return null;
+    const tokenCount = this.#pendingCount;
+    this.#pendingCount = 0;
+    return { text, tokenCount, tokens: this.#described.splice(0) };
   }
 }

@@ -1,6 +1,6 @@
 import { HeirloomError, nearestName } from "../core/index.ts";
 import { describeFailure, type Failure } from "../core/node/index.ts";
-import type { CausalModel } from "../engine/index.ts";
+import { type CausalModel, decodingRunBytes, MAX_STREAMS } from "../engine/index.ts";
 import type { CompletionEvent, CompletionPrompt, CompletionRequest, GenerationEngine, GenerationEngineOptions } from "./api.ts";
 import { chatIds } from "./chat.ts";
 import type { Completion } from "./completion.ts";
@@ -13,6 +13,8 @@ import { Scheduler } from "./scheduler.ts";
 
 /** Side by side without being asked: a step of eight costs one and a half times that of one, and gives eight tokens. */
 export const DEFAULT_SLOTS = 8;
+/** What one step has room for. */
+export const MAX_SLOTS = MAX_STREAMS;
 
 /** What the engine is told. */
 export type ToHost =
@@ -25,7 +27,8 @@ export type FromHost =
   | ({ readonly kind: "ready" } & Pick<GenerationEngine, "models" | "notes" | "cacheBytes" | "hasChatTemplate">)
   | { readonly kind: "event"; readonly id: number; readonly event: CompletionEvent }
   | { readonly kind: "failure"; readonly id: number | null; readonly failure: Failure }
-  | { readonly kind: "closed" };
+  /** Nothing comes any more; with what could not be freed. */
+  | { readonly kind: "closed"; readonly failure: Failure | null };
 
 /** The options that cross the border of threads. */
 export type HostOptions = Omit<GenerationEngineOptions, "inline">;
@@ -49,13 +52,16 @@ export class EngineHost {
   /** Opens the models and says that it is ready. @throws what opening them throws; CACHE_TOO_LARGE, CONFIG_INVALID */
   static async open(options: HostOptions, post: (message: FromHost) => void): Promise<EngineHost> {
     const { slots = DEFAULT_SLOTS, contextLength, memoryLimit } = options;
-    if (!Number.isInteger(slots) || slots < 1)
-      throw new HeirloomError("CONFIG_INVALID", `expected a whole number of slots from 1, found ${slots}`, { where: "slots" });
+    if (!Number.isInteger(slots) || slots < 1 || slots > MAX_SLOTS)
+      throw new HeirloomError("CONFIG_INVALID", `expected a whole number of slots from 1 to ${MAX_SLOTS}, found ${slots}`, {
+        where: "slots",
+      });
     const loaded = await loadModels(options.sources, options.base);
     try {
       const plan = planCache(loaded.spec, {
         slots,
         models: loaded.models.size,
+        runBytes: (tokens) => decodingRunBytes(loaded.spec, slots, tokens),
         ...(contextLength === undefined ? {} : { contextLength }),
         ...(memoryLimit === undefined ? {} : { memoryLimit }),
       });
@@ -69,14 +75,23 @@ export class EngineHost {
     }
   }
 
-  /** Takes a message; answers come through `post`. */
-  async handle(message: ToHost): Promise<void> {
-    if (message.kind === "complete") return this.#complete(message.id, message.request);
-    if (message.kind === "cancel") return this.#cancel(message.id);
-    for (const id of this.#cancels.keys()) this.#cancel(id);
-    await this.#scheduler.idle();
-    await this.#loaded.dispose();
-    this.#post({ kind: "closed" });
+  /** Takes a message; answers come through `post`, failures among them. */
+  handle(message: ToHost): void {
+    if (message.kind === "complete") void this.#complete(message.id, message.request);
+    else if (message.kind === "cancel") this.#cancel(message.id);
+    else void this.#close();
+  }
+
+  async #close(): Promise<void> {
+    let failure: Failure | null = null;
+    try {
+      for (const id of this.#cancels.keys()) this.#cancel(id);
+      await this.#scheduler.idle();
+      await this.#loaded.dispose();
+    } catch (error) {
+      failure = describeFailure(error);
+    }
+    this.#post({ kind: "closed", failure });
   }
 
   #cancel(id: number): void {

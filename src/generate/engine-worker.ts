@@ -27,7 +27,7 @@ async function serve({ options }: WorkerInput): Promise<void> {
   const post = (message: FromHost): void => parentPort?.postMessage(message);
   try {
     const host = await EngineHost.open(options, post);
-    parentPort?.on("message", (message: ToHost) => void host.handle(message));
+    parentPort?.on("message", (message: ToHost) => host.handle(message));
   } catch (error) {
     post({ kind: "failure", id: null, failure: describeFailure(error) });
   }

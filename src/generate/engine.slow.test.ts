@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TINY_IDS, withValues } from "../engine/fixtures/tiny-model.ts";
 import { failure, TinyWorkshop } from "../train/fixtures/tiny-run.ts";
-import type { CompletionEvent, CompletionRequest, GenerationEngine } from "./api.ts";
+import type { CompletionEvent, CompletionRequest, GenerationEngine, GenerationEngineOptions } from "./api.ts";
 import { generate, openGenerationEngine } from "./index.ts";
 import { modelName } from "./load-model.ts";
 import { mostSlots } from "./most-slots.ts";
@@ -88,10 +89,32 @@ describe("a generation engine", () => {
     expect(events.at(-1)).toMatchObject({ stop: "stop" });
   });
 
+  test("describes tokens where log-probabilities are asked for, and else only counts them", async () => {
+    for (const topLogprobs of [undefined, 0, 3]) {
+      const events = await complete(request("amber 0:", topLogprobs === undefined ? {} : { topLogprobs }));
+      const texts = events.filter((event) => event.type === "text");
+      const made = (events.at(-1) as Extract<CompletionEvent, { type: "done" }>).completionTokens;
+      expect(texts.reduce((sum, { tokenCount }) => sum + tokenCount, 0)).toBe(made);
+      const tokens = texts.flatMap((event) => event.tokens);
+      expect(tokens.map(({ top }) => top.length)).toEqual(topLogprobs === undefined ? [] : Array(made).fill(topLogprobs));
+    }
+  });
+
   test("completes up to the end of the context if no limit is given", async () => {
-    const events = await complete(request("x".repeat(100), { maxTokens: null }));
-    const done = events.at(-1) as Extract<CompletionEvent, { type: "done" }>;
-    expect(done.stop === "length" ? done.promptTokens + done.completionTokens : 128).toBe(128);
+    // The end token's logit is the mean of two others: never the largest.
+    const endless = await workshop.model("endless", {
+      change: (name, tensor) => {
+        const width = tensor.shape[1] ?? 0;
+        const values = tensor.values.slice();
+        for (let i = 0; i < width; i++)
+          values[TINY_IDS.eos * width + i] = ((values[70 * width + i] as number) + (values[80 * width + i] as number)) / 2;
+        return name === "lm_head.weight" ? withValues(tensor, values) : tensor;
+      },
+    });
+    const other = await openGenerationEngine({ sources: [{ path: endless, id: "endless" }], slots: 1, inline: true });
+    const events = await complete(request("x".repeat(100), { model: "endless", maxTokens: null }), undefined, other);
+    expect(events.at(-1)).toEqual({ type: "done", stop: "length", promptTokens: 101, completionTokens: 27 });
+    await other.close();
   });
 
   test.each<[string, Partial<CompletionRequest>]>([
@@ -111,16 +134,24 @@ describe("a generation engine", () => {
   });
 
   test("frees the slot of a request that is aborted or left, at once", async () => {
+    const one = await openGenerationEngine({ sources: [{ path: runs[0] as string, id: "run0" }], slots: 1, inline: true });
+    const ask = (asked: CompletionRequest, signal?: AbortSignal) => complete(asked, signal, one);
     const slow = request("a", { maxTokens: null, sampling: { temperature: 2, seed: 3 } });
     const controllers = Array.from({ length: 3 }, () => new AbortController());
-    const aborted = controllers.map((controller) => failure(complete(slow, controller.signal)));
-    const waiting = complete(request("amber"));
+    const aborted = controllers.map((controller) => failure(ask(slow, controller.signal)));
+    const waiting = ask(request("amber"));
     for (const controller of controllers) controller.abort();
     for (const error of await Promise.all(aborted)) expect(error).toMatchObject({ code: "INTERRUPTED" });
     expect((await waiting).at(-1)).toMatchObject({ type: "done" });
-    for await (const event of engine.complete(slow)) if (event.type === "text") break;
-    expect((await complete(request("amber"))).at(-1)).toMatchObject({ type: "done" });
-    expect(await failure(complete(slow, AbortSignal.abort()))).toMatchObject({ code: "INTERRUPTED" });
+    let ends = 0;
+    for await (const event of one.complete(slow)) {
+      if (event.type === "done") ends++;
+      if (event.type === "text") break;
+    }
+    expect(ends).toBe(0); // it was left while it had the only slot
+    expect((await ask(request("amber"))).at(-1)).toMatchObject({ type: "done" });
+    expect(await failure(ask(slow, AbortSignal.abort()))).toMatchObject({ code: "INTERRUPTED" });
+    await one.close();
   });
 });
 
@@ -145,7 +176,7 @@ describe("opening", () => {
   test("refuses what does not fit, before anything is computed", async () => {
     expect(await open({ contextLength: 128, memoryLimit: 20_000 })).toMatchObject({ code: "CACHE_TOO_LARGE" });
     expect(await open({ contextLength: 129 })).toMatchObject({ code: "CONFIG_INVALID" });
-    expect(await open({ slots: 0 })).toMatchObject({ code: "CONFIG_INVALID" });
+    for (const slots of [0, 513]) expect(await open({ slots })).toMatchObject({ code: "CONFIG_INVALID" });
     expect(
       await open({
         sources: [
@@ -156,6 +187,24 @@ describe("opening", () => {
     ).toMatchObject({ code: "CONFIG_INVALID" });
     expect(await open({ sources: [{ path: workshop.base }, { path: workshop.base }] })).toMatchObject({ code: "BASE_MISMATCH" });
   });
+});
+
+test("two models of one name are refused before the base's weights are read", async () => {
+  const damaged = await workshop.model("damaged", {
+    change: (name, tensor) =>
+      name === "model.norm.weight"
+        ? withValues(
+            tensor,
+            tensor.values.map(() => Number.NaN),
+          )
+        : tensor,
+  });
+  const error = (sources: GenerationEngineOptions["sources"]) =>
+    failure(openGenerationEngine({ sources: [{ path: damaged, id: "a" }, ...sources], inline: true }));
+  const [first, second] = runs as [string, string];
+  expect(await error([{ path: first, id: "b" }])).not.toMatchObject({ code: "CONFIG_INVALID" });
+  expect(await error([{ path: first, id: "a" }])).toMatchObject({ code: "CONFIG_INVALID" });
+  expect(await error([first, second].map((path) => ({ path, id: "b" })))).toMatchObject({ code: "CONFIG_INVALID" });
 });
 
 describe("generate", () => {

@@ -2,6 +2,7 @@
 // engine, not training.
 export { type AnswerScores, type AnswerSet, loadAnswers, scoreAnswers } from "./answers.ts";
 export type * from "./api.ts";
+export { DEFAULT_SLOTS, MAX_SLOTS } from "./engine-host.ts";
 export { engineNames, generate } from "./generate.ts";
 export { completeText } from "./greedy.ts";
 export { type LoadedModel, loadModel } from "./load-model.ts";

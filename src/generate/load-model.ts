@@ -54,6 +54,9 @@ interface Parts {
   readonly notes: readonly string[];
 }
 
+/** What a path leads to. */
+type Located = Awaited<ReturnType<typeof locateModel>>;
+
 const NO_ADAPTER = { parameters: [], lora: new Map<string, LoraPlan>() };
 
 /**
@@ -99,7 +102,7 @@ async function readAdapter(adapter: AdapterFolder, base: BaseWeights): Promise<L
 /** The one model that all paths come to: the one that is named, or that of the adapters. */
 function commonBase(
   paths: readonly string[],
-  located: readonly { kind: string; path: string }[],
+  located: readonly Located[],
   adapters: readonly AdapterFolder[],
   given: string | undefined,
 ): string {
@@ -119,14 +122,20 @@ function commonBase(
   return basePathOf(first, undefined);
 }
 
-async function loadParts(paths: readonly string[], givenBase: string | undefined): Promise<Parts> {
+/** @param checkNames of what was found and where the base is, before gigabytes are read */
+async function loadParts(
+  paths: readonly string[],
+  givenBase: string | undefined,
+  checkNames: (located: readonly Located[], basePath: string) => void = () => undefined,
+): Promise<Parts> {
   const runtime = await loadRuntime(); // first: a missing peer is to be told before gigabytes are read
-  const located: { kind: "adapter" | "model"; path: string }[] = [];
+  const located: Located[] = [];
   for (const path of paths) located.push(await locateModel(path));
   const folders: AdapterFolder[] = [];
   try {
     for (const { kind, path } of located) if (kind === "adapter") folders.push(await openAdapterFolder(path));
     const basePath = commonBase(paths, located, folders, givenBase);
+    checkNames(located, basePath);
     const model = await openModelFolder(basePath);
     try {
       const notes = await checkBase(folders, model);
@@ -171,29 +180,42 @@ export function modelName(path: string): string {
   return /^checkpoint-\d+$/.test(name) && above !== "" ? `${above}/${name}` : name;
 }
 
+/** What the base is called: as the source that names it, else by its folder. */
+function baseName(sources: readonly EngineSource[], isBase: (at: number) => boolean, basePath: string): string {
+  const named = sources.find((_, at) => isBase(at));
+  return named === undefined ? modelName(basePath) : (named.id ?? modelName(named.path));
+}
+
+/** @throws CONFIG_INVALID for two models of one name */
+function refuseEqualNames(sources: readonly EngineSource[], located: readonly Located[], basePath: string): void {
+  const isBase = (at: number): boolean => located[at]?.kind === "model";
+  const known = new Set([baseName(sources, isBase, basePath)]);
+  for (const [at, { path, id = modelName(path) }] of sources.entries()) {
+    if (isBase(at)) continue;
+    if (known.has(id)) {
+      throw new HeirloomError("CONFIG_INVALID", `expected a name for each model, found two that are called ${id}`, {
+        where: sources.map((source) => source.path).join(", "),
+        hint: "give them names: NAME=PATH",
+      });
+    }
+    known.add(id);
+  }
+}
+
 /**
  * Opens a base with several adapters on it; the base's weights are held once.
  *
  * @throws BASE_MISMATCH also for adapters of different bases or precisions; CONFIG_INVALID for two of one name; as {@link loadModel}
  */
 export async function loadModels(sources: readonly EngineSource[], base?: string): Promise<LoadedModels> {
-  const parts = await loadParts(
-    sources.map(({ path }) => path),
-    base,
-  );
+  const paths = sources.map(({ path }) => path);
+  const parts = await loadParts(paths, base, (located, basePath) => refuseEqualNames(sources, located, basePath));
   const host = causalModel(parts, null);
-  const named = sources.map(({ path, id }, i) => ({ id: id ?? modelName(path), adapter: parts.adapters[i] ?? null }));
-  const own = named.find(({ adapter }) => adapter === null)?.id ?? modelName(parts.basePath);
+  const own = baseName(sources, (at) => parts.adapters[at] === null, parts.basePath);
   const models = new Map<string, { kind: EngineModel["kind"]; model: CausalModel }>([[own, { kind: "base", model: host }]]);
-  for (const { id, adapter } of named) {
-    if (adapter === null) continue;
-    if (models.has(id)) {
-      throw new HeirloomError("CONFIG_INVALID", `expected a name for each model, found two that are called ${id}`, {
-        where: sources.map(({ path }) => path).join(", "),
-        hint: "give them names: NAME=PATH",
-      });
-    }
-    models.set(id, { kind: "adapter", model: host.withAdapter(adapter) });
+  for (const [at, adapter] of parts.adapters.entries()) {
+    const { path, id = modelName(path) } = sources[at] as EngineSource;
+    if (adapter !== null) models.set(id, { kind: "adapter", model: host.withAdapter(adapter) });
   }
   return { spec: host.spec, models, tokenizer: parts.tokenizer, notes: parts.notes, dispose: () => host.dispose() };
 }

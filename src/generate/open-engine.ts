@@ -1,5 +1,5 @@
 import { HeirloomError, InternalError } from "../core/index.ts";
-import { describeFailure, rebuildFailure } from "../core/node/index.ts";
+import { describeFailure, rebuildFailure, workerError } from "../core/node/index.ts";
 import type { CompletionEvent, CompletionRequest, GenerationEngine, GenerationEngineOptions } from "./api.ts";
 import { EngineHost, type FromHost, type ToHost } from "./engine-host.ts";
 import { startEngineWorker } from "./engine-worker.ts";
@@ -12,8 +12,8 @@ type Ready = Extract<FromHost, { kind: "ready" }>;
 /** Where the engine computes: messages to it; what it says, and its end, come through the listener. */
 interface Connection {
   send(message: ToHost): void;
-  /** Ends the thread, if there is one. */
-  end(): Promise<void>;
+  /** Ends the thread, if there is one: with it goes what could not be freed. @throws that, where there is none */
+  end(left: HeirloomError | null): Promise<void>;
 }
 
 interface Listener {
@@ -26,8 +26,11 @@ function connectWorker(options: GenerationEngineOptions, listener: Listener): Co
   const { inline: _, ...rest } = options;
   const worker = startEngineWorker(rest);
   worker.on("message", (message: FromHost) => listener.onMessage(message));
-  worker.on("messageerror", (error) => listener.onEnd(rebuildFailure(describeFailure(error))));
-  worker.on("error", (error) => listener.onEnd(rebuildFailure(describeFailure(error))));
+  worker.on("messageerror", (error) => {
+    listener.onEnd(rebuildFailure(describeFailure(error)));
+    void worker.terminate(); // what it said is lost, and with it what it was about
+  });
+  worker.on("error", (error) => listener.onEnd(workerError(error)));
   worker.on("exit", (code) => listener.onEnd(new InternalError(`the engine's thread ended with exit code ${code}`)));
   return {
     send: (message) => worker.postMessage(message),
@@ -46,7 +49,9 @@ function connectInline(options: GenerationEngineOptions, listener: Listener): Co
         (opened) => opened.handle(structuredClone(message)),
         () => undefined,
       ),
-    end: () => Promise.resolve(),
+    async end(left) {
+      if (left !== null) throw left;
+    },
   };
 }
 
@@ -87,6 +92,7 @@ class Engine implements GenerationEngine {
   readonly notes: readonly string[];
   readonly cacheBytes: number;
   readonly hasChatTemplate: boolean;
+  readonly ended: Promise<HeirloomError>;
   readonly #connection: Connection;
   readonly #inboxes: Map<number, Inbox>;
   readonly #state: EngineState;
@@ -98,6 +104,7 @@ class Engine implements GenerationEngine {
     this.notes = ready.notes;
     this.cacheBytes = ready.cacheBytes;
     this.hasChatTemplate = ready.hasChatTemplate;
+    this.ended = state.ended;
     this.#connection = connection;
     this.#inboxes = state.inboxes;
     this.#state = state;
@@ -140,24 +147,21 @@ class Engine implements GenerationEngine {
 
   async #close(): Promise<void> {
     if (this.#state.end !== null) return;
-    const end = interrupted("the engine is closed");
-    this.#state.end = end;
-    for (const inbox of this.#inboxes.values()) inbox.fail(end);
-    this.#inboxes.clear();
+    this.#state.finish(interrupted("the engine is closed"));
     this.#connection.send({ kind: "close" });
-    await within(CLOSE_MS, this.#state.closed);
-    await this.#connection.end();
+    await this.#connection.end(await within(CLOSE_MS, this.#state.closed));
   }
 }
 
-/** Waits for `done`, for `ms` at most. */
-async function within(ms: number, done: Promise<void>): Promise<void> {
+/** What `done` comes to, waited for `ms` at most; null if it takes longer. */
+async function within<T>(ms: number, done: Promise<T>): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), ms);
   });
-  await Promise.race([done, late]);
+  const first = await Promise.race([done, late]);
   clearTimeout(timer);
+  return first;
 }
 
 function interrupted(how: string): HeirloomError {
@@ -165,11 +169,42 @@ function interrupted(how: string): HeirloomError {
 }
 
 /** What the connection's messages change. */
-interface EngineState {
-  readonly inboxes: Map<number, Inbox>;
+class EngineState {
+  readonly inboxes = new Map<number, Inbox>();
+  /** Resolves with {@link end}. */
+  readonly ended: Promise<HeirloomError>;
+  /** The other side is done or gone; with what it could not free. */
+  readonly closed: Promise<HeirloomError | null>;
+  #end: HeirloomError | null = null;
+  #markEnded: (error: HeirloomError) => void = () => undefined;
+  #markClosed: (failure: HeirloomError | null) => void = () => undefined;
+
+  constructor() {
+    this.ended = new Promise((resolve) => {
+      this.#markEnded = resolve;
+    });
+    this.closed = new Promise((resolve) => {
+      this.#markClosed = resolve;
+    });
+  }
+
   /** Why nothing can be asked any more. */
-  end: HeirloomError | null;
-  readonly closed: Promise<void>;
+  get end(): HeirloomError | null {
+    return this.#end;
+  }
+
+  /** Ends every request that is under way. The first reason is the one that counts. */
+  finish(error: HeirloomError): void {
+    if (this.#end !== null) return;
+    this.#end = error;
+    for (const inbox of this.inboxes.values()) inbox.fail(error);
+    this.inboxes.clear();
+    this.#markEnded(error);
+  }
+
+  close(failure: HeirloomError | null): void {
+    this.#markClosed(failure);
+  }
 }
 
 /**
@@ -186,29 +221,21 @@ interface EngineState {
  */
 export async function openGenerationEngine(options: GenerationEngineOptions): Promise<GenerationEngine> {
   const connect = options.inline === true ? connectInline : connectWorker;
-  let markClosed = (): void => undefined;
-  const state: EngineState = {
-    inboxes: new Map(),
-    end: null,
-    closed: new Promise((resolve) => {
-      markClosed = resolve;
-    }),
-  };
+  const state = new EngineState();
   return new Promise<GenerationEngine>((resolve, reject) => {
     const onEnd = (error: HeirloomError): void => {
       reject(error);
-      markClosed();
-      state.end ??= error;
-      for (const inbox of state.inboxes.values()) inbox.fail(error);
+      state.finish(error);
+      state.close(null);
     };
     const onMessage = (message: FromHost): void => {
       if (message.kind === "ready") resolve(new Engine(message, connection, state));
       else if (message.kind === "event") state.inboxes.get(message.id)?.push(message.event);
-      else if (message.kind === "closed") markClosed();
+      else if (message.kind === "closed") state.close(message.failure === null ? null : rebuildFailure(message.failure));
       else if (message.id !== null) state.inboxes.get(message.id)?.fail(rebuildFailure(message.failure));
       else {
         onEnd(rebuildFailure(message.failure));
-        void connection.end();
+        void connection.end(null);
       }
     };
     const connection = connect(options, { onMessage, onEnd });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { HeirloomError } from "../core/index.ts";
 import { openEngine, tinyExamples } from "../engine/fixtures/tiny-engine.ts";
 import { kvCacheBytes } from "../engine/index.ts";
 import type { CompletionTask } from "./completion.ts";
@@ -33,5 +34,28 @@ test("slots that one model no longer uses do not count on top of another's: a bu
   await long;
   expect(most).toBeGreaterThan(0);
   expect(most).toBeLessThanOrEqual(kvCacheBytes(model.spec, mostSlots(8, 2), 128));
+  await model.dispose();
+});
+
+test("a task that was ended hears nothing more, also where all others are stopped in the same moment", async () => {
+  const { model } = await openEngine();
+  const promptIds = Array.from(tinyExamples([6], 3)[0]?.inputIds ?? []);
+  let stopped = false;
+  const scheduler = new Scheduler({ slots: 2, contextLength: 128, stopRequested: () => stopped });
+  const heard: string[] = [];
+  const submit = (name: string): (() => void) => {
+    const task: CompletionTask = { promptIds, maxTokens: 50, endIds: [], sampling: { temperature: 0 }, text: null };
+    return scheduler.submit(model, task, {
+      onDone: () => heard.push(`${name} is done`),
+      onFailure: (error) => heard.push(`${name}: ${error instanceof HeirloomError ? error.code : String(error)}`),
+    });
+  };
+  const cancel = submit("ended");
+  submit("stopped");
+  while (scheduler.cacheBytes === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  cancel();
+  stopped = true;
+  await scheduler.idle();
+  expect(heard).toEqual(["stopped: INTERRUPTED"]);
   await model.dispose();
 });

@@ -1,5 +1,5 @@
 import { HeirloomError } from "../core/index.ts";
-import { type CausalModel, type Decoder, type DecodingStream, PREFILL_ROWS } from "../engine/index.ts";
+import type { CausalModel, Decoder, DecodingStream } from "../engine/index.ts";
 import { Completion, type CompletionTask, type Progress } from "./completion.ts";
 
 /** What a task's owner hears of it: progress any number of times, then once that it is done or failed. */
@@ -133,6 +133,7 @@ export class Scheduler {
   }
 
   #interrupt(): void {
+    this.#dropCancelled(); // who ended a task hears nothing more of it
     for (const { waiting, running } of this.#lanes.values()) {
       const stopped = [...waiting.splice(0), ...running];
       for (const task of running.slice()) this.#leave(task);
@@ -179,7 +180,7 @@ export class Scheduler {
     if (running === undefined) return;
     const { stream, lane, completion } = running;
     const { promptIds } = completion.task;
-    const part = promptIds.slice(stream.length, stream.length + PREFILL_ROWS);
+    const part = promptIds.slice(stream.length, stream.length + lane.decoder.prefillRows(stream));
     const isLast = stream.length + part.length === promptIds.length;
     try {
       const logits = await lane.decoder.extend(stream, part, isLast ? "last" : "none");

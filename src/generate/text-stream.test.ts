@@ -64,6 +64,59 @@ describe("text as it comes", () => {
   });
 });
 
+/** The tokenizer, with a count of the tokens that it has decoded. */
+function counting(): { tokenizer: Tokenizer; decoded(): number } {
+  let decoded = 0;
+  const counted: Tokenizer = Object.create(tokenizer, {
+    decode: {
+      value: (ids: readonly number[]) => {
+        decoded += ids.length;
+        return tokenizer.decode(ids);
+      },
+    },
+  });
+  return { tokenizer: counted, decoded: () => decoded };
+}
+
+describe("text that is no UTF-8", () => {
+  const kinds: readonly (readonly [string, (at: number, random: RandomStream) => number])[] = [
+    ["bytes that continue nothing", () => 0x80],
+    ["first bytes of characters", () => 0xe4],
+    ["random bytes beyond ASCII", (_, random) => 0x80 + random.nextInt(128)],
+    ["whole characters after a bad byte", (at) => (at === 0 ? 0xff : (Array.from(new TextEncoder().encode("\u4e2d"))[at % 3] as number))],
+  ];
+
+  test.each(kinds)("costs the same for each token, however long it goes on, and nothing is lost: %s", (_title, byte) => {
+    const random = new RandomStream(3, "no text");
+    const ids = Array.from({ length: 1000 }, (__, at) => 3 + byte(at, random));
+    const all = [...ids, ...bytes("so 中 on")];
+    const counted = counting();
+    const stream = new TextStream(counted.tokenizer, []);
+    let text = "";
+    for (const id of all) text += stream.push(id);
+    expect(text + stream.end()).toBe(tokenizer.decode(all));
+    // Some twenty a token, twice where the window moves.
+    expect(counted.decoded()).toBeLessThan(64 * all.length);
+  });
+
+  test("of a tokenizer that judges a run of bytes as a whole, and never gives a character out twice", () => {
+    // As the decoder `ByteFallback` does: a run that is no UTF-8 as a whole is one U+FFFD for each byte.
+    const decode = (ids: readonly number[]): string => {
+      const run = Uint8Array.from(ids, (id) => id - 3);
+      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(run);
+      return text.includes("\ufffd") ? "\ufffd".repeat(ids.length) : text;
+    };
+    const fallback: Tokenizer = Object.create(tokenizer, { decode: { value: decode } });
+    const ids = [...bytes("中"), 3 + 0xff, ...bytes("中国".repeat(40))];
+    const stream = new TextStream(fallback, []);
+    let text = "";
+    for (const id of ids) text += stream.push(id);
+    text += stream.end();
+    // What had gone out when the run was still UTF-8 stays, and takes the place of its first character.
+    expect(text).toBe(`中${"\ufffd".repeat(ids.length - 1)}`);
+  });
+});
+
 describe("a stop text", () => {
   test.each([
     ["one two three", ["two"], "one "],

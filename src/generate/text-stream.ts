@@ -3,6 +3,10 @@ import type { Tokenizer } from "../data/index.ts";
 const REPLACEMENT = "\ufffd";
 /** A character of UTF-8 lacks at most so many bytes, each of which a decoder may show as one U+FFFD. */
 const MAX_MISSING_BYTES = 3;
+/** Tokens that are kept at either end of a window that goes on without a whole text: more than a character has bytes. */
+const KEPT_TOKENS = 8;
+/** Where such a window is cut: often enough that a token costs the decoding of some twenty, whatever has come before. */
+const MOST_TOKENS = 3 * KEPT_TOKENS;
 
 /**
  * Turns tokens into text as they come. A token may end within a character; what could still become one is held back. What
@@ -32,8 +36,18 @@ class Detokenizer {
       this.#window = this.#window.slice(this.#read);
       this.#read = this.#window.length;
       this.#given = this.#tokenizer.decode(this.#window).length;
-    }
+    } else if (this.#window.length - this.#read > MOST_TOKENS) this.#cut(text.length - this.#given);
     return fresh;
+  }
+
+  /**
+   * Leaves out the middle of a window that is no UTF-8, of whose text all but the last `held` characters were given out. Its
+   * first tokens stay, as a byte-fallback tokenizer judges a run of bytes from its beginning, and its last ones, which may
+   * still become a character.
+   */
+  #cut(held: number): void {
+    this.#window = [...this.#window.slice(0, this.#read + KEPT_TOKENS), ...this.#window.slice(-KEPT_TOKENS)];
+    this.#given = this.#tokenizer.decode(this.#window).length - held;
   }
 
   /** What is held back. */

@@ -61,7 +61,7 @@ export async function* answerParts(job: Job, completions: Completions, onTokens:
     }
     for await (const { index, event } of completions.events()) {
       if (event.type === "text") {
-        shownTokens += event.tokens.length;
+        shownTokens += event.tokenCount;
         onTokens(shownTokens);
         const choice = format.part({ index, text: event.text, tokens: event.tokens });
         if (choice !== null) yield part(choice);

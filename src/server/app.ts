@@ -62,9 +62,8 @@ function addRoutes(app: Hono<AppEnv>, service: Service): void {
   const completion = (read: (body: unknown) => Job) => (c: Context<AppEnv>) => answer(c, service, read);
   app.get("/health", (c) => {
     const counts = { models: models.length, slots: admission.slots, completions: admission.taken };
-    return service.fault === null
-      ? c.json({ status: "ok", ...counts })
-      : c.json({ status: "failing", error: service.fault, ...counts }, 503);
+    const fault = service.engineFault ?? service.fault;
+    return fault === null ? c.json({ status: "ok", ...counts }) : c.json({ status: "failing", error: fault, ...counts }, 503);
   });
   app.get("/v1/models", (c) => c.json({ object: "list", data: models.map((model) => modelEntry(model, created)) }));
   // Names of checkpoints have a slash in them, which some clients leave as it is.

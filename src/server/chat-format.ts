@@ -10,7 +10,7 @@ function described({ text, logprob }: TokenLogprob): object {
 }
 
 function logprobsOf(tokens: readonly CompletedToken[]): object {
-  return { content: tokens.map((token) => ({ ...described(token), top_logprobs: (token.top ?? []).map(described) })), refusal: null };
+  return { content: tokens.map((token) => ({ ...described(token), top_logprobs: token.top.map(described) })), refusal: null };
 }
 
 /** Answers of `/v1/chat/completions`. */

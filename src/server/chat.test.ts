@@ -80,6 +80,9 @@ describe("a chat completion", () => {
     ]);
     expect(answer.usage).toEqual({ prompt_tokens: 3, completion_tokens: 3, total_tokens: 6 });
     expect(scene.engine.requests.map(({ sampling }) => sampling.seed)).toEqual([5, 6, 7]);
+    await client.chat.completions.create({ ...ask, n: 3, seed: Number.MAX_SAFE_INTEGER - 1 });
+    const last = scene.engine.requests.slice(3).map(({ sampling }) => sampling.seed);
+    expect(last).toEqual([Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER, 0]);
   });
 
   test("tells log-probabilities with the bytes of each token, where they are known", async () => {

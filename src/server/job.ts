@@ -41,9 +41,11 @@ function samplingOf(body: CommonBody): SamplingOptions {
   return { temperature: body.temperature ?? DEFAULT_TEMPERATURE, ...Object.fromEntries(given) };
 }
 
-/** Each choice of a prompt draws by a seed of its own: the given one, the one after it … */
+/** Each choice of a prompt draws by a seed of its own: the given one, the one after it …; 0 comes after the largest. */
 function choiceSampling(sampling: SamplingOptions, choice: number): SamplingOptions {
-  return sampling.seed === undefined ? sampling : { ...sampling, seed: sampling.seed + choice };
+  if (sampling.seed === undefined) return sampling;
+  const left = Number.MAX_SAFE_INTEGER - sampling.seed; // beyond it numbers are no longer told apart
+  return { ...sampling, seed: choice <= left ? sampling.seed + choice : choice - left - 1 };
 }
 
 interface Asked {

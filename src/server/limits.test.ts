@@ -181,7 +181,15 @@ describe("who may ask", () => {
     expect(["0.0.0.0", "::", "192.168.1.2", "127.0.0.1.example"].map((host) => codeOf({ host }))).toEqual(Array(4).fill("SERVER_EXPOSED"));
     expect(["127.0.0.1", "127.1.2.3", "localhost", "::1"].map((host) => codeOf({ host }))).toEqual(Array(4).fill(null));
     expect(codeOf({ host: "0.0.0.0", token: "sesame" })).toBeNull();
-    const wrong = [{ token: "" }, { token: "a b" }, { port: 70_000 }, { maxQueue: -1 }, { slots: 0 }, { corsOrigins: ["a.example/x"] }];
+    const wrong = [
+      { token: "" },
+      { token: "a b" },
+      { port: 70_000 },
+      { maxQueue: -1 },
+      { slots: 0 },
+      { slots: 513 },
+      { corsOrigins: ["a.example/x"] },
+    ];
     expect(wrong.map(codeOf)).toEqual(wrong.map(() => "CONFIG_INVALID"));
   });
 });

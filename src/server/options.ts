@@ -1,5 +1,5 @@
 import { HeirloomError } from "../core/index.ts";
-import type { GenerationEngine } from "../generate/index.ts";
+import { DEFAULT_SLOTS, type GenerationEngine, MAX_SLOTS } from "../generate/index.ts";
 import type { RequestLog } from "./request-log.ts";
 
 /** 1 MB: a conversation of some 250,000 tokens, more than any context here. */
@@ -47,9 +47,6 @@ export interface ServerSettings extends Required<Omit<ServerOptions, "token">> {
   readonly token: string | null;
 }
 
-/** As the engine's own default. */
-const DEFAULT_SLOTS = 8;
-
 /** Whether only this machine reaches an address. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
@@ -85,7 +82,7 @@ export function serverSettings(options: Omit<ServerOptions, "engine">): Omit<Ser
     onRequest: options.onRequest ?? (() => undefined),
     onFault: options.onFault ?? (() => undefined),
   };
-  checkCount("slots", settings.slots, 1);
+  checkCount("slots", settings.slots, 1, MAX_SLOTS);
   checkCount("maxQueue", settings.maxQueue, 0);
   checkCount("maxBodyBytes", settings.maxBodyBytes, 1);
   checkCount("port", settings.port, 0, MAX_PORT);

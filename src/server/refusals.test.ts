@@ -191,6 +191,19 @@ describe("an error of the engine", () => {
     expect(await health()).toBe(200);
   });
 
+  test("fails /health at once and for good where the engine has died, whatever was still answered", async () => {
+    scene = await openScene();
+    const health = async () => {
+      const response = await fetch(`${scene.url}/health`);
+      return [response.status, ((await response.json()) as { error?: string }).error];
+    };
+    expect(await health()).toEqual([200, undefined]);
+    scene.engine.die(error("COMPUTE_FAILED"));
+    expect(await health()).toEqual([503, "compute_failed"]);
+    await scene.post("/v1/chat/completions", chat);
+    expect(await health()).toEqual([503, "compute_failed"]);
+  });
+
   test("in the middle of a stream is its last event, which OpenAI's client throws", async () => {
     scene = await openScene({ script: { texts: ["a"], fail: error("LOSS_NOT_FINITE") } });
     const stream = await scene.client.completions.create({ model: "base", prompt: "Hi", stream: true });

@@ -1,3 +1,4 @@
+import type { HeirloomError } from "../core/index.ts";
 import { type EngineModel, type GenerationEngineOptions, openGenerationEngine } from "../generate/index.ts";
 import { type ServerOptions, serverSettings } from "./options.ts";
 import { createServer } from "./server.ts";
@@ -12,6 +13,8 @@ export interface RunningServer {
   readonly models: readonly EngineModel[];
   /** What had to be taken for granted about the models, for people to read. */
   readonly notes: readonly string[];
+  /** Resolves once the engine answers no more, with the reason: INTERRUPTED after {@link close}, else what its thread died of. */
+  readonly ended: Promise<HeirloomError>;
   /** Waits for what is under way (at most `drainMs`), then frees everything. */
   close(): Promise<void>;
 }
@@ -44,6 +47,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       url,
       models: engine.models,
       notes: engine.notes,
+      ended: engine.ended,
       async close() {
         await server.close();
         await engine.close();

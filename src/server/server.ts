@@ -57,7 +57,11 @@ class HttpServer implements HeirloomServer {
       created: Math.floor(Date.now() / 1000),
       isDraining: false,
       fault: null,
+      engineFault: null,
     };
+    void settings.engine.ended.then(({ code }) => {
+      this.#service.engineFault = code.toLowerCase();
+    });
     const { fetch } = createApp(this.#service);
     // The library would replace the process's own Request and Response.
     const listener = getRequestListener(fetch, { overrideGlobalObjects: false });

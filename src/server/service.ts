@@ -15,6 +15,8 @@ export interface Service {
   isDraining: boolean;
   /** Code of the fault that the last completion ended with; null: it went well. */
   fault: string | null;
+  /** Code of what ended the engine, for good; null: it runs. */
+  engineFault: string | null;
 }
 
 /** Hono's types of a request here. */

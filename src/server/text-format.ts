@@ -2,7 +2,7 @@ import type { CompletedToken } from "../generate/index.ts";
 import { type AnswerFormat, finishReason } from "./format.ts";
 
 /** The likeliest tokens by their text, the chosen one always among them, as in OpenAI's API. */
-function likeliest({ text, logprob, top = [] }: CompletedToken): Record<string, number> {
+function likeliest({ text, logprob, top }: CompletedToken): Record<string, number> {
   return Object.fromEntries([...top.map((each) => [each.text, each.logprob] as const), [text, logprob]]);
 }
 

@@ -2,7 +2,7 @@ import { formatBytes } from "../../core/index.ts";
 import { defineCommand, type Session } from "../command.ts";
 import { textFlag, textsFlag } from "../config-flags.ts";
 import { Conversation } from "../conversation.ts";
-import { engineSource } from "../engine-source.ts";
+import { engineSources, modelArgument } from "../engine-source.ts";
 import { pathFrom } from "../paths.ts";
 import { type SamplingFlags, samplingFlags, samplingFrom } from "../sampling-flags.ts";
 import { escapeText } from "../terminal/index.ts";
@@ -77,7 +77,7 @@ export const chat = defineCommand<Flags, [path: string], ChatResult>({
   },
   positional: {
     kind: "tuple",
-    parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }],
+    parameters: [modelArgument],
   },
   handlesInterrupts: true,
   async run(flags, [path], session) {
@@ -85,7 +85,7 @@ export const chat = defineCommand<Flags, [path: string], ChatResult>({
     const say = (message: string): void => terminal.stderr.write(`${escapeText(message)}\n`);
     const { checkSampling, engineNames, openGenerationEngine } = await import("../../generate/index.ts");
     const sampling = samplingFrom(flags, checkSampling);
-    const sources = [path, ...(flags.adapter ?? [])].map((each) => engineSource(each, folder));
+    const sources = await engineSources([path, ...(flags.adapter ?? [])], folder);
     const engine = await openGenerationEngine({
       sources,
       slots: 1,

@@ -3,7 +3,7 @@ import { writeTextAtomic } from "../../core/node/index.ts";
 import type { CompletionPrompt, GeneratedText, GenerationRequest, GenerationResult } from "../../generate/index.ts";
 import { defineCommand, type Session } from "../command.ts";
 import { textFlag, textsFlag } from "../config-flags.ts";
-import { engineSource } from "../engine-source.ts";
+import { engineSources, modelArgument } from "../engine-source.ts";
 import { refuseExistingFile } from "../output-file.ts";
 import { optionalPaths, pathFrom } from "../paths.ts";
 import { type SamplingFlags, samplingFlags, samplingFrom } from "../sampling-flags.ts";
@@ -100,7 +100,7 @@ export const generate = defineCommand<Flags, [path: string], GenerateResult>({
   aliases: { o: "output" },
   positional: {
     kind: "tuple",
-    parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }],
+    parameters: [modelArgument],
   },
   async run(flags, [path], session) {
     const { folder, signal } = session;
@@ -108,9 +108,9 @@ export const generate = defineCommand<Flags, [path: string], GenerateResult>({
     if (output !== null) await refuseExistingFile(output);
     const prompts = await promptsOf(flags, folder);
     const library = await import("../../generate/index.ts");
-    const adapters = (flags.adapter ?? []).map((each) => engineSource(each, folder));
+    const [source = { path }, ...adapters] = await engineSources([path, ...(flags.adapter ?? [])], folder);
     const request: GenerationRequest = {
-      ...engineSource(path, folder),
+      ...source,
       adapters,
       prompts,
       maxTokens: flags.maxTokens ?? DEFAULT_MAX_TOKENS,

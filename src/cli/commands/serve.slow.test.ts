@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Worker } from "node:worker_threads";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TinyWorkshop } from "../../train/fixtures/tiny-run.ts";
@@ -9,6 +10,8 @@ interface Served {
   readonly client: OpenAI;
   readonly url: string;
   readonly terminal: FakeTerminal;
+  /** The exit code, once it is over. */
+  readonly ended: Promise<number>;
   /** Ctrl-C; returns the exit code. */
   stop(): Promise<number>;
 }
@@ -26,6 +29,7 @@ async function startServe(inputs: readonly string[], env: Readonly<Record<string
     client: new OpenAI({ baseURL: `${url}/v1`, apiKey: env["HEIRLOOM_TOKEN"] ?? "none", maxRetries: 0 }),
     url,
     terminal,
+    ended,
     stop() {
       terminal.interrupt();
       return ended;
@@ -91,6 +95,24 @@ describe("serve with the bundled base", () => {
     expect(served.terminal.err()).not.toContain("beginning");
     await expect(fetch(`${served.url}/health`)).rejects.toThrow();
   });
+});
+
+test("ends with the code of what its engine died of, without a signal, and frees the port", async () => {
+  let thread: Worker | undefined;
+  const notice = (worker: Worker): void => {
+    thread = worker;
+  };
+  process.on("worker", notice);
+  const served = await startServe(["assets/base"]);
+  process.off("worker", notice);
+  const answer = served.client.completions.create({ model: "base", prompt: "In the beginning", max_tokens: 400 });
+  answer.catch(() => undefined);
+  await thread?.terminate();
+  expect(await served.ended).toBe(70);
+  expect(served.terminal.err()).toContain("INTERNAL");
+  expect(served.terminal.err()).toContain("the engine's thread ended with exit code 1");
+  await expect(answer).rejects.toThrow();
+  await expect(fetch(`${served.url}/health`)).rejects.toThrow();
 });
 
 describe("serve with adapters", () => {

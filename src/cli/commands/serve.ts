@@ -3,7 +3,7 @@ import type { RequestLog, ServeOptions } from "../../server/index.ts";
 import { parseByteSize } from "../byte-size.ts";
 import { defineCommand, type Session } from "../command.ts";
 import { textFlag, textsFlag } from "../config-flags.ts";
-import { engineSource } from "../engine-source.ts";
+import { engineSources, modelArgument } from "../engine-source.ts";
 import { optionalPaths } from "../paths.ts";
 import { asHeirloomError } from "../terminal/index.ts";
 import { wholeNumber } from "../whole-number.ts";
@@ -35,7 +35,7 @@ function number(text: string): number {
   throw new HeirloomError("USAGE", `expected a whole number from 0, found "${text}"`);
 }
 
-function optionsOf(flags: Flags, path: string, { folder, terminal }: Session): ServeOptions {
+async function optionsOf(flags: Flags, path: string, { folder, terminal }: Session): Promise<ServeOptions> {
   const { HEIRLOOM_TOKEN: secret } = terminal.env;
   const token = flags.token ?? (secret === "" ? undefined : secret);
   const given = {
@@ -49,15 +49,15 @@ function optionsOf(flags: Flags, path: string, { folder, terminal }: Session): S
     corsOrigins: flags.cors,
   };
   return {
-    sources: [path, ...(flags.adapter ?? [])].map((each) => engineSource(each, folder)),
+    sources: await engineSources([path, ...(flags.adapter ?? [])], folder),
     ...optionalPaths(folder, { base: flags.base }),
     ...(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<ServeOptions>),
   };
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+function aborted(signal: AbortSignal): Promise<null> {
+  if (signal.aborted) return Promise.resolve(null);
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(null), { once: true }));
 }
 
 export const serve = defineCommand<Flags, [path: string], ServeResult>({
@@ -101,7 +101,7 @@ export const serve = defineCommand<Flags, [path: string], ServeResult>({
   },
   positional: {
     kind: "tuple",
-    parameters: [{ brief: "Folder of an adapter, a checkpoint, a run or a model", placeholder: "path", parse: (text: string) => text }],
+    parameters: [modelArgument],
   },
   async run(flags, [path], session) {
     const { progress, signal } = session;
@@ -109,7 +109,7 @@ export const serve = defineCommand<Flags, [path: string], ServeResult>({
     let requests = 0;
     let completionTokens = 0;
     const server = await library.serve({
-      ...optionsOf(flags, path, session),
+      ...(await optionsOf(flags, path, session)),
       onRequest(request: RequestLog) {
         requests++;
         completionTokens += request.completionTokens ?? 0;
@@ -120,8 +120,10 @@ export const serve = defineCommand<Flags, [path: string], ServeResult>({
     for (const note of server.notes) progress.note(note);
     const models = server.models.map(({ id }) => id);
     progress.line(`serving ${models.join(", ")} at ${server.url}/v1`);
-    await aborted(signal);
+    // Without its engine a server only stands in the way of one that is started anew.
+    const fault = await Promise.race([aborted(signal), server.ended]);
     await server.close();
+    if (fault !== null) throw fault;
     return { url: server.url, models, requests, completionTokens };
   },
   render: () => "",

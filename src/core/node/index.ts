@@ -21,4 +21,5 @@ export {
   type RunJobOptions,
   rebuildFailure,
   runJob,
+  workerError,
 } from "./job.ts";

@@ -192,7 +192,8 @@ function runWorker(input: WorkerInput, onEvent: (event: unknown) => void): Promi
   });
 }
 
-function workerError(error: unknown): HeirloomError {
+/** What a worker's `error` event means. */
+export function workerError(error: unknown): HeirloomError {
   if (error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") {
     return new HeirloomError("COMPUTE_FAILED", "the worker thread ran out of JavaScript memory", {
       hint: "give Node more, for example NODE_OPTIONS=--max-old-space-size=8192",
