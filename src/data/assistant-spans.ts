@@ -12,9 +12,6 @@ export interface TrainedChat {
   readonly spans: readonly Span[];
 }
 
-/** What a span of a turn ends with after its last special token: whitespace that only separates turns. */
-const TRAILING_SPACE = /\s+$/;
-
 /** One chat that is being rendered. */
 interface Rendering {
   readonly template: ChatTemplate;
@@ -32,8 +29,9 @@ function refuse({ template, record, where }: Rendering, index: number, reason: s
   });
 }
 
+/** Without the whitespace after its last special token, which only separates turns. */
 function trimAfterSpecial(text: string, span: Span, specials: readonly string[]): Span {
-  const content = text.slice(span.start, span.end).replace(TRAILING_SPACE, "");
+  const content = text.slice(span.start, span.end).trimEnd();
   return specials.some((special) => content.endsWith(special)) ? { start: span.start, end: span.start + content.length } : span;
 }
 

@@ -33,6 +33,8 @@ export interface CollectOptions {
   readonly threads: number | null;
 }
 
+/** Each has a tokenizer of its own, 100 MB and more with a large vocabulary; as many tokenize some 8 MB/s. */
+const MAX_THREADS = 16;
 /** From this size on threads are started: they take half a second, in which one thread tokenizes about half of this. */
 const THREADS_FROM_BYTES = 2_000_000;
 
@@ -56,7 +58,7 @@ export class FileCollector {
   constructor(setup: EncoderSetup, tokenizer: Tokenizer, { cache, threads }: CollectOptions) {
     this.#setup = setup;
     this.#tokenizer = tokenizer;
-    this.#threads = threads ?? availableParallelism();
+    this.#threads = threads ?? Math.min(availableParallelism(), MAX_THREADS);
     this.#threadsFrom = threads === null ? THREADS_FROM_BYTES : 0;
     this.#cache = cache === null ? null : new TokenCache(cache, setup);
   }

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseSetFlag } from "../config/index.ts";
@@ -198,6 +198,16 @@ describe("a resumed run", () => {
     const notes = events.flatMap((event) => (event.type === "note" ? [event.message] : [])).join("\n");
     expect(notes).toMatch(/checkpoint-3 is damaged \(.*optimizer\.pt: .*\); going on from the last whole one, checkpoint-1/);
     expect(notes).toMatch(/checkpoint-2 belongs to a branch that is left, and is kept as .*checkpoint-2\.abandoned-/);
+  });
+
+  test("whose last checkpoint cannot be read now takes no earlier one for it", async () => {
+    const { checkpoint } = await interrupt(workshop, { checkpoints: { everySteps: 1 } }, 2);
+    const run = join(checkpoint, "..");
+    rmSync(join(checkpoint, "optimizer.pt"));
+    mkdirSync(join(checkpoint, "optimizer.pt"));
+    const before = readdirSync(run);
+    for (const path of [run, checkpoint]) expect(await failure(workshop.resume(path))).toMatchObject({ code: "FILE_UNREADABLE" });
+    expect(readdirSync(run)).toEqual(before);
   });
 
   test("does not lose a change by going on from a checkpoint before it", async () => {

@@ -41,7 +41,8 @@ async function inspected(checkpoint: string): Promise<CheckpointState | Heirloom
     await checkFiles(checkpoint, files);
     return state;
   } catch (error) {
-    if (isHeirloomError(error)) return error;
+    // A file that cannot be read now may be whole: an earlier checkpoint must not take its place.
+    if (isHeirloomError(error) && error.code !== "FILE_UNREADABLE") return error;
     throw error;
   }
 }

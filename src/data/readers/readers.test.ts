@@ -163,6 +163,12 @@ describe("plain text", () => {
     expect(await texts("line")).toEqual(["one", "two", "three", "four"]);
   });
 
+  test("is read in a moment where blanks fill it", async () => {
+    const blanks = " ".repeat(2_000_000);
+    const { rows } = await read(file("a.txt", `a${blanks}b\n${blanks}\nc`), "line");
+    expect(rows.length).toBe(2);
+  }, 5000);
+
   test("is read in pieces with the same rows", async () => {
     const lines = Array.from({ length: 40_000 }, (_, i) => `line ${i} ${"word ".repeat(i % 20)}ü`);
     const { rows } = await read(file("a.txt", lines.join("\r\n")), "line");

@@ -17,7 +17,7 @@ export const text: Reader = {
       pending += piece;
       if (separator !== null) {
         // A line break at the end may be the first half of a separator.
-        const end = pending.search(/\s*$/);
+        const end = pending.trimEnd().length;
         const rest = pending.slice(end);
         const parts = pending.slice(0, end).split(separator);
         pending = (parts.pop() ?? "") + rest;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeToF32, dequantizeGguf } from "../../codecs/index.ts";
-import { HeirloomError, memorySource } from "../../core/index.ts";
+import { HeirloomError, InternalError, memorySource } from "../../core/index.ts";
 import { type GgufValue, openSafetensors, type TensorFile } from "../../formats/index.ts";
 import { llama3Factors } from "../../model/index.ts";
 import { type TinyGguf, tinyGguf, tokenizerMetadata, writeTinyGguf } from "./fixtures/tiny-gguf.ts";
@@ -28,6 +28,17 @@ function stored(name: string, options: TinyGguf = {}): Float32Array {
   if (tensor === undefined) throw new HeirloomError("TENSOR_MISSING", name);
   const [chunk = new Uint8Array()] = tensor.chunks() as Uint8Array[];
   return dequantizeGguf(tensor.type as "F32", chunk);
+}
+
+/** A SentencePiece vocabulary, one of whose tokens would take millions of cuts. */
+function withLongToken(): ReturnType<typeof tokenizerMetadata> {
+  const metadata = new Map(tokenizerMetadata("llama2-prepend", "llama", "default"));
+  const tokens = metadata.get("tokenizer.ggml.tokens");
+  if (tokens?.type !== "ARRAY") throw new InternalError("a vocabulary has tokens");
+  return metadata.set("tokenizer.ggml.tokens", {
+    ...tokens,
+    values: tokens.values.map((token, id) => (id === 300 ? "x".repeat(5000) : token)),
+  } as typeof tokens);
 }
 
 describe("importGguf", () => {
@@ -151,6 +162,7 @@ describe("importGguf", () => {
       "GGUF_INVALID",
       /scores/,
     ],
+    ["a token of a book's length", { tokenizer: withLongToken() }, "GGUF_INVALID", /tokens\[300\].*at most 1024 characters.*one of 5000/],
   ])("refuses %s by name, and leaves nothing behind", async (_what, options, code, says) => {
     const output = join(folder, "refused");
     await expect(importGguf(await fileOf(options), output)).rejects.toMatchObject({

@@ -69,13 +69,16 @@ export async function writePlannedFile(folder: string, file: PlannedFile, sums: 
   return { name: file.name, bytes, sha256: await hash.digest() };
 }
 
-/** Holds the files of a folder against their checksums; all faults at once. @throws CHECKPOINT_INVALID, without a hint: it depends on what else there is */
+/** Holds the files of a folder against their checksums; all faults at once. @throws CHECKPOINT_INVALID, without a hint: it depends on what else there is; FILE_UNREADABLE where a file cannot be read now */
 export async function checkFiles(folder: string, files: readonly FileChecksum[]): Promise<void> {
   const problems = await Promise.all(
     files.map(async ({ name, bytes, sha256 }) => {
       const where = join(folder, name);
       const found = await hashFile(where).catch((error: unknown) => error);
-      if (found instanceof HeirloomError) return { code: "CHECKPOINT_INVALID" as const, message: found.problems[0].message, where };
+      if (found instanceof HeirloomError) {
+        if (found.code === "FILE_UNREADABLE") throw found;
+        return { code: "CHECKPOINT_INVALID" as const, message: found.problems[0].message, where };
+      }
       const { bytes: size, sha256: sum } = found as Awaited<ReturnType<typeof hashFile>>;
       if (size !== bytes) return { code: "CHECKPOINT_INVALID" as const, message: `expected ${bytes} bytes, found ${size}`, where };
       if (sum === sha256) return null;

@@ -2,6 +2,7 @@ import { nearestName } from "../../../core/index.ts";
 import { printable } from "../../../formats/index.ts";
 import type { MetadataReader } from "../../../model/index.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./pre-tokenizers.ts";
+import { MAX_FAULTS } from "./vocabulary.ts";
 
 /** What the kinds of tokenizers differ in, as tokenizer.json has it. */
 export interface TokenizerParts {
@@ -52,7 +53,7 @@ export function byteLevelParts(reader: MetadataReader, vocab: ReadonlyMap<string
     const pair = splitMerge(merge);
     const isKnown = pair !== null && vocab.has(pair[0]) && vocab.has(pair[1]) && vocab.has(pair.join(""));
     if (isKnown) pairs.push(pair);
-    else if (reader.problems.problems.length < 20)
+    else if (reader.problems.problems.length < MAX_FAULTS)
       reader.invalid(`${key}[${i}]`, "two tokens that make a third", `"${printable(merge, 60)}"`);
   });
   return {

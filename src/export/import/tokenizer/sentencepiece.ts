@@ -1,9 +1,11 @@
 import type { MetadataReader } from "../../../model/index.ts";
 import type { TokenizerParts } from "./bpe.ts";
-import { TOKEN_TYPE, type Vocabulary } from "./vocabulary.ts";
+import { MAX_FAULTS, TOKEN_TYPE, type Vocabulary } from "./vocabulary.ts";
 
 /** What SentencePiece writes for a space. */
 const SPACE = "\u2581";
+/** A token is cut at every place: the work grows with its square. The longest of real vocabularies have some 250 characters. */
+const MAX_CHARACTERS = 1024;
 
 interface Merge {
   readonly left: string;
@@ -33,6 +35,7 @@ function mergesOf({ tokens, types }: Vocabulary, scores: readonly number[], voca
     const own: (Merge & { readonly ids: readonly number[] })[] = [];
     // Halves are cut between characters, not between the halves of a surrogate pair.
     const characters = Array.from(token);
+    if (characters.length > MAX_CHARACTERS) return;
     for (let cut = 1; cut < characters.length; cut++) {
       const left = characters.slice(0, cut).join("");
       const right = characters.slice(cut).join("");
@@ -55,6 +58,10 @@ export function sentencePieceParts(reader: MetadataReader, vocabulary: Vocabular
     reader.invalid(key, `${vocabulary.tokens.length} scores`, scores === null ? "nothing" : String(scores.length));
   if (reader.flag("tokenizer.ggml.remove_extra_whitespaces") === true)
     reader.unsupported("a vocabulary that removes spaces (remove_extra_whitespaces)");
+  vocabulary.tokens.forEach((token, id) => {
+    if (token.length > MAX_CHARACTERS && reader.problems.problems.length < MAX_FAULTS)
+      reader.invalid(`tokenizer.ggml.tokens[${id}]`, `a token of at most ${MAX_CHARACTERS} characters`, `one of ${token.length}`);
+  });
   const map = reader.metadata.get("tokenizer.ggml.precompiled_charsmap");
   if (map?.type === "ARRAY" && map.values.length > 0) reader.unsupported("a vocabulary with its own normalization (precompiled_charsmap)");
   const prefix = reader.flag("tokenizer.ggml.add_space_prefix") ?? true;

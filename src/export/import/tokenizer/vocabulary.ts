@@ -6,6 +6,9 @@ export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, u
 /** Rows of an embedding that is larger than its vocabulary; converters make these names up. */
 const MADE_UP = /^\[PAD\d+\]$/;
 
+/** Of a vocabulary, no more are told at once. */
+export const MAX_FAULTS = 20;
+
 /** The tokens of a GGUF file by id. */
 export interface Vocabulary {
   readonly tokens: readonly string[];
@@ -58,7 +61,8 @@ export function vocabularyMap({ tokens, types }: Vocabulary, reader: MetadataRea
   const map = new Map<string, number>();
   tokens.forEach((token, id) => {
     if (types[id] === TOKEN_TYPE.unused && MADE_UP.test(token)) return;
-    if (map.has(token)) reader.invalid(`tokenizer.ggml.tokens[${id}]`, "every token once", `that of ${map.get(token)} again`);
+    if (map.has(token) && reader.problems.problems.length < MAX_FAULTS)
+      reader.invalid(`tokenizer.ggml.tokens[${id}]`, "every token once", `that of ${map.get(token)} again`);
     map.set(token, id);
   });
   return map;
