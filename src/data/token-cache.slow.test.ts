@@ -1,4 +1,15 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -150,6 +161,24 @@ describe("the cache of tokens", () => {
     await load({ cache, trainOn: "all" });
     expect(existsSync(old)).toBe(false);
     expect(entriesOf(cache).length).toBe(1);
+  });
+
+  test("lets go of the longest unused where it is too large", async () => {
+    const cache = newCache();
+    mkdirSync(join(cache, "ab"), { recursive: true });
+    // Files with holes, which take no room on the disk.
+    const entry = (name: string, gigabytes: number, daysUnused: number): string => {
+      const path = join(cache, "ab", `${name}.tokens`);
+      writeFileSync(path, "");
+      truncateSync(path, gigabytes * 2 ** 30);
+      const used = new Date(Date.now() - daysUnused * 24 * 3600 * 1000);
+      utimesSync(path, used, used);
+      return path;
+    };
+    const [recent, older, oldest] = [entry("recent", 12, 1), entry("older", 7, 2), entry("oldest", 2, 3)];
+    await load({ cache });
+    expect([recent, older, oldest].map((path) => existsSync(path))).toEqual([true, true, false]);
+    expect(entriesOf(cache).length).toBe(3);
   });
 
   test("lies where the environment says", () => {

@@ -22,6 +22,8 @@ const HASH_BYTES = 32;
 const MAX_MEMORY_BYTES = 256 * 1024 * 1024;
 /** Tokens cost minutes to make again at most, and a run is seldom repeated after a month. */
 const MAX_AGE_MS = 30 * 24 * 3600 * 1000;
+/** Every other length, form or selection of the same rows is an entry of its own: 5 billion tokens, then the longest unused go. */
+const MAX_CACHE_BYTES = 20 * 2 ** 30;
 /** No file takes a day to write. */
 const MAX_TEMPORARY_AGE_MS = 24 * 3600 * 1000;
 const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -103,18 +105,26 @@ export class TokenCache {
   async write(entry: string, examples: AsyncIterable<PackedExamples>, account: () => FileCounts): Promise<void> {
     await mkdir(join(entry, ".."), { recursive: true }).catch(() => undefined); // the write says what is wrong
     await writeFileAtomic(entry, encodeEntry(examples, account));
-    await this.#prune().catch(() => undefined); // another process may be at it
+    await this.#prune(entry).catch(() => undefined); // another process may be at it
   }
 
-  /** Removes what has not been used for a month, and what a killed process left half-written. */
-  async #prune(): Promise<void> {
+  /** Removes what has not been used for a month or is too much, and what a killed process left half-written; never `kept`. */
+  async #prune(kept: string): Promise<void> {
+    const entries: { readonly path: string; readonly size: number; readonly usedAt: number }[] = [];
     for (const shelf of await readdir(this.#folder)) {
       if (!/^[0-9a-f]{2}$/.test(shelf)) continue;
       for (const name of await readdir(join(this.#folder, shelf))) {
         const maxAge = name.endsWith(".tokens") ? MAX_AGE_MS : name.endsWith(".tmp") ? MAX_TEMPORARY_AGE_MS : Infinity;
         const path = join(this.#folder, shelf, name);
-        if (Date.now() - (await stat(path)).mtimeMs > maxAge) await rm(path, { force: true });
+        const { mtimeMs: usedAt, size } = await stat(path);
+        if (Date.now() - usedAt > maxAge) await rm(path, { force: true });
+        else if (name.endsWith(".tokens") && path !== kept) entries.push({ path, size, usedAt });
       }
+    }
+    let bytes = (await stat(kept)).size;
+    for (const { path, size } of entries.sort((a, b) => b.usedAt - a.usedAt)) {
+      bytes += size;
+      if (bytes > MAX_CACHE_BYTES) await rm(path, { force: true });
     }
   }
 }

@@ -133,17 +133,39 @@ async function writeLora(request: GgufRequest, context: Context): Promise<Writte
 /** `general.name`: what the folder is called. */
 const titleOf = (path: string): string => basename(path);
 
+/** What each kind of file is made from; of an adapter by itself even the type is given: fp32. */
+const CHOICES_OF = {
+  lora: { what: "an adapter by itself", takes: ["base"] },
+  merged: { what: "a merged adapter", takes: ["type", "base", "original", "onto", "heldAs", "check"] },
+  model: { what: "a model", takes: ["type"] },
+} as const satisfies Record<string, { what: string; takes: readonly (keyof GgufRequest)[] }>;
+
+/** Refuses what would be left out without a word. @throws USAGE naming all of it */
+function refuseIdleChoices(request: GgufRequest, kind: keyof typeof CHOICES_OF): void {
+  const { what, takes } = CHOICES_OF[kind];
+  const flags = {
+    type: "--type",
+    base: "--base",
+    original: "--original",
+    onto: "--onto",
+    heldAs: "--held-as",
+    check: "--no-check",
+  } as const;
+  const given = (Object.keys(flags) as (keyof typeof flags)[]).filter((key) => request[key] !== undefined && request[key] !== true);
+  const idle = given.filter((key) => !(takes as readonly string[]).includes(key)).map((key) => flags[key]);
+  if (idle.length === 0) return;
+  throw new HeirloomError("USAGE", `nothing of ${what} depends on ${idle.join(", ")}`, {
+    hint: `leave ${idle.length === 1 ? "it" : "them"} out${kind === "lora" ? ", or --lora" : ""}`,
+  });
+}
+
 /** Writes a GGUF file. */
 export const ggufJob = defineJob<GgufRequest, ExportEvent, GgufResult>(import.meta.url, async (request, context) => {
   const began = performance.now();
   await refuseExisting(request.output);
   const located = await locateModel(request.path);
   const isLora = request.lora === true;
-  if (isLora && request.type !== undefined) {
-    throw new HeirloomError("USAGE", "an adapter is written in fp32, whatever its base is in: --type is for a model", {
-      hint: "leave --type out, or --lora",
-    });
-  }
+  refuseIdleChoices(request, isLora ? "lora" : located.kind === "adapter" ? "merged" : "model");
   const written = isLora
     ? await writeLora(request, context)
     : located.kind === "adapter"

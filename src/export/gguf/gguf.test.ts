@@ -183,6 +183,14 @@ describe("an export that cannot be made", () => {
     expect(await refused({ path: base, lora: true })).toMatchObject({ code: "FILE_MISSING" });
     const adapter = await scene.adapter("typed", base);
     expect(await refused({ path: adapter, lora: true, type: "f16" })).toMatchObject({ code: "USAGE" });
+    expect(await refused({ path: adapter, lora: true, onto: "original", heldAs: "nf4", check: false })).toMatchObject({
+      code: "USAGE",
+      message: expect.stringContaining("nothing of an adapter by itself depends on --onto, --held-as, --no-check") as unknown,
+    });
+    expect(await refused({ path: base, base, check: true })).toMatchObject({
+      code: "USAGE",
+      message: expect.stringContaining("nothing of a model depends on --base") as unknown,
+    });
     for (const path of [base, adapter]) {
       const before = scene.names();
       const controller = new AbortController();
