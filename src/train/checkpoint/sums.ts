@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
-import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 import { crc32 } from "node:zlib";
 import { InternalError } from "../../core/index.ts";
 
@@ -33,15 +35,16 @@ export const ownSums: Sums = {
  */
 const SMALL_BYTES = 128 * 1024;
 
-/** Tells our thread from others that have this module loaded. */
-const MARKER = "heirloom-sums";
+const ENTRY = new URL(`./sums-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 
-type Question =
+/** What the thread is asked. */
+export type SumsQuestion =
   | { readonly kind: "crc32"; readonly id: number; readonly bytes: Uint8Array; readonly before: number }
   | { readonly kind: "update"; readonly hash: number; readonly pieces: readonly Uint8Array[] }
   | { readonly kind: "digest"; readonly id: number; readonly hash: number };
 
-interface Answer {
+/** What it answers. */
+export interface SumsAnswer {
   readonly id: number;
   readonly value: number | string;
 }
@@ -65,8 +68,8 @@ export class SumsThread implements Sums {
 
   /** Started when it is first asked: training waits for the copy, not for a thread. */
   #start(): Worker {
-    const worker = new Worker(new URL(import.meta.url), { workerData: MARKER });
-    worker.on("message", ({ id, value }: Answer) => {
+    const worker = new Worker(ENTRY);
+    worker.on("message", ({ id, value }: SumsAnswer) => {
       this.#waiting.get(id)?.resolve(value as never);
       this.#waiting.delete(id);
     });
@@ -107,7 +110,7 @@ export class SumsThread implements Sums {
     await this.#worker?.terminate();
   }
 
-  #ask<Value>(question: (id: number) => Question): Promise<Value> {
+  #ask<Value>(question: (id: number) => SumsQuestion): Promise<Value> {
     const id = ++this.#last;
     const answer = new Promise<Value>((resolve, reject) => {
       if (this.#failure !== null) reject(this.#failure);
@@ -119,7 +122,7 @@ export class SumsThread implements Sums {
     return answer;
   }
 
-  #post(question: Question): void {
+  #post(question: SumsQuestion): void {
     this.#worker ??= this.#start();
     this.#worker.postMessage(question);
   }
@@ -130,22 +133,3 @@ export class SumsThread implements Sums {
     this.#waiting.clear();
   }
 }
-
-function serve(port: NonNullable<typeof parentPort>): void {
-  const hashes = new Map<number, RunningHash>();
-  const running = (hash: number): RunningHash => {
-    const found = hashes.get(hash) ?? ownSums.sha256();
-    hashes.set(hash, found);
-    return found;
-  };
-  port.on("message", (question: Question) => {
-    if (question.kind === "update") {
-      for (const piece of question.pieces) running(question.hash).update(piece);
-      return;
-    }
-    const value = question.kind === "crc32" ? ownSums.crc32(question.bytes, question.before) : running(question.hash).digest();
-    port.postMessage({ id: question.id, value });
-  });
-}
-
-if (!isMainThread && parentPort !== null && workerData === MARKER) serve(parentPort);
