@@ -1,24 +1,34 @@
 // The entry of the thread that takes checksums: by itself, so that starting it loads nothing of training.
+import { createHash, type Hash } from "node:crypto";
 import { parentPort } from "node:worker_threads";
-import { InternalError } from "../../core/index.ts";
-import { ownSums, type RunningHash, type SumsAnswer, type SumsQuestion } from "./sums.ts";
+import { crc32 } from "node:zlib";
 
-const port = parentPort;
-if (port === null) throw new InternalError("sums-worker.ts is the entry of a thread");
+/** What the thread is asked. */
+export type SumsQuestion =
+  | { readonly kind: "crc32"; readonly id: number; readonly bytes: Uint8Array; readonly before: number }
+  | { readonly kind: "update"; readonly hash: number; readonly pieces: readonly Uint8Array[] }
+  | { readonly kind: "digest"; readonly id: number; readonly hash: number };
 
-const hashes = new Map<number, RunningHash>();
+/** What it answers. */
+export interface SumsAnswer {
+  readonly id: number;
+  readonly value: number | string;
+}
 
-function running(hash: number): RunningHash {
-  const found = hashes.get(hash) ?? ownSums.sha256();
+const hashes = new Map<number, Hash>();
+
+function running(hash: number): Hash {
+  const found = hashes.get(hash) ?? createHash("sha256");
   hashes.set(hash, found);
   return found;
 }
 
-port.on("message", async (question: SumsQuestion) => {
+const port = parentPort;
+port?.on("message", (question: SumsQuestion) => {
   if (question.kind === "update") {
     for (const piece of question.pieces) running(question.hash).update(piece);
     return;
   }
-  const value = await (question.kind === "crc32" ? ownSums.crc32(question.bytes, question.before) : running(question.hash).digest());
+  const value = question.kind === "crc32" ? crc32(question.bytes, question.before) : running(question.hash).digest("hex");
   port.postMessage({ id: question.id, value } satisfies SumsAnswer);
 });

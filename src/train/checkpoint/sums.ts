@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { crc32 } from "node:zlib";
 import { InternalError } from "../../core/index.ts";
+import type { SumsAnswer, SumsQuestion } from "./sums-worker.ts";
 
 /** The SHA-256 of a file in the making. */
 export interface RunningHash {
@@ -36,18 +37,6 @@ export const ownSums: Sums = {
 const SMALL_BYTES = 128 * 1024;
 
 const ENTRY = new URL(`./sums-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
-
-/** What the thread is asked. */
-export type SumsQuestion =
-  | { readonly kind: "crc32"; readonly id: number; readonly bytes: Uint8Array; readonly before: number }
-  | { readonly kind: "update"; readonly hash: number; readonly pieces: readonly Uint8Array[] }
-  | { readonly kind: "digest"; readonly id: number; readonly hash: number };
-
-/** What it answers. */
-export interface SumsAnswer {
-  readonly id: number;
-  readonly value: number | string;
-}
 
 interface Waiting {
   resolve(value: never): void;
