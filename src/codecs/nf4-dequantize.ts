@@ -1,97 +1,126 @@
 import { InternalError } from "../core/index.ts";
-import { elementCount, NF4_CODEBOOK } from "../formats/index.ts";
-import type { Nf4Tensor } from "./nf4-quantize.ts";
+import { type Bnb4bitNested, elementCount, NF4_CODEBOOK, restoreAbsmax } from "../formats/index.ts";
+import { Kernels } from "../kernels/index.ts";
 
-/**
- * For each packed byte its two values as one 8-byte store. The pattern is never
- * a NaN as fp64 (its upper half is an fp32 of at most 1), so moving it as a
- * number keeps every bit.
- */
-const PAIRS = new Float64Array(256);
-const PAIR_VALUES = new Float32Array(PAIRS.buffer);
-for (let byte = 0; byte < 256; byte++) {
-  PAIR_VALUES[2 * byte] = NF4_CODEBOOK[byte >> 4] as number;
-  PAIR_VALUES[2 * byte + 1] = NF4_CODEBOOK[byte & 15] as number;
+/** A weight in NF4 as it may be kept: with the scales of its blocks, or only the 8 bits that they were quantized to. */
+export interface PackedNf4 {
+  /** Two codes per byte, the first element in the high nibble. */
+  readonly packed: Uint8Array;
+  /** Scale per block; may be left out where `nested` is there. */
+  readonly absmax?: Float32Array;
+  readonly nested?: Bnb4bitNested;
+  readonly shape: readonly number[];
+  /** Values per scale; even. */
+  readonly blockSize: number;
 }
 
-/*
- * Both loops below are unrolled by four by hand: V8 does not, and without it they
- * run at 300 M weights/s instead of 500 (on two loaded cores, Node 20).
- */
+/** Values that are taken into the kernels' memory at a time; blocks of up to 4096 values divide it. */
+const CHUNK = 2 ** 18;
+/** The kernel reads 32 codes at once. */
+const KERNEL_CODES = 32;
 
-/** Looks up the first `pairCount` pairs of `packed` into `out`, which begins at a multiple of 8 bytes. */
-function lookUpPairs(packed: Uint8Array, out: Float32Array, pairCount: number): void {
-  const pairs = new Float64Array(out.buffer, out.byteOffset, pairCount);
-  const unrolled = pairCount - (pairCount % 4);
-  let i = 0;
-  for (; i < unrolled; i += 4) {
-    pairs[i] = PAIRS[packed[i] as number] as number;
-    pairs[i + 1] = PAIRS[packed[i + 1] as number] as number;
-    pairs[i + 2] = PAIRS[packed[i + 2] as number] as number;
-    pairs[i + 3] = PAIRS[packed[i + 3] as number] as number;
-  }
-  for (; i < pairCount; i++) pairs[i] = PAIRS[packed[i] as number] as number;
+/** Byte `b` of every value of the codebook at `16·b`. */
+function codebookPlanes(): Uint8Array {
+  const bytes = new Uint8Array(Float32Array.from(NF4_CODEBOOK).buffer);
+  return Uint8Array.from({ length: 64 }, (_, i) => bytes[4 * (i % 16) + Math.floor(i / 16)] as number);
 }
 
-/** Multiplies `out[start..end)` by `scale`. */
-function scaleRange(out: Float32Array, start: number, end: number, scale: number): void {
-  const unrolled = end - ((end - start) % 4);
-  let i = start;
-  for (; i < unrolled; i += 4) {
-    out[i] = (out[i] as number) * scale;
-    out[i + 1] = (out[i + 1] as number) * scale;
-    out[i + 2] = (out[i + 2] as number) * scale;
-    out[i + 3] = (out[i + 3] as number) * scale;
-  }
-  for (; i < end; i++) out[i] = (out[i] as number) * scale;
-}
-
-/** The same one by one, for output at an odd 4-byte offset. */
-function dequantizeSlowly(packed: Uint8Array, absmax: Float32Array, blockSize: number, out: Float32Array, count: number): void {
-  for (let i = 0; i < count; i++) {
-    const byte = packed[i >> 1] as number;
-    out[i] = (NF4_CODEBOOK[i % 2 === 0 ? byte >> 4 : byte & 15] as number) * (absmax[Math.floor(i / blockSize)] as number);
-  }
-}
-
-function dequantize(packed: Uint8Array, absmax: Float32Array, blockSize: number, out: Float32Array, count: number): void {
-  if (out.length < count) throw new InternalError(`dequantizing ${count} values into a buffer of ${out.length}`);
-  if (out.byteOffset % 8 !== 0) {
-    dequantizeSlowly(packed, absmax, blockSize, out, count);
-    return;
-  }
-  lookUpPairs(packed, out, count >> 1);
-  if (count % 2 === 1) out[count - 1] = NF4_CODEBOOK[(packed[count >> 1] as number) >> 4] as number;
-  for (let block = 0, start = 0; start < count; block++, start += blockSize) {
-    scaleRange(out, start, Math.min(start + blockSize, count), absmax[block] as number);
-  }
+/** The scales of `count` blocks from `first` on, into `out`. */
+function takeScales({ absmax, nested }: PackedNf4, first: number, count: number, out: Float32Array): void {
+  if (absmax !== undefined) out.set(absmax.subarray(first, first + count));
+  else if (nested !== undefined) restoreAbsmax(nested, first, count, out);
+  else throw new InternalError("an NF4 tensor without scales");
 }
 
 /**
- * NF4 → fp32 (`code * absmax`, rounded once, as bitsandbytes) into a buffer of
- * the caller's, which holds the row-major values afterwards. Nothing is
- * allocated; measured by `bench/kernels/nf4.ts`.
+ * NF4 → fp32 (`code · scale`, rounded once, as bitsandbytes) in a memory of its own, over and over: nothing is allocated
+ * after the first use. About four times as fast as a loop in JavaScript (`bench/kernels/nf4.ts`).
+ */
+export class Nf4Dequantizer {
+  readonly #kernels: Kernels<"planes" | "packed" | "scales" | "out">;
+  /** Most values of a tensor, or of a range of one. */
+  readonly capacity: number;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.#kernels = new Kernels({ planes: 64, packed: CHUNK / 2, scales: 4 * (CHUNK / KERNEL_CODES), out: 4 * capacity });
+    this.#kernels.bytes("planes", 64).set(codebookPlanes());
+  }
+
+  /** All values, row-major; a view that the next call overwrites. */
+  values(tensor: PackedNf4): Float32Array<ArrayBuffer> {
+    const count = elementCount(tensor.shape);
+    if (count === undefined) throw new InternalError("an NF4 tensor of impossible shape");
+    return this.range(tensor, 0, Math.ceil(count / tensor.blockSize));
+  }
+
+  /** The values of the blocks `firstBlock` to `firstBlock + blockCount − 1` (the last block of a tensor may be short). */
+  range(tensor: PackedNf4, firstBlock: number, blockCount: number): Float32Array<ArrayBuffer> {
+    const { blockSize, shape } = tensor;
+    const total = elementCount(shape) ?? 0;
+    const start = firstBlock * blockSize;
+    const count = Math.min(blockCount * blockSize, total - start);
+    if (firstBlock < 0 || count < 0 || count > this.capacity)
+      throw new InternalError(`blocks ${firstBlock} to ${firstBlock + blockCount} of ${total} values, into ${this.capacity}`);
+    const whole = blockSize % KERNEL_CODES === 0 ? Math.floor(count / blockSize) : 0;
+    const perChunk = Math.max(1, Math.floor(CHUNK / blockSize));
+    for (let done = 0; done < whole; done += perChunk) this.#wholeBlocks(tensor, firstBlock, done, Math.min(perChunk, whole - done));
+    const out = this.#kernels.floats("out", count);
+    this.#rest(tensor, start, whole * blockSize, out);
+    return out;
+  }
+
+  /** `count` whole blocks of a range that begins at `firstBlock`, from its block `done` on. */
+  #wholeBlocks(tensor: PackedNf4, firstBlock: number, done: number, count: number): void {
+    const kernels = this.#kernels;
+    const { packed, blockSize } = tensor;
+    const from = ((firstBlock + done) * blockSize) / 2;
+    const bytes = (count * blockSize) / 2;
+    kernels.bytes("packed", bytes).set(packed.subarray(from, from + bytes));
+    takeScales(tensor, firstBlock + done, count, kernels.floats("scales", count));
+    const out = kernels.at("out") + 4 * done * blockSize;
+    kernels.functions.dequantizeNf4(kernels.at("planes"), kernels.at("packed"), kernels.at("scales"), out, count, blockSize);
+  }
+
+  /** What is no whole block, or not of a size that the kernel takes: from element `done` of the range on. */
+  #rest(tensor: PackedNf4, start: number, done: number, out: Float32Array): void {
+    const { packed, blockSize } = tensor;
+    const scale = new Float32Array(1);
+    for (let i = done; i < out.length; i++) {
+      const at = start + i;
+      if (i === done || at % blockSize === 0) takeScales(tensor, Math.floor(at / blockSize), 1, scale);
+      const byte = packed[at >> 1] as number;
+      out[i] = (NF4_CODEBOOK[at % 2 === 0 ? byte >> 4 : byte & 15] as number) * (scale[0] as number);
+    }
+  }
+}
+
+let shared: Nf4Dequantizer | undefined;
+
+/**
+ * NF4 → fp32 into a buffer of the caller's, which holds the row-major values afterwards.
  *
- * @param out at least as many elements as the tensor; fastest at an 8-byte offset
+ * @param out at least as many elements as the tensor
  */
-export function dequantizeNf4(tensor: Nf4Tensor, out: Float32Array): void {
+export function dequantizeNf4(tensor: PackedNf4, out: Float32Array): void {
   const count = elementCount(tensor.shape);
   if (count === undefined) throw new InternalError("an NF4 tensor of impossible shape");
-  dequantize(tensor.packed, tensor.absmax, tensor.blockSize, out, count);
+  dequantizeNf4Blocks(tensor, 0, Math.ceil(count / tensor.blockSize), out);
 }
 
 /**
  * Dequantizes the blocks `firstBlock` to `firstBlock + blockCount − 1` only, into
- * the start of `out`. Returns how many values that were (the last block of a
- * tensor may be short).
+ * the start of `out`. Returns how many values that were.
  */
-export function dequantizeNf4Blocks(tensor: Nf4Tensor, firstBlock: number, blockCount: number, out: Float32Array): number {
-  const total = elementCount(tensor.shape) ?? 0;
-  const start = firstBlock * tensor.blockSize;
-  const count = Math.min(blockCount * tensor.blockSize, total - start);
-  if (firstBlock < 0 || count < 0)
-    throw new InternalError(`blocks ${firstBlock} to ${firstBlock + blockCount} of a tensor of ${total} values`);
-  const packed = tensor.packed.subarray(start / 2, Math.ceil((start + count) / 2));
-  dequantize(packed, tensor.absmax.subarray(firstBlock, firstBlock + blockCount), tensor.blockSize, out, count);
-  return count;
+export function dequantizeNf4Blocks(tensor: PackedNf4, firstBlock: number, blockCount: number, out: Float32Array): number {
+  shared ??= new Nf4Dequantizer(CHUNK);
+  const perChunk = Math.max(1, Math.floor(CHUNK / tensor.blockSize));
+  let written = 0;
+  for (let done = 0; done < blockCount; done += perChunk) {
+    const values = shared.range(tensor, firstBlock + done, Math.min(perChunk, blockCount - done));
+    if (written + values.length > out.length) throw new InternalError(`dequantizing into a buffer of ${out.length} values`);
+    out.set(values, written);
+    written += values.length;
+  }
+  return written;
 }

@@ -96,10 +96,13 @@ export class CausalModel {
     );
   }
 
-  /** Puts the embedding rows of tokens into `rows`. */
   #embed(ids: ArrayLike<number>, rows: Float32Array): void {
+    this.#programs.trace.span("embedding", "embedding", {}, () => this.#copyRows(ids, rows));
+  }
+
+  /** Puts the embedding rows of tokens into `rows`. */
+  #copyRows(ids: ArrayLike<number>, rows: Float32Array): void {
     const width = this.spec.hiddenSize;
-    const table = this.weights.feed(EMBEDDING_KEY, EMBEDDING_KEY);
     for (let t = 0; t < ids.length; t++) {
       const id = ids[t] as number;
       if (id < 0 || id >= this.spec.vocabSize) {
@@ -108,7 +111,7 @@ export class CausalModel {
           details: { id, rows: this.spec.vocabSize },
         });
       }
-      rows.set(table.subarray(id * width, (id + 1) * width), t * width);
+      rows.set(this.weights.range(EMBEDDING_KEY, id * width, (id + 1) * width, "embedding row"), t * width);
     }
   }
 
@@ -150,9 +153,12 @@ export class CausalModel {
     this.#embed(batch.inputIds, this.#stack.inputRows(inputs));
     const hidden = await this.#stack.forwardKeeping(inputs, position);
     const dHidden = this.workspace.floats("dy", hidden.length);
-    const loss = await this.#head.lossAndGradients(hidden, labelRows(batch), weight, dHidden, position);
+    const { trace } = this.#programs;
+    const labelled = labelRows(batch);
+    const head = (): Promise<number> => this.#head.lossAndGradients(hidden, labelled, weight, dHidden, position);
+    const loss = await trace.span("head", "head", { rows: labelled.rows.length }, head);
     const dRows = await this.#stack.backward(inputs, dHidden, position);
-    if (dRows !== null) this.#scatterEmbedding(batch, dRows);
+    if (dRows !== null) trace.span("embedding gradient", "embedding", {}, () => this.#scatterEmbedding(batch, dRows));
     return loss;
   }
 

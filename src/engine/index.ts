@@ -2,15 +2,7 @@
 // losses, logits and gradients; knows nothing of optimizers, schedules, runs or
 // files other than the tensors that it is handed.
 export { type AdapterParameterOptions, baseParameters, newAdapterParameters, readAdapterParameters } from "./adapter-parameters.ts";
-export {
-  type BaseOptions,
-  type BaseTensor,
-  BaseWeights,
-  type CachePolicy,
-  loadBaseWeights,
-  memoryBudget,
-  type QuantizationChoice,
-} from "./base-weights.ts";
+export { type BaseTensor, BaseWeights } from "./base-weights.ts";
 export type { LoraPlan } from "./block-plan.ts";
 export { CausalModel, type CausalModelParts, type LiveTensor } from "./causal-model.ts";
 export { Decoder, type DecodingStream } from "./decoder.ts";
@@ -20,6 +12,8 @@ export { growAdapter, requireGrowth, takeOverValues } from "./grow-adapter.ts";
 export { MAX_STREAMS } from "./head.ts";
 export { cacheLength, cacheSlots, kvCacheBytes } from "./kv-cache.ts";
 export { labelRows } from "./label-rows.ts";
+export { type BaseOptions, type CachePolicy, loadBaseWeights, type QuantizationChoice } from "./load-base.ts";
+export { memoryBudget } from "./memory-budget.ts";
 export { loadModelFolder, loraPlans } from "./open-model.ts";
 export { EMBEDDING_KEY, type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";
 export type { ActivationPolicy } from "./programs.ts";

@@ -1,7 +1,8 @@
 import type { ResolvedAdapter } from "../adapter/index.ts";
 import type { ModelFolder } from "../folders/index.ts";
-import { type BaseOptions, type BaseWeights, loadBaseWeights } from "./base-weights.ts";
+import type { BaseWeights } from "./base-weights.ts";
 import type { LoraPlan } from "./block-plan.ts";
+import { type BaseOptions, loadBaseWeights } from "./load-base.ts";
 
 /** LoRA of a resolved adapter, as the graphs need it. */
 export function loraPlans(resolved: ResolvedAdapter): Map<string, LoraPlan> {

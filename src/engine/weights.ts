@@ -24,14 +24,21 @@ export class Weights {
     }
   }
 
-  /** The values of `key`; a packed base tensor is dequantized into the buffer `scratch`. */
+  /** The values of `key`; those of a base tensor that is not held as fp32 are computed into the buffer `scratch`. */
   feed(key: string, scratch: string): Float32Array {
     const parameter = this.#byKey.get(key);
     if (parameter !== undefined) return parameter.values;
-    return this.base.values(key, (length) => this.#workspace.floats(`dequantized/${scratch}`, length));
+    return this.base.values(key, this.#workspace.scratch(scratch));
   }
 
-  /** Whether {@link feed} dequantizes `key` anew each time. */
+  /** The elements `start` to `end − 1` of `key`: a view, or the buffer `scratch`. */
+  range(key: string, start: number, end: number, scratch: string): Float32Array {
+    const parameter = this.#byKey.get(key);
+    if (parameter !== undefined) return parameter.values.subarray(start, end);
+    return this.base.range(key, start, end, this.#workspace.scratch(scratch));
+  }
+
+  /** Whether {@link feed} computes the values of `key` anew each time. */
   isPacked(key: string): boolean {
     return !this.#byKey.has(key) && this.base.isPacked(key);
   }

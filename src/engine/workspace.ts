@@ -1,4 +1,6 @@
+import { Nf4Dequantizer } from "../codecs/index.ts";
 import type { Program, TensorData } from "../compute/index.ts";
+import type { Scratch } from "./base-weights.ts";
 
 function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, n) => product * n, 1);
@@ -12,6 +14,7 @@ function elementCount(shape: readonly number[]): number {
 export class Workspace {
   readonly #buffers = new Map<string, ArrayBuffer>();
   readonly #views = new Map<string, Map<number, Float32Array>>();
+  readonly #dequantizers = new Map<string, Nf4Dequantizer>();
 
   /** A view of `length` floats on the buffer `name`. Its old content is unspecified. */
   floats(name: string, length: number): Float32Array {
@@ -43,10 +46,27 @@ export class Workspace {
     return views;
   }
 
-  /** Bytes held. */
+  /** Where base values that are not held as fp32 are computed, under one name. */
+  scratch(name: string): Scratch {
+    return {
+      floats: (length) => this.floats(`values/${name}`, length),
+      dequantizer: (capacity) => this.#dequantizer(name, capacity),
+    };
+  }
+
+  #dequantizer(name: string, capacity: number): Nf4Dequantizer {
+    const known = this.#dequantizers.get(name);
+    if (known !== undefined && known.capacity >= capacity) return known;
+    const made = new Nf4Dequantizer(capacity);
+    this.#dequantizers.set(name, made);
+    return made;
+  }
+
+  /** Bytes held for values; besides, a dequantizer takes codes in by pieces of 160 KiB. */
   get heldBytes(): number {
     let total = 0;
-    for (const buffer of this.#buffers.values()) total += buffer.byteLength;
+    for (const { byteLength } of this.#buffers.values()) total += byteLength;
+    for (const { capacity } of this.#dequantizers.values()) total += 4 * capacity;
     return total;
   }
 
@@ -54,5 +74,6 @@ export class Workspace {
   clear(): void {
     this.#buffers.clear();
     this.#views.clear();
+    this.#dequantizers.clear();
   }
 }

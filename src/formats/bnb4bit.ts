@@ -174,18 +174,24 @@ function checkSizes(file: TensorFile, name: string, state: QuantState): void {
 }
 
 /**
- * Scales from their 8-bit codes: `map[code] * nestedAbsmax[block] + offset`, in
- * fp32 with a rounding after each step, as bitsandbytes computes it.
+ * The scales `first` to `first + count − 1` as bitsandbytes restores them, into the start of `out`.
+ *
+ * @defaultValue all of them, in a new array
  */
-export function restoreAbsmax(nested: Bnb4bitNested): Float32Array {
+export function restoreAbsmax(
+  nested: Bnb4bitNested,
+  first = 0,
+  count = nested.absmax.length - first,
+  out: Float32Array = new Float32Array(count),
+): Float32Array {
   const { absmax: codes, nestedAbsmax, quantMap, offset, blockSize } = nested;
-  const restored = new Float32Array(codes.length);
   const shift = Math.fround(offset);
-  for (let i = 0; i < codes.length; i++) {
-    const scaled = Math.fround((quantMap[codes[i] as number] as number) * (nestedAbsmax[Math.floor(i / blockSize)] as number));
-    restored[i] = scaled + shift;
+  for (let i = 0; i < count; i++) {
+    const at = first + i;
+    const scaled = Math.fround((quantMap[codes[at] as number] as number) * (nestedAbsmax[Math.floor(at / blockSize)] as number));
+    out[i] = scaled + shift;
   }
-  return restored;
+  return out;
 }
 
 async function readScales(file: TensorFile, name: string, state: QuantState): Promise<Pick<Bnb4bitTensor, "absmax" | "nested">> {

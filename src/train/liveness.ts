@@ -37,7 +37,7 @@ function watchedIndices(parameter: Parameter, seenRows: readonly number[] | null
   return Uint32Array.from(rows.flatMap((row) => columns.map((column) => row * width + column)));
 }
 
-function snapshot(values: Float32Array | Uint8Array, indices: Uint32Array): Float32Array {
+function snapshot(values: Float32Array | Uint16Array | Uint8Array, indices: Uint32Array): Float32Array {
   return Float32Array.from(indices, (i) => values[i] as number);
 }
 
@@ -66,7 +66,7 @@ function moved(watch: Watch): boolean {
 /** A tensor that no update may touch, and the memory that it lies in. */
 export interface FrozenTensor {
   readonly name: string;
-  readonly memory: readonly (Float32Array | Uint8Array)[];
+  readonly memory: readonly (Float32Array | Uint16Array | Uint8Array)[];
 }
 
 /** Takes a sample of each frozen tensor; returns the names of those that have changed since. */

@@ -20,6 +20,7 @@ export const LAYERS = [
   "config",
   "codecs",
   "formats",
+  "kernels",
   "core",
 ];
 
@@ -35,6 +36,7 @@ export const BROWSER = [
   "config",
   "codecs",
   "formats",
+  "kernels",
   "core/(?!node/)",
   "compute/graph",
   "compute/reference",

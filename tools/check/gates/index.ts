@@ -5,6 +5,7 @@ import { CONSUMER_GATES } from "./consumer.ts";
 import { docsGates } from "./docs.ts";
 import { errorCodesGate } from "./error-codes.ts";
 import { exportsGate } from "./exports.ts";
+import { kernelsGate } from "./kernels.ts";
 import { PACKAGE_GATES } from "./package.ts";
 import { sizeGate } from "./size.ts";
 import { STATIC_GATES } from "./static.ts";
@@ -14,6 +15,7 @@ import { tsdocGate } from "./tsdoc.ts";
 
 export const GATES: readonly Gate[] = [
   ...STATIC_GATES,
+  kernelsGate,
   sizeGate,
   throwsGate,
   errorCodesGate,

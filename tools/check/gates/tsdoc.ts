@@ -6,7 +6,7 @@ import { fromFindings, type Gate, ROOT } from "../gate.ts";
 import { exportSources, readPackageJson } from "../package-exports.ts";
 
 /** Generated code carries the comments of its schema, or none. */
-const GENERATED = /_pb\.ts$/;
+const GENERATED = /(_pb|\/wasm_kernels)\.ts$/;
 
 /** The exports of `doors` (absolute paths) that have no documentation, one line each, at their declaration. */
 export function findUndocumented(doors: readonly string[], root: string): { checked: number; findings: string[] } {
