@@ -7,4 +7,5 @@ export { escapeUnprintable } from "./escape.ts";
 export { listNames } from "./list-names.ts";
 export { nameKey, philox, RandomStream, shuffledIndices } from "./random.ts";
 export { nearestName } from "./suggest.ts";
+export { type KernelTimes, NO_TRACE, type ProgramWork, type SpanKind, type TimedWork, type Trace, type TraceArguments } from "./trace.ts";
 export { formatBytes, formatCount, formatMetric, formatMetricValue, formatRate, formatSeconds } from "./units.ts";

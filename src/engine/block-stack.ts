@@ -64,15 +64,17 @@ export class BlockStack {
 
   /** Values for every input of a layer's program that is neither an activation nor passed in `given`. */
   #feeds(program: Program, layer: number, given: Record<string, TensorData>, position: DropoutPosition | null): Record<string, TensorData> {
-    const prefix = layerPrefix(layer);
-    const feeds: Record<string, TensorData> = {};
-    for (const name of Object.keys(program.inputs)) {
-      const value = given[name];
-      if (value !== undefined) feeds[name] = value;
-      else if (name.endsWith(".dropout")) feeds[name] = this.#dropoutMask(program, name, prefix, position);
-      else feeds[name] = this.#parts.weights.feed(prefix + name, name);
-    }
-    return feeds;
+    return this.#parts.programs.trace.span("weights", "weights", {}, () => {
+      const prefix = layerPrefix(layer);
+      const feeds: Record<string, TensorData> = {};
+      for (const name of Object.keys(program.inputs)) {
+        const value = given[name];
+        if (value !== undefined) feeds[name] = value;
+        else if (name.endsWith(".dropout")) feeds[name] = this.#dropoutMask(program, name, prefix, position);
+        else feeds[name] = this.#parts.weights.feed(prefix + name, name);
+      }
+      return feeds;
+    });
   }
 
   #dropoutMask(program: Program, name: string, prefix: string, position: DropoutPosition | null): Uint8Array {
@@ -87,6 +89,10 @@ export class BlockStack {
     return this.#parts.workspace.floats(`hidden/${layer}`, inputs.batch * inputs.sequence * this.#parts.spec.hiddenSize);
   }
 
+  #traced<T>(way: "forward" | "backward", layer: number, work: () => T): T {
+    return this.#parts.programs.trace.span(`block ${layer} ${way}`, "blocks", { layer }, work);
+  }
+
   /** The buffer [B·S, D] that the embedding's rows are to be put into. */
   inputRows(inputs: StackInputs): Float32Array {
     return this.#hidden(0, inputs);
@@ -99,7 +105,8 @@ export class BlockStack {
     for (let layer = 0; layer < spec.layerCount; layer++) {
       const program = await this.#parts.programs.blockForward(this.#plan(layer, inputs, 0));
       const y = this.#hidden(1 + (layer % 2), inputs);
-      await program.run(this.#feeds(program, layer, { x, cos: inputs.cos, sin: inputs.sin, segments: inputs.segments }, null), { y });
+      const given = { x, cos: inputs.cos, sin: inputs.sin, segments: inputs.segments };
+      await this.#traced("forward", layer, () => program.run(this.#feeds(program, layer, given, null), { y }));
       x = y;
     }
     return x;
@@ -113,7 +120,8 @@ export class BlockStack {
       const training = await this.programs(layer, inputs);
       const program = training?.forward ?? (await this.#parts.programs.blockForward(this.#plan(layer, inputs, this.#parts.dropout)));
       const outputs = { ...workspace.outputs(`kept/${layer}`, program, training?.kept ?? []), y: this.#hidden(layer + 1, inputs) };
-      await program.run(this.#feeds(program, layer, { x: this.#hidden(layer, inputs), ...batchInputs }, position), outputs);
+      const given = { x: this.#hidden(layer, inputs), ...batchInputs };
+      await this.#traced("forward", layer, () => program.run(this.#feeds(program, layer, given, position), outputs));
     }
     return this.#hidden(spec.layerCount, inputs);
   }
@@ -140,8 +148,10 @@ export class BlockStack {
         segments: inputs.segments,
       };
       const outputs = this.#gradientBuffers(backward, layer, inputs);
-      await backward.run(this.#feeds(backward, layer, given, position), outputs);
-      this.#collect(outputs, layer);
+      await this.#traced("backward", layer, async () => {
+        await backward.run(this.#feeds(backward, layer, given, position), outputs);
+        this.#parts.programs.trace.span("gradients", "gradients", {}, () => this.#collect(outputs, layer));
+      });
       const dx = outputs[`${GRADIENT_PREFIX}x`];
       if (dx === undefined) return null;
       dy = dx as Float32Array;

@@ -56,12 +56,11 @@ export class Head {
   }
 
   #weightFeeds(names: Iterable<string>, given: Record<string, TensorData>): Record<string, TensorData> {
-    const feeds: Record<string, TensorData> = {};
-    for (const name of names) {
-      const value = given[name];
-      feeds[name] = value ?? this.#parts.weights.feed(weightKey(name), name);
-    }
-    return feeds;
+    return this.#parts.programs.trace.span("weights", "weights", {}, () => {
+      const feeds: Record<string, TensorData> = {};
+      for (const name of names) feeds[name] = given[name] ?? this.#parts.weights.feed(weightKey(name), name);
+      return feeds;
+    });
   }
 
   /** Copies rows `start…start+count` of the selection out of `hidden` [M, D] into a chunk, the rest of it zero. */

@@ -12,10 +12,11 @@ import {
   splitForBackward,
   type Value,
 } from "../compute/index.ts";
-import { InternalError } from "../core/index.ts";
+import { InternalError, NO_TRACE, type Trace } from "../core/index.ts";
 import type { ModelSpec } from "../model/index.ts";
 import { BLOCK_BUILDERS, type BlockPlan } from "./architectures/index.ts";
 import { type LinearPlan, linear } from "./linear.ts";
+import { blockKinds, headKinds } from "./work-kinds.ts";
 
 /** Whether a block's activations are kept from the forward pass or computed again from its input. */
 export type ActivationPolicy = "keep" | "recompute";
@@ -89,8 +90,14 @@ export class ProgramCache {
     this.#options = threads === null ? {} : { threads };
   }
 
+  /** What hears of the runs of these programs, and of what is done around them. */
+  get trace(): Trace {
+    return this.#runtime.trace ?? NO_TRACE;
+  }
+
   #compile(name: string, outputs: Graph): Promise<Program> {
-    const program = this.#runtime.compile(outputs, { name, ...this.#options });
+    const kinds = name.startsWith("head") ? headKinds : (graphOf: Graph) => blockKinds(graphOf, GRADIENT_PREFIX);
+    const program = this.#runtime.compile(outputs, { name, kinds, ...this.#options });
     this.#programs.push(program);
     // What failed is not kept: memory that was short once may be there the next time.
     program.catch(() => {

@@ -10,6 +10,8 @@ export interface LowerOptions {
    * not a tensor; compute/ort has a use for it.
    */
   readonly leadingSequence?: string;
+  /** Filled with the graph's node behind each ONNX node, by the latter's name. */
+  readonly origins?: Map<string, Node>;
 }
 
 /**
@@ -33,7 +35,11 @@ export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Arra
   const emitter = new ModelEmitter(reserved);
   for (const [name, value] of inputs) emitter.bind(value, name);
   const copies = bindOutputs(emitter, outputs);
-  for (const node of liveNodes(graph)) lowerNode(node, emitter);
+  for (const node of liveNodes(graph)) {
+    const before = emitter.nodes.length;
+    lowerNode(node, emitter);
+    for (const { name } of options.origins === undefined ? [] : emitter.nodes.slice(before)) options.origins?.set(String(name), node);
+  }
   for (const [name, value] of copies) emitter.node("Identity", [emitter.name(value)], [name]);
 
   const outputTypes = outputs.map(([name, value]) => tensorValue(name, value));

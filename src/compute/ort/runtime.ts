@@ -1,5 +1,6 @@
-import { HeirloomError } from "../../core/index.ts";
+import { HeirloomError, type Trace } from "../../core/index.ts";
 import type { Graph } from "../graph/index.ts";
+import { compileObserved } from "./observed-program.ts";
 import { loadPeer, type Peer } from "./peer.ts";
 import { type CompileOptions, compileProgram, type Device, type OutputCopy, type Program } from "./program.ts";
 import { outputCopyFault } from "./self-test.ts";
@@ -13,6 +14,8 @@ export interface RuntimeOptions {
    * @defaultValue the environment variable HEIRLOOM_OUTPUT_COPY, else `auto`
    */
   readonly outputCopy?: OutputCopy | "auto";
+  /** Hears of every compilation and run; the kernels of each program's first runs are timed for it. @defaultValue nobody */
+  readonly trace?: Trace;
 }
 
 /** An onnxruntime-node that has been loaded and tried. */
@@ -22,6 +25,8 @@ export interface Runtime {
   readonly device: Device;
   /** Which of the two ways programs of this runtime take. */
   readonly outputCopy: OutputCopy;
+  /** What hears of the runs of its programs. */
+  readonly trace?: Trace;
   /** @throws COMPUTE_FAILED if the runtime refuses the graph */
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
 }
@@ -33,7 +38,7 @@ export interface Runtime {
  * @throws PEER_MISSING if it is not installed; COMPUTE_FAILED if it does not compute as it must
  */
 export async function loadRuntime(options: RuntimeOptions = {}, importPeer?: () => Promise<unknown>): Promise<Runtime> {
-  const device = options.device ?? "cpu";
+  const { device = "cpu", trace } = options;
   const wanted = options.outputCopy ?? outputCopyFromEnvironment();
   const { peer, version } = await loadPeer(importPeer);
   const outputCopy = await chooseOutputCopy(peer, device, wanted, version);
@@ -41,7 +46,13 @@ export async function loadRuntime(options: RuntimeOptions = {}, importPeer?: () 
     version,
     device,
     outputCopy,
-    compile: (graph, compileOptions = {}) => compileProgram(peer, device, outputCopy, graph, compileOptions),
+    ...(trace === undefined ? {} : { trace }),
+    compile(graph, compileOptions = {}) {
+      if (trace?.isOn !== true) return compileProgram(peer, device, outputCopy, graph, compileOptions);
+      return compileObserved(trace, graph, compileOptions, (profiling) =>
+        compileProgram(peer, device, outputCopy, graph, compileOptions, profiling),
+      );
+    },
   });
 }
 
