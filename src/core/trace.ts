@@ -60,6 +60,8 @@ export interface Trace {
   ran(program: ProgramWork): void;
   /** Notes what kernels of a compiled graph took. */
   kernels(program: ProgramWork, times: KernelTimes): void;
+  /** Has `work` done before the trace ends: something that is still to be told. */
+  beforeEnd(work: () => Promise<void>): void;
 }
 
 /** A trace that nobody asked for. */
@@ -70,4 +72,5 @@ export const NO_TRACE: Trace = Object.freeze({
   say: () => undefined,
   ran: () => undefined,
   kernels: () => undefined,
+  beforeEnd: () => undefined,
 });

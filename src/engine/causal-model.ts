@@ -1,5 +1,5 @@
 import type { Runtime } from "../compute/index.ts";
-import { HeirloomError } from "../core/index.ts";
+import { HeirloomError, type Trace } from "../core/index.ts";
 import type { MicroBatch } from "../data/index.ts";
 import type { LedgerEntry } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
@@ -64,6 +64,11 @@ export class CausalModel {
     this.#head = new Head({ ...shared, lora: lora.get("lm_head") ?? null });
   }
 
+  /** What hears of the work that is done with this model. */
+  get trace(): Trace {
+    return this.#programs.trace;
+  }
+
   #inputs(batch: MicroBatch): StackInputs {
     const half = this.spec.headDim / 2;
     const tokens = batch.batch * batch.sequence;
@@ -97,7 +102,7 @@ export class CausalModel {
   }
 
   #embed(ids: ArrayLike<number>, rows: Float32Array): void {
-    this.#programs.trace.span("embedding", "embedding", {}, () => this.#copyRows(ids, rows));
+    this.trace.span("embedding", "embedding", {}, () => this.#copyRows(ids, rows));
   }
 
   /** Puts the embedding rows of tokens into `rows`. */
@@ -153,7 +158,7 @@ export class CausalModel {
     this.#embed(batch.inputIds, this.#stack.inputRows(inputs));
     const hidden = await this.#stack.forwardKeeping(inputs, position);
     const dHidden = this.workspace.floats("dy", hidden.length);
-    const { trace } = this.#programs;
+    const { trace } = this;
     const labelled = labelRows(batch);
     const head = (): Promise<number> => this.#head.lossAndGradients(hidden, labelled, weight, dHidden, position);
     const loss = await trace.span("head", "head", { rows: labelled.rows.length }, head);

@@ -1,5 +1,5 @@
 import { type EvaluationConfig, evaluationSettings } from "../config/index.ts";
-import { HeirloomError, isHeirloomError } from "../core/index.ts";
+import { HeirloomError, isHeirloomError, type Trace } from "../core/index.ts";
 import type { MicroBatch } from "../data/index.ts";
 import type { Parameter } from "../engine/index.ts";
 import type { LogEntry } from "../formats/index.ts";
@@ -64,6 +64,10 @@ class Loop {
     this.measuring = new Measuring({ prepared: run.prepared, model: run.session.model, environment: run.environment }, context);
     const { earlyStopping } = this.settings;
     this.stopping = earlyStopping === null ? null : new EarlyStopping(earlyStopping, before?.stopping ?? undefined);
+  }
+
+  get trace(): Trace {
+    return this.run.session.model.trace;
   }
 
   get settings(): EvaluationConfig {
@@ -133,12 +137,26 @@ class Loop {
     }
   }
 
+  /** One update and what belongs to it: proof, report, a moment for the checkpoint that is being written. */
+  async makeUpdate(step: number): Promise<void> {
+    const started = performance.now();
+    const outcome = await this.update(step);
+    await this.trace.span("proof", "proof", {}, () => this.proveLiveness(step, outcome.learningRates));
+    const took = performance.now() - started;
+    await this.reportStep(step, outcome, took / 1000);
+    await this.trace.span("checkpoint being written", "checkpoint", {}, () => this.saver.advance(took * SAVING_SHARE));
+    this.saver.check();
+  }
+
   /** One update; if its loss is not finite, the state before it is kept as a checkpoint. */
   async update(step: number): Promise<UpdateOutcome> {
     const { session, source, liveness, prepared } = this.run;
     const before = source.position;
-    const batches = takeUpdate(source, prepared.config.training.accumulation);
-    this.noteSeen(batches);
+    const batches = this.trace.span("data", "data", {}, () => {
+      const taken = takeUpdate(source, prepared.config.training.accumulation);
+      this.noteSeen(taken);
+      return taken;
+    });
     try {
       const outcome = await session.update(batches, step, {
         beforeStep: () => liveness.beforeUpdate(),
@@ -299,8 +317,11 @@ class Loop {
   async keep(step: number, progress = this.progress(step)): Promise<string> {
     if (this.kept === step) return checkpointFolder(this.run.keeper.run, step);
     this.kept = step;
-    const planned = await this.run.keeper.checkpoint(progress);
-    await this.saver.save(planned);
+    const planned = await this.trace.span(`checkpoint ${step}`, "checkpoint", { step }, async () => {
+      const made = await this.run.keeper.checkpoint(progress);
+      await this.saver.save(made);
+      return made;
+    });
     return checkpointFolder(planned.run, step);
   }
 }
@@ -321,13 +342,7 @@ async function makeUpdates(loop: Loop): Promise<LoopOutcome> {
   let step = run.fromStep;
   while (step < run.steps && !loop.isStopped) {
     step++;
-    const started = performance.now();
-    const outcome = await loop.update(step);
-    await loop.proveLiveness(step, outcome.learningRates);
-    const took = performance.now() - started;
-    await loop.reportStep(step, outcome, took / 1000);
-    await loop.saver.advance(took * SAVING_SHARE);
-    loop.saver.check();
+    await loop.trace.span(`update ${step}`, "update", {}, () => loop.makeUpdate(step));
     if (step === run.steps) break;
     if (isDue(step, evaluation.everySteps)) {
       await loop.measureProgress(step);

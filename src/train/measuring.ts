@@ -58,11 +58,9 @@ export class Measuring {
     const records: EvaluationRecord[] = [];
     const { activations } = this.#prepared.config.engine;
     for (const [dataset, held] of sets) {
-      const { loss, perplexity, labelTokens } = await evaluateDataset(
-        this.#model,
-        held.dataset,
-        held.batches,
-        `held-out set "${dataset}" after update ${step}`,
+      const where = `held-out set "${dataset}" after update ${step}`;
+      const { loss, perplexity, labelTokens } = await this.#model.trace.span(`evaluation of ${dataset}`, "evaluation", { step }, () =>
+        evaluateDataset(this.#model, held.dataset, held.batches, where),
       );
       const conditions = evaluationConditions(this.#environment, activations, held.batches);
       records.push({ dataset, fingerprint: held.dataset.fingerprint, step, loss, labelTokens, conditions });

@@ -94,20 +94,25 @@ export class TrainingSession {
    */
   async update(batches: readonly MicroBatch[], step: number, hooks: UpdateHooks = {}): Promise<UpdateOutcome> {
     const { training } = this.plan;
+    const { trace } = this.model;
     const weights = labelWeights(batches, training.lossNormalization);
     this.model.beginUpdate();
     let loss = 0;
     for (const [microStep, batch] of batches.entries()) {
-      loss += await this.model.accumulate(batch, weights[microStep] as number, { seed: training.seed, update: step - 1, microStep });
+      const position = { seed: training.seed, update: step - 1, microStep };
+      const accumulate = (): Promise<number> => this.model.accumulate(batch, weights[microStep] as number, position);
+      loss += await trace.span(`micro-step ${microStep + 1}`, "micro-step", { tokens: batch.tokenCount }, accumulate);
     }
-    this.model.finishGradients();
-    const gradNorm = globalNorm(this.model.weights.trained);
+    const gradNorm = trace.span("clipping", "clipping", {}, () => {
+      this.model.finishGradients();
+      return globalNorm(this.model.weights.trained);
+    });
     this.#requireFinite(loss, gradNorm, step);
     hooks.beforeStep?.();
     const learningRates = this.learningRates(step);
-    this.optimizer.update(learningRates, clipFactor(gradNorm, training.maxGradNorm));
+    trace.span("optimizer", "optimizer", {}, () => this.optimizer.update(learningRates, clipFactor(gradNorm, training.maxGradNorm)));
     hooks.beforeRounding?.();
-    this.#roundMasters(step);
+    trace.span("rounding", "optimizer", {}, () => this.#roundMasters(step));
     return { loss, gradNorm, learningRates, tokens: batches.reduce((sum, batch) => sum + batch.tokenCount, 0) };
   }
 

@@ -67,6 +67,7 @@ class ObservedProgram implements Program {
     this.name = program.name;
     this.inputs = program.inputs;
     this.outputs = program.outputs;
+    trace.beforeEnd(() => this.#endProfiling());
   }
 
   async run(feeds: Readonly<Record<string, TensorData>>, outputs: Readonly<Record<string, TensorData>>): Promise<void> {
