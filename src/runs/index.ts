@@ -23,6 +23,7 @@ export type { AnswerRecord, EarlyStop, EvaluationConditions, GateRecord, HeldOut
 export { hasMergeRecord, MERGE_RECORD, type MergeRecord, readMergeRecord, writeMergeRecord } from "./merge-record.ts";
 export { newestRun } from "./newest-run.ts";
 export { parentRecord } from "./parent.ts";
+export type { ProfileShareName, ProfileSummary } from "./profile.ts";
 export { type RunEvent, type RunEvents, readEvents, type TailedEvent, type TailOptions, tailEvents } from "./read-events.ts";
 export {
   ADAPTER_RECORD,

@@ -5,6 +5,7 @@ import { fileError, openFolder, sha256, writeTextAtomic } from "../core/node/ind
 import { type HashedFiles, hashWeights } from "./hashes.ts";
 import { RUN_FILES } from "./layout.ts";
 import type { RunMeasures } from "./measures.ts";
+import type { ProfileSummary } from "./profile.ts";
 import { RECORD_SCHEMA_VERSION } from "./upgrade.ts";
 
 /**
@@ -27,6 +28,8 @@ export interface RunResult {
   readonly files: HashedFiles;
   /** How the run was judged; missing in results of earlier versions. */
   readonly measures?: RunMeasures;
+  /** Where the time of its updates went; missing unless it was profiled. */
+  readonly profile?: ProfileSummary;
 }
 
 /** Hashes the weights and configuration in a folder on disk. @throws FILE_MISSING */
@@ -60,6 +63,7 @@ export async function writeRunResult(
     readonly steps: number;
     readonly loss: number | null;
     readonly measures?: RunMeasures;
+    readonly profile?: ProfileSummary;
   },
 ): Promise<void> {
   const content: RunResult = {
@@ -72,6 +76,7 @@ export async function writeRunResult(
     output: basename(result.output),
     files: await hashWeightsAt(result.output),
     ...(result.measures === undefined ? {} : { measures: result.measures }),
+    ...(result.profile === undefined ? {} : { profile: result.profile }),
   };
   await writeTextAtomic(join(run, RUN_FILES.result), `${JSON.stringify(content, null, 2)}\n`);
 }

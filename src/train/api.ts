@@ -1,6 +1,6 @@
 import type { Changes, ConfigSources, GateConfig, Source } from "../config/index.ts";
 import type { LedgerCounts } from "../ledger/index.ts";
-import type { GateRecord, RunMeasures } from "../runs/index.ts";
+import type { GateRecord, ProfileSummary, RunMeasures } from "../runs/index.ts";
 import type { TrainingEvent } from "./events.ts";
 import type { SameLoss } from "./gates/index.ts";
 
@@ -12,6 +12,11 @@ export interface TrainingOptions {
   readonly signal?: AbortSignal;
   /** Where each value of the configuration came from, for `run.json`. */
   readonly provenance?: Readonly<Record<string, Source>>;
+  /**
+   * Writes a trace (Chrome's trace event format) of everything that training does to this file, or, for `true`, to
+   * `trace.json` in the run's folder; what it comes to is in the result. Evaluations by themselves have none.
+   */
+  readonly profile?: string | true;
 }
 
 /** Mean loss on one held-out set before the first and after the last update. */
@@ -36,6 +41,8 @@ export interface TrainingResult extends RunMeasures {
   readonly seconds: number;
   /** Loss of the last update; null if there was none left to make. */
   readonly loss: number | null;
+  /** Where the time of the updates went, if that was asked for. */
+  readonly profile?: ProfileSummary;
 }
 
 /** What to continue, on what, and what may differ. */

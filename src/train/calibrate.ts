@@ -51,7 +51,8 @@ function probe(): Parameter {
   };
 }
 
-async function productRate(spec: Pick<ModelSpec, "hiddenSize" | "intermediateSize">, threads: number | null): Promise<number> {
+/** FLOPs per second of a fp32 Gemm of a model's widths, with warm threads. @throws PEER_MISSING */
+export async function productRate(spec: Pick<ModelSpec, "hiddenSize" | "intermediateSize">, threads: number | null): Promise<number> {
   const runtime = await loadRuntime();
   const inner = Math.min(MOST.width, spec.hiddenSize);
   const outer = Math.min(MOST.width, spec.intermediateSize);

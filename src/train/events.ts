@@ -1,4 +1,5 @@
 import type { LedgerCounts, LedgerRow } from "../ledger/index.ts";
+import type { ProfileSummary } from "../runs/index.ts";
 
 /** First event of a run: what is about to happen, and where its record lies. */
 export interface StartedEvent {
@@ -123,6 +124,11 @@ export interface SampleEvent {
   readonly text: string;
 }
 
+/** Where the time of the updates went; told once, by a run that was profiled. */
+export interface ProfileEvent extends ProfileSummary {
+  readonly type: "profile";
+}
+
 /** Last event of a run that was not stopped by an error. */
 export interface FinishedEvent {
   readonly type: "finished";
@@ -148,4 +154,5 @@ export type TrainingEvent =
   | LivenessEvent
   | NoteEvent
   | SampleEvent
+  | ProfileEvent
   | FinishedEvent;

@@ -5,8 +5,9 @@ import { isHeirloomError } from "../core/index.ts";
 import { BatchSource } from "../data/index.ts";
 import { CausalModel, EMBEDDING_KEY, loraPlans } from "../engine/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } from "../ledger/index.ts";
-import { type AdapterRecord, EventLog, RUN_FILES, requireSameBase, writeRunRecord } from "../runs/index.ts";
+import { type AdapterRecord, EventLog, type ProfileSummary, RUN_FILES, requireSameBase, writeRunRecord } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
+import { productRate } from "./calibrate.ts";
 import type { TrainingEvent } from "./events.ts";
 import { type EndedRun, finishRun } from "./finish.ts";
 import { Keeper } from "./keeper.ts";
@@ -16,6 +17,7 @@ import { runLoop } from "./loop.ts";
 import { inputNotes } from "./notes.ts";
 import { frozenTensors, observeSession } from "./observe.ts";
 import { type Prepared, prepareRun } from "./prepare.ts";
+import { Profile } from "./profile/index.ts";
 import { requireSameTensors, runEnvironment, runRecord } from "./record.ts";
 import type { Faults, RunRequest } from "./run-request.ts";
 import { warmupLength } from "./schedule.ts";
@@ -167,8 +169,18 @@ function checkLedger(request: RunRequest, prepared: Prepared, observed: Ledger, 
  * and writes what comes of it. The body of the training job.
  */
 export async function executeRun(request: RunRequest, context: RunContext): Promise<TrainingResult> {
+  const profile = request.profile === undefined ? null : new Profile(request.profile, request.run);
+  try {
+    return await execute(request, context, profile);
+  } finally {
+    await profile?.end();
+  }
+}
+
+async function execute(request: RunRequest, context: RunContext, profile: Profile | null): Promise<TrainingResult> {
   const began = performance.now();
-  const runtime = await loadRuntime(); // first: a missing peer is to be told before gigabytes are read
+  // First: a missing peer is to be told before gigabytes are read.
+  const runtime = await loadRuntime(profile === null ? {} : { trace: profile.trace });
   const start = await openStart(request);
   const prepared = await prepare(request, start);
   const assembled = await assemble(prepared, runtime, request.faults);
@@ -185,24 +197,26 @@ export async function executeRun(request: RunRequest, context: RunContext): Prom
       for (const event of branch) context.emit(event);
       opening.push(...branch);
     } else await writeRunRecord(request.run, await runRecord(request, prepared, observed, runtime, start.parent));
-    return await makeUpdates(
-      request,
-      { id: request.id, folder: request.run, run, observed, parent: start.parent },
-      opening,
-      context,
-      began,
-    );
+    if (profile !== null) profile.gemmFlopsPerSecond = await productRate(prepared.base.spec, request.config.engine.threads);
+    const going = { id: request.id, folder: request.run, run, observed, parent: start.parent, began, profile };
+    return await makeUpdates(request, going, opening, context);
   } finally {
     await assembled.session.model.dispose();
   }
 }
 
+/** Ends a run's profile, and tells what it came to. */
+async function tellProfile(profile: Profile | null, report: LoopContext["report"]): Promise<ProfileSummary | null> {
+  const summary = (await profile?.end()) ?? null;
+  if (summary !== null) await report({ type: "profile", ...summary });
+  return summary;
+}
+
 async function makeUpdates(
   request: RunRequest,
-  going: EndedRun,
+  { profile, ...going }: Omit<EndedRun, "profile"> & { readonly profile: Profile | null },
   opening: readonly TrainingEvent[],
   { emit, stopRequested }: RunContext,
-  began: number,
 ): Promise<TrainingResult> {
   const log = await EventLog.open(join(request.run, RUN_FILES.events));
   const context: LoopContext = {
@@ -219,8 +233,10 @@ async function makeUpdates(
       await log.append({ type: "resumed", fromStep: going.run.fromStep, changes: request.changes }, new Date());
     for (const event of opening) await log.append(event, new Date());
     const outcome = await runLoop(going.run, context);
-    return await finishRun(going, outcome, began, context);
+    const ended = { ...going, profile: await tellProfile(profile, context.report) };
+    return await finishRun(ended, outcome, context);
   } catch (error) {
+    if (profile?.isOpen === true) await tellProfile(profile, context.report).catch(() => undefined);
     const { code, message } = isHeirloomError(error) ? error : { code: "INTERNAL", message: String(error) };
     await log.append({ type: "failed", code, message }, new Date()).catch(() => undefined); // the error itself is what is told
     throw error;

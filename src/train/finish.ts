@@ -1,5 +1,12 @@
 import { type Ledger, ledgerCounts, peftBanner } from "../ledger/index.ts";
-import { type AnswerRecord, type GateRecord, type ParentRecord, type RunMeasures, writeRunResult } from "../runs/index.ts";
+import {
+  type AnswerRecord,
+  type GateRecord,
+  type ParentRecord,
+  type ProfileSummary,
+  type RunMeasures,
+  writeRunResult,
+} from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
 import { gateError, judgeGates } from "./gates/index.ts";
 import type { LiveRun, LoopContext, LoopOutcome, MeasuredAt } from "./live-run.ts";
@@ -13,6 +20,10 @@ export interface EndedRun {
   readonly observed: Ledger;
   /** The adapter that was continued; null for a run of its own. */
   readonly parent: ParentRecord | null;
+  /** When its process began, by `performance.now()`. */
+  readonly began: number;
+  /** Where its updates' time went; null if nobody asked. */
+  readonly profile: ProfileSummary | null;
 }
 
 /** Of what was measured before, that which had the rows of what is measured now: evaluation may change on resume. */
@@ -53,8 +64,9 @@ function measuresOf(
  *
  * @throws GATE_FAILED naming every gate, where the weights are, and which adapter stays current
  */
-export async function finishRun(ended: EndedRun, outcome: LoopOutcome, began: number, context: LoopContext): Promise<TrainingResult> {
-  const { id, folder, run, observed, parent } = ended;
+export async function finishRun(ended: EndedRun, outcome: LoopOutcome, context: LoopContext): Promise<TrainingResult> {
+  const { id, folder, run, observed, parent, began } = ended;
+  const profile = ended.profile === null ? {} : { profile: ended.profile };
   const first = comparable(outcome.first, outcome.last);
   const gates = judgeGates(run.prepared.gates, { before: first, after: outcome.last });
   for (const { ok, dataset, metric, condition, before, after } of gates)
@@ -64,7 +76,7 @@ export async function finishRun(ended: EndedRun, outcome: LoopOutcome, began: nu
   const current = isRejected ? (parent?.adapter ?? null) : output;
   const measures = measuresOf(outcome, first, gates, current);
   const { made, loss, tokens } = outcome;
-  await writeRunResult(folder, { id, output, steps: made, loss, measures });
+  await writeRunResult(folder, { id, output, steps: made, loss, measures, ...profile });
   const against = current === null ? "" : ` --against ${current}`;
   const failure = gateError(gates, {
     hint: `the weights are set apart in ${output}, ${current === null ? "and no adapter is current" : `and ${current} stays current`}; look at them: heirloom eval ${output}${against}`,
@@ -75,5 +87,5 @@ export async function finishRun(ended: EndedRun, outcome: LoopOutcome, began: nu
   const adapter = run.prepared.adapter === null ? null : output;
   await context.report({ type: "finished", step: made, steps: run.steps, seconds, tokens, run: folder, adapter });
   const counts = ledgerCounts(observed);
-  return { run: folder, adapter, banner: peftBanner(counts), counts, steps: made, tokens, seconds, loss, ...measures };
+  return { run: folder, adapter, banner: peftBanner(counts), counts, steps: made, tokens, seconds, loss, ...measures, ...profile };
 }

@@ -29,6 +29,8 @@ interface CommonRequest {
   /** What had to be taken for granted, to be told and recorded. */
   readonly assumptions: readonly string[];
   readonly faults?: Faults;
+  /** Path of the trace to write; true: into the run's folder. */
+  readonly profile?: string | true;
 }
 
 /** What the training job is asked to do; structured-cloneable. */

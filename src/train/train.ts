@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve as resolvePath } from "node:path";
 import { absolutePaths, type FlagValue, type RunConfig } from "../config/index.ts";
 import { HeirloomError, isHeirloomError } from "../core/index.ts";
 import { runJob } from "../core/node/index.ts";
@@ -26,9 +26,14 @@ type Unplaced<R> = R extends RunRequest ? Omit<R, "id" | "run" | "createdAt" | "
 
 /** Runs the job while this process holds the run's lock. */
 async function underLock(lock: RunLock, request: RunRequest, options: DisturbedOptions): Promise<TrainingResult> {
-  const { onEvent, signal, faults, inline = false } = options;
+  const { onEvent, signal, faults, profile, inline = false } = options;
+  const given = {
+    ...request,
+    ...(faults === undefined ? {} : { faults }),
+    ...(profile === undefined ? {} : { profile: profile === true ? profile : resolvePath(profile) }),
+  };
   try {
-    return await runJob(trainJob, faults === undefined ? request : { ...request, faults }, {
+    return await runJob(trainJob, given, {
       inline,
       ...(onEvent === undefined ? {} : { onEvent }),
       ...(signal === undefined ? {} : { signal }),

@@ -1,11 +1,12 @@
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ConfigFlags, changeFlag, configFlags } from "../config-flags.ts";
+import { type ProfileFlag, profileFlag, profileOption } from "../profile-flag.ts";
 import { runPath } from "../store-flags.ts";
 import { trainingView } from "../views/training.ts";
 import { withMeasures } from "../with-measures.ts";
 
-interface Flags extends ConfigFlags {
+interface Flags extends ConfigFlags, ProfileFlag {
   readonly change?: readonly string[];
 }
 
@@ -20,6 +21,7 @@ export const continueCommand = defineCommand<Flags, [adapter: string], TrainingR
   ],
   flags: {
     ...configFlags,
+    ...profileFlag,
     change: changeFlag("What may differ from the adapter: rank=64, or just its name to take the file's value"),
   },
   aliases: { c: "config", p: "preset", o: "output", s: "set" },
@@ -33,13 +35,13 @@ export const continueCommand = defineCommand<Flags, [adapter: string], TrainingR
       },
     ],
   },
-  async run({ change, ...flags }, [adapter], session) {
+  async run({ change, profile, ...flags }, [adapter], session) {
     const { folder, signal, progress } = session;
     const [{ parseChanges }, { configSources }] = await Promise.all([import("../../config/index.ts"), import("../load-config.ts")]);
     const changes = parseChanges(change ?? []);
     const library = await import("../../train/index.ts");
     const request = { adapter: await runPath(folder, adapter, flags.output), changes, sources: await configSources(flags, folder) };
-    return withMeasures(session, library.continueTraining(request, { onEvent: progress.event, signal }));
+    return withMeasures(session, library.continueTraining(request, { onEvent: progress.event, signal, ...profileOption(folder, profile) }));
   },
   render: trainingView,
   writesCheckpoint: true,

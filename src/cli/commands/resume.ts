@@ -3,11 +3,12 @@ import { HeirloomError } from "../../core/index.ts";
 import type { TrainingResult } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ConfigFlags, changeFlag, configFlags, typedFlag } from "../config-flags.ts";
+import { type ProfileFlag, profileFlag, profileOption } from "../profile-flag.ts";
 import { runPath } from "../store-flags.ts";
 import { trainingView } from "../views/training.ts";
 import { withMeasures } from "../with-measures.ts";
 
-interface Flags extends ConfigFlags {
+interface Flags extends ConfigFlags, ProfileFlag {
   readonly change?: readonly string[];
 }
 
@@ -29,6 +30,7 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
   ],
   flags: {
     ...configFlags,
+    ...profileFlag,
     change: changeFlag(
       "What may differ: training.steps=200; of another trainer's checkpoint steps=200, or just a name to take the file's value",
     ),
@@ -44,11 +46,11 @@ export const resume = defineCommand<Flags, [run: string], TrainingResult>({
       },
     ],
   },
-  async run({ change = [], ...flags }, [run], session) {
+  async run({ change = [], profile, ...flags }, [run], session) {
     const { folder, signal, progress } = session;
     const library = await import("../../train/index.ts");
     const path = await runPath(folder, run, flags.output);
-    const options = { onEvent: progress.event, signal };
+    const options = { onEvent: progress.event, signal, ...profileOption(folder, profile) };
     const checkpoint = await library.locateTrainerCheckpoint(path);
     const given = Object.entries(flags).filter(([, value]) => value !== undefined);
     if (checkpoint === null) {

@@ -127,6 +127,8 @@ function eventText(event: Exclude<TrainingEvent, StepEvent>, style: Paint): stri
       return `${style.yellow("note")} ${escapeText(event.message)}`;
     case "sample":
       return `${style.dim("sample")} ${style.bold(onOneLine(event.prompt))}${onOneLine(event.text)}`;
+    case "profile":
+      return `profile in ${escapeName(event.file)}: open it in chrome://tracing or ui.perfetto.dev`;
     case "finished":
       return finishedText(event, style);
   }

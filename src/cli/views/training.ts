@@ -3,6 +3,7 @@ import type { TrainingResult } from "../../train/index.ts";
 import type { View } from "../command.ts";
 import { type Paint, renderFacts, renderTable } from "../terminal/index.ts";
 import { answersTable, gatesTable, samplesText } from "./measures.ts";
+import { profileView } from "./profile.ts";
 
 /** Where early stopping ended the updates, or weights other than the last are kept. */
 function stoppedFact({ stopped, keptStep, steps }: TrainingResult): [string, string][] {
@@ -15,7 +16,8 @@ function stoppedFact({ stopped, keptStep, steps }: TrainingResult): [string, str
 }
 
 /** What train, continue and resume print at the end. */
-export function trainingView(result: TrainingResult, { paint }: View): string {
+export function trainingView(result: TrainingResult, view: View): string {
+  const { paint } = view;
   const facts = renderFacts(
     [
       ["run", result.run],
@@ -34,7 +36,8 @@ export function trainingView(result: TrainingResult, { paint }: View): string {
   const next = isPassed
     ? paint.dim(`use it: heirloom generate ${result.run} --prompt "…"; trained on chats: heirloom chat ${result.run}`)
     : "";
-  return [facts, measuresText(result, paint), next].filter((part) => part !== "").join("\n\n");
+  const profile = result.profile === undefined ? "" : profileView(result.profile, view);
+  return [facts, measuresText(result, paint), profile, next].filter((part) => part !== "").join("\n\n");
 }
 
 /** What was measured before and after: losses, answers, gates, samples. Empty without any. */

@@ -35,6 +35,10 @@ export class Profile {
     this.#tracer.gemmFlopsPerSecond = rate;
   }
 
+  get isOpen(): boolean {
+    return this.#summary === undefined;
+  }
+
   /** Ends the trace, once; null if no update was made. */
   async end(): Promise<ProfileSummary | null> {
     if (this.#summary !== undefined) return this.#summary;

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { HeirloomError } from "../../core/index.ts";
 import { writeError } from "../../core/node/index.ts";
 
@@ -92,6 +92,12 @@ export class TraceFile {
       this.#fault = writeError(error, this.path).message;
     }
     this.#lines = "";
+  }
+
+  /** Takes it away: there is nothing to tell. */
+  discard(): void {
+    closeSync(this.#handle);
+    rmSync(this.path, { force: true });
   }
 
   close(): void {

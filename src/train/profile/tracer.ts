@@ -27,7 +27,7 @@ const PROCESS: Gauges = { now: () => performance.now(), memory: () => process.me
 /** Writes what training does to a trace, and adds up where an update's time goes. */
 export class Tracer implements Trace {
   readonly isOn = true;
-  readonly #file: Pick<TraceFile, "add" | "close" | "path" | "events" | "leftOut" | "fault">;
+  readonly #file: TraceFile;
   readonly #gauges: Gauges;
   readonly #origin: number;
   readonly #open: OpenSpan[] = [];
@@ -41,7 +41,7 @@ export class Tracer implements Trace {
   /** Of a pure Gemm of the model's shapes; asked of the machine before the first update. */
   gemmFlopsPerSecond = Number.POSITIVE_INFINITY;
 
-  constructor(file: Pick<TraceFile, "add" | "close" | "path" | "events" | "leftOut" | "fault">, gauges: Gauges = PROCESS) {
+  constructor(file: TraceFile, gauges: Gauges = PROCESS) {
     this.#file = file;
     this.#gauges = gauges;
     this.#origin = gauges.now();
@@ -143,7 +143,7 @@ export class Tracer implements Trace {
     for (const work of this.#pending.splice(0)) await work();
   }
 
-  /** Ends the trace; what it came to, or null if no update was made. */
+  /** Ends the trace; what it came to. One without an update tells nothing and is taken away: null. */
   close(): ProfileSummary | null {
     const summary = summarize({
       first: this.#first,
@@ -152,11 +152,14 @@ export class Tracer implements Trace {
       kernels: this.#kernels,
       gemmFlopsPerSecond: this.gemmFlopsPerSecond,
     });
-    if (summary !== null)
-      this.#file.add({ name: "summary", ph: "i", tid: TRACKS.training, ts: this.#time(this.now()), args: { ...summary } }, true);
+    if (summary === null) {
+      this.#file.discard();
+      return null;
+    }
+    this.#file.add({ name: "summary", ph: "i", tid: TRACKS.training, ts: this.#time(this.now()), args: { ...summary } }, true);
     this.#file.close();
     const { path: file, events, leftOut: eventsLeftOut, fault } = this.#file;
-    return summary === null ? null : { file, events, eventsLeftOut, fault, ...summary };
+    return { file, events, eventsLeftOut, fault, ...summary };
   }
 }
 
