@@ -44,9 +44,13 @@ export function readCarriedText(from: Folder, name: string): Promise<string> {
   return withinFolder(from.name, async (folder) => readText(await folder.open(name)));
 }
 
+/** A tokenizer that lies with the adapter is the one that it was trained with, chat template included, and goes before the base's. */
+export async function tokenizerFolderOf(base: Folder, adapter: Folder | null): Promise<Folder> {
+  return adapter !== null && (await adapter.list()).includes("tokenizer.json") ? adapter : base;
+}
+
 /**
- * Copies what a model folder has beside its weights. A tokenizer that lies with the adapter is the one that it was
- * trained with, chat template included, and goes before the base's.
+ * Copies what a model folder has beside its weights.
  *
  * @returns names of the files, and the folder that the tokenizer came from; null if there is none
  * @throws FILE_UNREADABLE for a link that leads out of the folder
@@ -56,7 +60,7 @@ export async function carryFiles(
   adapter: Folder | null,
   to: string,
 ): Promise<{ readonly files: readonly string[]; readonly tokenizer: string | null }> {
-  const own = adapter !== null && (await adapter.list()).includes("tokenizer.json") ? adapter : base;
+  const own = await tokenizerFolderOf(base, adapter);
   const tokenizer = await copyFiles(own, TOKENIZER_FILES, to);
   const others = await copyFiles(base, MODEL_FILES, to);
   return { files: [...tokenizer, ...others], tokenizer: tokenizer.includes("tokenizer.json") ? own.name : null };

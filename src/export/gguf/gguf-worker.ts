@@ -1,14 +1,18 @@
-import { randomUUID } from "node:crypto";
-import { rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { HeirloomError, isHeirloomError } from "../../core/index.ts";
+import { stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { HeirloomError } from "../../core/index.ts";
 import { defineJob, type JobContext, openFolder, writeFileAtomic } from "../../core/node/index.ts";
 import { loadTokenizer, type Tokenizer } from "../../data/index.ts";
-import { basePathOf, locateModel, openModelFolder, readModelSpec } from "../../folders/index.ts";
-import { encodeGguf, type GgufMetadata, type GgufToWrite, type GgufValue } from "../../formats/index.ts";
+import { basePathOf, fileIn, locateModel, type ModelFolder, openModelFolder, readModelSpec } from "../../folders/index.ts";
+import { encodeGguf, type GgufMetadata, type GgufToWrite, type GgufValue, parseJson } from "../../formats/index.ts";
+import { parseModelConfig } from "../../model/index.ts";
 import { openAdapterSource } from "../adapter-source.ts";
+import { tokenizerFolderOf } from "../carried-files.ts";
 import type { ExportEvent } from "../merge/api.ts";
-import { mergeJob } from "../merge/merge-worker.ts";
+import { checkMerged } from "../merge/check.ts";
+import { mergedTensorFile } from "../merge/merged-file.ts";
+import { notesOn } from "../merge/notes.ts";
+import { mergedConfig, prepareMerge, sourcesOf } from "../merge/prepared.ts";
 import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import type { GgufRequest, GgufResult } from "./api.ts";
 import { loraTensors } from "./lora-tensors.ts";
@@ -57,47 +61,55 @@ async function carriedTokenizer(path: string): Promise<Tokenizer> {
   }
 }
 
-async function writeModel(folder: string, title: string, request: GgufRequest, context: Context): Promise<Written> {
+/** A model to be written: its tensors need not lie in a folder. */
+interface ModelSource extends Pick<ModelFolder, "spec" | "tensors"> {
+  /** Where the configuration is from, for messages. */
+  readonly where: string;
+  readonly tokenizerFolder: string;
+}
+
+async function writeModel(model: ModelSource, request: GgufRequest, context: Context): Promise<Written> {
+  const { spec, tensors: file, where, tokenizerFolder } = model;
+  const type = request.type ?? "f16";
+  const family = familyOf(spec, where);
+  const tokenizer = tokenizerMetadata(await carriedTokenizer(tokenizerFolder), spec.vocabSize, join(tokenizerFolder, "tokenizer.json"));
+  const title = titleOf(request.path);
+  const metadata = new Map<string, GgufValue>([...modelMetadata(spec, family, title, type), ...tokenizer.metadata]);
+  const tensors = modelTensors(file, spec, family, type, teller(context, "writing", file.tensors.size));
+  const written = await write(request.output, metadata, tensors, context);
+  const notes =
+    type === "q8_0" && (written.types["F16"] ?? 0) > 0 ? ["matrices whose rows are no whole blocks of 32 are written in fp16"] : [];
+  return { architecture: family.name, ...written, preTokenizer: tokenizer.pre, notes };
+}
+
+async function writeFolder(folder: string, request: GgufRequest, context: Context): Promise<Written> {
   const model = await openModelFolder(folder);
   try {
-    const { spec, tensors: file } = model;
-    const type = request.type ?? "f16";
-    const family = familyOf(spec, folder);
-    const tokenizer = tokenizerMetadata(await carriedTokenizer(folder), spec.vocabSize, join(folder, "tokenizer.json"));
-    const metadata = new Map<string, GgufValue>([...modelMetadata(spec, family, title, type), ...tokenizer.metadata]);
-    const tensors = modelTensors(file, spec, family, type, teller(context, "writing", file.tensors.size));
-    const written = await write(request.output, metadata, tensors, context);
-    const notes =
-      type === "q8_0" && (written.types["F16"] ?? 0) > 0 ? ["matrices whose rows are no whole blocks of 32 are written in fp16"] : [];
-    return { architecture: family.name, ...written, preTokenizer: tokenizer.pre, notes };
+    return await writeModel({ ...model, where: folder, tokenizerFolder: folder }, request, context);
   } finally {
     await model.folder.close();
   }
 }
 
-/** Merges into a folder beside the output, writes the file from it, and takes it away again. */
+/** Merges rows as they are written: in fp32, so that values are rounded once. The comparison goes before, on the same values. */
 async function writeMerged(request: GgufRequest, context: Context): Promise<Written> {
   const { path, output, base, original, onto, heldAs, check } = request;
-  const folder = join(dirname(output), `.${basename(output)}.${randomUUID()}.tmp`);
   const given = Object.fromEntries(Object.entries({ base, original, onto, heldAs, check }).filter(([, value]) => value !== undefined));
+  const opened: { close(): Promise<void> }[] = [];
   try {
-    // In fp32, so that values are rounded once.
-    const { notes } = await mergeJob.body({ path, output: folder, dtype: "fp32", ...given }, context);
-    const written = await writeModel(folder, titleOf(path), request, context);
-    return { ...written, notes: [...notes, ...written.notes] };
-  } catch (error) {
-    throw isHeirloomError(error) ? renamed(error, folder, output) : error;
+    const merge = await prepareMerge({ path, output, dtype: "fp32", ...given }, opened);
+    const { folder: baseFolder } = merge.base.model;
+    const where = fileIn(baseFolder.name, "config.json");
+    const spec = parseModelConfig(parseJson(await mergedConfig(merge), where), where);
+    const tensors = mergedTensorFile(path, sourcesOf(merge), merge.plan.recipes);
+    const tokenizerFolder = (await tokenizerFolderOf(baseFolder, merge.adapter.folder)).name;
+    familyOf(spec, baseFolder.name); // what GGUF cannot hold is told before it is compared
+    await checkMerged({ folder: baseFolder, spec, tensors }, tokenizerFolder, merge, context);
+    const written = await writeModel({ spec, tensors, where: baseFolder.name, tokenizerFolder }, request, context);
+    return { ...written, notes: [...notesOn(merge, tokenizerFolder), ...written.notes] };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await Promise.all(opened.map((folder) => folder.close()));
   }
-}
-
-/** The temporary folder's name means nothing to anybody. */
-function renamed(error: HeirloomError, folder: string, output: string): HeirloomError {
-  const [first, ...rest] = error.problems.map((problem) =>
-    problem.where === undefined ? problem : { ...problem, where: problem.where.replaceAll(folder, output) },
-  );
-  return first === undefined || error.name === "InternalError" ? error : HeirloomError.of([first, ...rest]);
 }
 
 async function writeLora(request: GgufRequest, context: Context): Promise<Written> {
@@ -170,7 +182,7 @@ export const ggufJob = defineJob<GgufRequest, ExportEvent, GgufResult>(import.me
     ? await writeLora(request, context)
     : located.kind === "adapter"
       ? await writeMerged(request, context)
-      : await writeModel(located.path, titleOf(request.path), request, context);
+      : await writeFolder(located.path, request, context);
   return {
     output: request.output,
     source: request.path,

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decodeToF32 } from "../../codecs/index.ts";
@@ -7,7 +7,7 @@ import { type GgufHeader, readGgufHeader } from "../../formats/index.ts";
 import { parseModelConfig } from "../../model/index.ts";
 import { failure } from "../../train/fixtures/tiny-run.ts";
 import { ExportScene } from "../fixtures/scene.ts";
-import { exportGguf, type GgufRequest, importGguf } from "../index.ts";
+import { exportGguf, type GgufRequest, importGguf, mergeAdapter, quantizeModel } from "../index.ts";
 import { permuteRows } from "./permute.ts";
 
 let scene: ExportScene;
@@ -78,6 +78,30 @@ describe("a model as a GGUF file", () => {
     const same = async (name: string) => Buffer.compare(await is.read(name), await was.read(name)) === 0;
     expect(await same("model.layers.0.self_attn.k_proj.weight")).toBe(true);
     expect(await same("model.layers.0.self_attn.q_proj.weight")).toBe(false);
+  });
+
+  test.each<[string, Record<string, unknown>, boolean]>([
+    ["a copy of the head", { modules_to_save: ["lm_head"] }, true],
+    ["DoRA, on a base in NF4", { use_dora: true }, false],
+    ["LoRA on the embedding", { target_modules: ["embed_tokens", "o_proj", "lm_head"] }, false],
+  ])("of an adapter is that of its merged model in fp32, byte for byte, without a folder in between: %s", async (_, config, check) => {
+    const name = `streamed-${++made}`;
+    const adapter = await scene.adapter(name, base, { config });
+    const heldAs = config["use_dora"] === true ? "nf4" : "files";
+    const merged = scene.path("folders", name);
+    mkdirSync(scene.path("folders"), { recursive: true });
+    await mergeAdapter({ path: adapter, output: merged, dtype: "fp32", heldAs, check }, { inline: true });
+    const folder = await write({ path: merged, type: "q8_0" });
+    const before = new Set(scene.names());
+    const between = new Set<string>();
+    const output = scene.path(`${name}.gguf`);
+    await exportGguf(
+      { path: adapter, output, type: "q8_0", heldAs, check },
+      { inline: true, onEvent: () => void scene.names().map((found) => between.add(found)) },
+    );
+    expect(Buffer.compare(readFileSync(output), readFileSync(folder.output))).toBe(0);
+    // While it is written there is the file that will be it, and nothing else.
+    expect([...between].filter((found) => !before.has(found))).toEqual([expect.stringMatching(/^\.streamed-\d+\.gguf\..*tmp$/)]);
   });
 
   test("permutes the rows of q and k within their heads", () => {
@@ -175,6 +199,16 @@ describe("an export that cannot be made", () => {
     expect(await refused({ path: window })).toMatchObject({ code: "EXPORT_UNSUPPORTED", details: { feature: "sliding_window" } });
     const huge = await scene.model("huge", { deviation: 1e6 });
     expect(await refused({ path: huge, type: "f16" })).toMatchObject({ code: "TENSOR_NOT_FINITE", hint: "export with --type bf16" });
+  });
+
+  test("is refused where --held-as contradicts a base that is stored in 4 bits, as a merge is", async () => {
+    await quantizeModel({ path: base, output: scene.path("base-nf4") }, { inline: true });
+    const adapter = await scene.adapter("on-nf4", scene.path("base-nf4"));
+    const request = { path: adapter, heldAs: "nf4-double", check: false } as const;
+    const expected = { code: "USAGE", message: expect.stringContaining("--held-as nf4-double") as unknown };
+    expect(await refused(request)).toMatchObject(expected);
+    expect(await failure(mergeAdapter({ ...request, output: scene.path("never") }, { inline: true }))).toMatchObject(expected);
+    expect((await write({ ...request, heldAs: "files" })).kind).toBe("model");
   });
 
   test("is refused over something else, for a LoRA of a model, with a type for a LoRA, and when it is told to stop", async () => {

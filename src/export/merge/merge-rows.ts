@@ -83,25 +83,21 @@ export interface MergedChunk {
   readonly merged: Float32Array;
 }
 
+/** Makes merged rows of rows of the base: `before` are those from `start` on, and stay as they are. */
+export type RowMerger = (start: number, before: Float32Array) => Float32Array;
+
 /**
- * The merged values of one tensor, some rows at a time: `W + scaling·B·A`, rows of DoRA set to their lengths, trained rows and
- * biases put in place.
- *
- * @param base values of the base's tensor or of the copy that stands in its place
+ * Reads what the adapter has for a tensor. Rows are merged one by one, so that it makes no difference how many come at a time:
+ * `W + scaling·B·A`, rows of DoRA set to their lengths, trained rows and biases put in place.
  */
-export async function* mergedChunks(
-  base: RowSource,
-  recipe: TensorRecipe,
-  adapter: TensorFile,
-): AsyncGenerator<MergedChunk, void, undefined> {
-  const { columns } = base;
+export async function rowMerger(recipe: TensorRecipe, adapter: TensorFile, columns: number): Promise<RowMerger> {
   const factors = recipe.lora === null ? null : await readFactors(adapter, recipe.lora);
   const rows = recipe.rows === null ? null : await adapterValues(adapter, recipe.rows.key);
   const bias = recipe.loraBias === null ? null : await adapterValues(adapter, recipe.loraBias.key);
+  if (factors === null && rows === null && bias === null) return (_start, before) => before;
   const sums = new Float64Array(factors === null ? 0 : COLUMN_BLOCK);
-  for await (const { start, values: before } of chunksOf(base)) {
-    const isPlain = factors === null && rows === null && bias === null;
-    const merged = isPlain ? before : before.slice();
+  return (start, before) => {
+    const merged = before.slice();
     if (factors !== null) addLora(merged, start, columns, factors, sums);
     if (bias !== null && recipe.loraBias !== null) {
       const { scaling } = recipe.loraBias;
@@ -111,6 +107,20 @@ export async function* mergedChunks(
       const at = (index - start) * columns;
       if (rows !== null && at >= 0 && at < merged.length) merged.set(rows.subarray(i * columns, (i + 1) * columns), at);
     }
-    yield { start, before, merged };
-  }
+    return merged;
+  };
+}
+
+/**
+ * The merged values of one tensor, some rows at a time.
+ *
+ * @param base values of the base's tensor or of the copy that stands in its place
+ */
+export async function* mergedChunks(
+  base: RowSource,
+  recipe: TensorRecipe,
+  adapter: TensorFile,
+): AsyncGenerator<MergedChunk, void, undefined> {
+  const merge = await rowMerger(recipe, adapter, base.columns);
+  for await (const { start, values: before } of chunksOf(base)) yield { start, before, merged: merge(start, before) };
 }

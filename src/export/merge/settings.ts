@@ -4,7 +4,6 @@ import { bnb4bitNames } from "../../formats/index.ts";
 import type { AdapterSource } from "../adapter-source.ts";
 import type { HeldAs } from "../tensor-rows.ts";
 import type { MergeDtype, MergeRequest, MergeTarget } from "./api.ts";
-import type { Merge } from "./prepared.ts";
 
 const BY_TORCH_NAME: Readonly<Record<string, MergeDtype>> = { float32: "fp32", bfloat16: "bf16", float16: "fp16" };
 
@@ -24,9 +23,15 @@ const HELD: Readonly<Record<NonNullable<MergeRequest["heldAs"]>, HeldAs>> = {
   "nf4-double": { doubleQuant: true },
 };
 
-/** How the base was held in training: the adapter's record says it, else the user. @throws USAGE if they contradict each other */
+/** How the base was held in training: its files or the adapter's record say it, else the user. @throws USAGE if they contradict each other */
 export function heldAs({ heldAs: given }: MergeRequest, { record, folder }: AdapterSource, base: ModelFolder): HeldAs {
-  if (isStoredIn4Bit(base)) return null; // as the files have it
+  if (isStoredIn4Bit(base)) {
+    if (given === undefined || given === "files") return null; // as the files have it
+    throw new HeirloomError("USAGE", `the base is stored in 4 bits and was held as its files are; --held-as ${given} says otherwise`, {
+      where: base.folder.name,
+      hint: "leave --held-as out, or name the dense model with --base",
+    });
+  }
   const recorded = record === null ? undefined : record.config.quantization;
   if (recorded === undefined) return HELD[given ?? "files"];
   const own = recorded === null ? null : { doubleQuant: recorded.doubleQuant };
@@ -59,24 +64,4 @@ export function requireOriginal(onto: MergeTarget, base: ModelFolder, original: 
 function requireDense(original: ModelFolder): void {
   if (!isStoredIn4Bit(original)) return;
   throw new HeirloomError("USAGE", "expected dense weights under --original, found weights in 4 bits", { where: original.folder.name });
-}
-
-/** What had to be taken for granted, and what a user should know. */
-export function notesOn({ adapter, base, held, onto, original, request, runtime }: Merge, tokenizer: string | null): string[] {
-  const notes: string[] = [];
-  const packed = isStoredIn4Bit(base.model);
-  if (adapter.record === null) {
-    notes.push("the adapter has no record of its training: the base is taken to be the right one");
-    if (!packed && request.heldAs === undefined)
-      notes.push(
-        "it is taken to have been trained on the base as its files are; if it was loaded in 4 bits, say --held-as nf4 or nf4-double",
-      );
-  }
-  if (packed && original === null)
-    notes.push("the base holds 4-bit weights only: how far they are from the original was not measured (--original)");
-  if (onto === "original" && (packed || held !== null))
-    notes.push("merged onto the original weights, which the adapter did not see in training");
-  if (runtime === null) notes.push("the merged model was NOT compared with the adapter (--no-check)");
-  if (tokenizer === null) notes.push("there is no tokenizer.json beside the adapter or its base; none was copied");
-  return notes;
 }

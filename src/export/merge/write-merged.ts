@@ -2,7 +2,7 @@ import { decodeToF32, encodeFromF32 } from "../../codecs/index.ts";
 import { isBnb4bit, type TensorFile, type TensorToWrite } from "../../formats/index.ts";
 import { denseRows, type HeldAs, nf4Of, nf4Rows, type RowSource } from "../tensor-rows.ts";
 import type { MergeDtype, MergeTarget } from "./api.ts";
-import { mergedChunks } from "./merge-rows.ts";
+import { mergedChunks, rowMerger } from "./merge-rows.ts";
 import type { TensorRecipe } from "./plan.ts";
 import { BaseDifference, RoundingTally, requireFinite } from "./tallies.ts";
 
@@ -48,6 +48,32 @@ async function basePair(name: string, recipe: TensorRecipe, sources: MergeSource
   return { onto: onto === "original" && other !== null ? other : trained, trained, original: other };
 }
 
+/** What a tensor is merged onto: values of the base, or (then there is no pair) the adapter's copy that stands in their place. */
+async function ontoWhat(
+  recipe: TensorRecipe,
+  sources: MergeSources,
+): Promise<{ readonly source: RowSource; readonly pair: BasePair | null }> {
+  const { from, parameter } = recipe;
+  if ("copy" in from) return { source: denseRows(sources.adapter, from.copy, parameter.shape), pair: null };
+  const pair = await basePair(from.base, recipe, sources);
+  return { source: pair.onto, pair };
+}
+
+/** One tensor of the merged model in fp32, whichever rows are asked for. Values are checked as they are made. @throws TENSOR_NOT_FINITE */
+export async function mergedRows(recipe: TensorRecipe, sources: MergeSources): Promise<RowSource> {
+  const { source } = await ontoWhat(recipe, sources);
+  const merge = await rowMerger(recipe, sources.adapter, source.columns);
+  return {
+    rowCount: source.rowCount,
+    columns: source.columns,
+    async rows(start, end) {
+      const merged = merge(start, await source.rows(start, end));
+      requireFinite(merged, merged, recipe.parameter.name, "fp32");
+      return merged;
+    },
+  };
+}
+
 /** Writes nothing itself: makes the tensors of the merged model, to be streamed, and counts as they pass. */
 export class MergedTensors {
   readonly difference = new BaseDifference();
@@ -78,10 +104,8 @@ export class MergedTensors {
   }
 
   async *#chunks(recipe: TensorRecipe): AsyncGenerator<Uint8Array, void, undefined> {
-    const { name, module, shape } = recipe.parameter;
-    const { from } = recipe;
-    const pair = "base" in from ? await basePair(from.base, recipe, this.#sources) : null;
-    const source = pair?.onto ?? denseRows(this.#sources.adapter, (from as { copy: string }).copy, shape);
+    const { name, module } = recipe.parameter;
+    const { source, pair } = await ontoWhat(recipe, this.#sources);
     const isChanged = recipe.lora !== null || recipe.rows !== null || recipe.loraBias !== null;
     const { dtype } = this.#sources;
     const { file } = DTYPE_NAMES[dtype];
