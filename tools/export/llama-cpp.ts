@@ -67,3 +67,8 @@ export function completeInLlamaCpp(
     return made;
   });
 }
+
+/** A text's tokens without BOS; control tokens that are written out in it are those tokens, as in a tokenizer.json. */
+export function tokensInLlamaCpp(model: LlamaModel, text: string): number[] {
+  return [...model.tokenize(text, true)];
+}

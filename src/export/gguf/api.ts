@@ -28,6 +28,8 @@ export interface GgufResult {
   readonly bytes: number;
   /** Tensors by their type in the file. */
   readonly types: Readonly<Record<string, number>>;
+  /** `tokenizer.ggml.model`: byte-level BPE or SentencePiece; null for an adapter. */
+  readonly tokenizerModel: "gpt2" | "llama" | null;
   /** `tokenizer.ggml.pre`; null for an adapter. */
   readonly preTokenizer: string | null;
   readonly notes: readonly string[];

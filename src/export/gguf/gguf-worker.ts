@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { HeirloomError } from "../../core/index.ts";
+import { type Folder, HeirloomError } from "../../core/index.ts";
 import { defineJob, type JobContext, openFolder, writeFileAtomic } from "../../core/node/index.ts";
 import { loadTokenizer, type Tokenizer } from "../../data/index.ts";
 import { basePathOf, fileIn, locateModel, type ModelFolder, openModelFolder, readModelSpec } from "../../folders/index.ts";
@@ -15,6 +15,7 @@ import { notesOn } from "../merge/notes.ts";
 import { mergedConfig, prepareMerge, sourcesOf } from "../merge/prepared.ts";
 import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import type { GgufRequest, GgufResult } from "./api.ts";
+import { readEndTokens } from "./end-tokens.ts";
 import { loraTensors } from "./lora-tensors.ts";
 import { familyOf, modelMetadata } from "./model-metadata.ts";
 import { modelTensors } from "./model-tensors.ts";
@@ -23,7 +24,7 @@ import { tokenizerMetadata } from "./tokenizer-metadata.ts";
 type Context = JobContext<ExportEvent>;
 
 /** What was written, without what the request says. */
-type Written = Pick<GgufResult, "architecture" | "tensors" | "bytes" | "types" | "preTokenizer" | "notes">;
+type Written = Pick<GgufResult, "architecture" | "tensors" | "bytes" | "types" | "tokenizerModel" | "preTokenizer" | "notes">;
 
 async function write(
   output: string,
@@ -66,20 +67,25 @@ interface ModelSource extends Pick<ModelFolder, "spec" | "tensors"> {
   /** Where the configuration is from, for messages. */
   readonly where: string;
   readonly tokenizerFolder: string;
+  /** What says which tokens end an answer. */
+  readonly folder: Folder;
 }
 
 async function writeModel(model: ModelSource, request: GgufRequest, context: Context): Promise<Written> {
-  const { spec, tensors: file, where, tokenizerFolder } = model;
+  const { spec, tensors: file, where, tokenizerFolder, folder } = model;
   const type = request.type ?? "f16";
   const family = familyOf(spec, where);
-  const tokenizer = tokenizerMetadata(await carriedTokenizer(tokenizerFolder), spec.vocabSize, join(tokenizerFolder, "tokenizer.json"));
+  const ends = await readEndTokens(folder, spec);
+  const from = join(tokenizerFolder, "tokenizer.json");
+  const tokenizer = tokenizerMetadata(await carriedTokenizer(tokenizerFolder), spec.vocabSize, ends, from);
   const title = titleOf(request.path);
   const metadata = new Map<string, GgufValue>([...modelMetadata(spec, family, title, type), ...tokenizer.metadata]);
   const tensors = modelTensors(file, spec, family, type, teller(context, "writing", file.tensors.size));
   const written = await write(request.output, metadata, tensors, context);
   const notes =
     type === "q8_0" && (written.types["F16"] ?? 0) > 0 ? ["matrices whose rows are no whole blocks of 32 are written in fp16"] : [];
-  return { architecture: family.name, ...written, preTokenizer: tokenizer.pre, notes };
+  const { kind, pre } = tokenizer;
+  return { architecture: family.name, ...written, tokenizerModel: kind, preTokenizer: pre, notes: [...tokenizer.notes, ...notes] };
 }
 
 async function writeFolder(folder: string, request: GgufRequest, context: Context): Promise<Written> {
@@ -105,7 +111,7 @@ async function writeMerged(request: GgufRequest, context: Context): Promise<Writ
     const tokenizerFolder = (await tokenizerFolderOf(baseFolder, merge.adapter.folder)).name;
     familyOf(spec, baseFolder.name); // what GGUF cannot hold is told before it is compared
     await checkMerged({ folder: baseFolder, spec, tensors }, tokenizerFolder, merge, context);
-    const written = await writeModel({ spec, tensors, where: baseFolder.name, tokenizerFolder }, request, context);
+    const written = await writeModel({ spec, tensors, folder: baseFolder, where: baseFolder.name, tokenizerFolder }, request, context);
     return { ...written, notes: [...notesOn(merge, tokenizerFolder), ...written.notes] };
   } finally {
     await Promise.all(opened.map((folder) => folder.close()));
@@ -136,7 +142,7 @@ async function writeLora(request: GgufRequest, context: Context): Promise<Writte
             "the adapter was trained on its base in NF4; on a base in another form it computes something else: the merged model is what was trained",
           ]),
     ];
-    return { architecture: family.name, ...written, preTokenizer: null, notes };
+    return { architecture: family.name, ...written, tokenizerModel: null, preTokenizer: null, notes };
   } finally {
     await adapter.folder.close();
   }

@@ -23,8 +23,18 @@ export function familyOf(spec: ModelSpec, where: string): GgufFamily {
   const refuse = (feature: string, what: string): void =>
     problems.add("EXPORT_UNSUPPORTED", what, { where, hint: "use the model folder with other tools", details: { feature } });
   if (found === undefined) refuse("architecture", `the architecture "${spec.architecture}" has no counterpart in GGUF here`);
-  if (spec.slidingWindows.some((window) => window !== null && window < spec.maxPositions))
-    refuse("sliding_window", "a sliding window, which llama.cpp's models of this family do not have");
+  const window = spec.slidingWindows.find((size) => size !== null && size < spec.maxPositions);
+  if (window !== undefined && window !== null) {
+    problems.add(
+      "EXPORT_UNSUPPORTED",
+      `a sliding window: layers see the last ${window} of ${spec.maxPositions} positions, and llama.cpp's models of this family see all of them, so that longer texts would give other logits`,
+      {
+        where,
+        hint: `within ${window} tokens both are the same: export a copy of the folder whose config.json has max_position_embeddings ${window}`,
+        details: { feature: "sliding_window", window, maxPositions: spec.maxPositions },
+      },
+    );
+  }
   problems.throwIfAny();
   if (found === undefined) throw new HeirloomError("EXPORT_UNSUPPORTED", spec.architecture);
   return { name: found[0], permutes: found[1].permutes };
