@@ -130,8 +130,9 @@ function parseHeaderJson(text: string, source: ByteSource): Record<string, unkno
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 
 function readMetadata(value: unknown, where: string, problems: ProblemList): Record<string, string> {
-  if (value === undefined) return {};
-  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  // MLX writes null where there is none, and the safetensors library reads it so.
+  if (value === undefined || value === null) return {};
+  const isObject = typeof value === "object" && !Array.isArray(value);
   if (!isObject || Object.values(value).some((item) => typeof item !== "string")) {
     problems.add("SAFETENSORS_INVALID", `__metadata__: expected an object of strings, found ${describeValue(value)}`, { where });
     return {};

@@ -8,6 +8,11 @@ const read = (header: string | object, dataBytes: number) =>
   readSafetensorsHeader(memorySource(safetensorsBytes(header, new Uint8Array(dataBytes)), "x.safetensors"));
 
 describe("readSafetensorsHeader", () => {
+  it("reads null metadata, which MLX writes, as none", async () => {
+    const header = await read({ __metadata__: null, ...twoTensors }, 25);
+    expect([header.metadata, [...header.tensors.keys()]]).toEqual([{}, ["a", "b"]]);
+  });
+
   it("gives names, dtypes, shapes, absolute offsets and metadata", async () => {
     const header = await read({ __metadata__: { format: "pt" }, ...twoTensors }, 25);
     expect(header.metadata).toEqual({ format: "pt" });

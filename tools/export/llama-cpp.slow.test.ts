@@ -1,9 +1,13 @@
-import type { Llama, LlamaModel } from "node-llama-cpp";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Llama, LlamaModel, Token } from "node-llama-cpp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadTokenizer } from "../../src/data/index.ts";
 import { ExportScene } from "../../src/export/fixtures/scene.ts";
 import { exportGguf, type GgufType, importGguf, mergeAdapter } from "../../src/export/index.ts";
-import { completeInLlamaCpp, logitsInLlamaCpp, openLlamaCpp } from "./llama-cpp.ts";
+import { completeInLlamaCpp, logitsInLlamaCpp, openLlamaCpp, tokensInLlamaCpp } from "./llama-cpp.ts";
 import { completeHere, logitsHere } from "./own-model.ts";
+import { tokenizerTexts } from "./tokenizer-texts.ts";
 
 /**
  * Twice what was measured against the same weights, imported from the file: llama.cpp keeps keys and values in fp16 and rounds
@@ -86,5 +90,27 @@ describe("llama.cpp", () => {
     expect(distance(plain, bare)).toBeLessThan(TOLERANCE.bf16);
     expect(distance(merged, whole)).toBeLessThan(TOLERANCE.bf16);
     expect(distance(merged, half)).toBeGreaterThan(0.1);
+  });
+
+  it("splits as a SentencePiece tokenizer here, also where a token lies over itself", async () => {
+    const folder = await scene.sentencePieceModel("pieces");
+    await exportGguf({ path: folder, output: scene.path("pieces.gguf") }, { inline: true });
+    const tokenizer = await loadTokenizer(folder);
+    const texts = tokenizerTexts(2000);
+    const different = await inLlamaCpp("pieces.gguf", (model) =>
+      Promise.resolve(
+        texts.filter((text) => tokenizer.encode(text, { addSpecialTokens: false }).join() !== tokensInLlamaCpp(model, text).join()),
+      ),
+    );
+    expect(different).toEqual([]);
+  });
+
+  it("ends at every token that generation_config.json names", async () => {
+    const folder = await scene.model("ends");
+    writeFileSync(join(folder, "generation_config.json"), JSON.stringify({ eos_token_id: [70, 2] }));
+    await exportGguf({ path: folder, output: scene.path("ends.gguf") }, { inline: true });
+    await exportGguf({ path: base, output: scene.path("no-ends.gguf") }, { inline: true });
+    const endsAt70 = (file: string) => inLlamaCpp(file, (model) => Promise.resolve(model.isEogToken(70 as Token)));
+    expect([await endsAt70("ends.gguf"), await endsAt70("no-ends.gguf")]).toEqual([true, false]);
   });
 });

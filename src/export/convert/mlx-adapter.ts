@@ -2,8 +2,7 @@ import { HeirloomError, ProblemList } from "../../core/index.ts";
 import { describeValue, printable, type StoredTensor, type TensorFile } from "../../formats/index.ts";
 
 /*
- * An adapter of mlx-lm (tuner/utils.py `load_adapters`, tuner/lora.py, tuner/dora.py; read in its source, it runs on Apple's
- * machines only):
+ * An adapter of mlx-lm (tuner/utils.py `load_adapters`, tuner/lora.py, tuner/dora.py; tools/export/prove-mlx.ts runs it):
  *
  *   adapter_config.json    fine_tune_type "lora" (absent: lora), "dora" or "full"; num_layers, counted from the last, 0 and below for
  *                          all; lora_parameters { rank, scale, dropout, keys }; and what else the trainer was called with
