@@ -77,6 +77,22 @@ const rules = [
     },
   },
   {
+    name: "export-door",
+    comment: "the parts of export/ see each other by index.ts only, and what they share lies beside them",
+    severity: "error",
+    from: { path: "^src/export/([^/]+)(?:/|\\.ts$)" },
+    to: {
+      path: "^src/export/",
+      pathNot: [
+        "^src/export/$1/",
+        "^src/export/fixtures/",
+        "^src/export/[^/]+/fixtures/",
+        "^src/export/[^/]+/index\\.ts$",
+        "^src/export/[^/]+\\.ts$",
+      ],
+    },
+  },
+  {
     name: "core-node-door",
     comment: "core/node is a folder of its own with its own door; core itself does not use it",
     severity: "error",

@@ -2,8 +2,7 @@ import { type AdapterSpec, PEFT_PREFIX, type ResolvedAdapter, resolveTargets } f
 import { HeirloomError, ProblemList } from "../../core/index.ts";
 import { requireTensor, type TensorFile, type TensorToWrite } from "../../formats/index.ts";
 import type { ModelSpec } from "../../model/index.ts";
-import { checkTensors } from "../merge/plan.ts";
-import { CHANGES_BASE } from "../merge/refusals.ts";
+import { CHANGES_BASE, checkTensors } from "../merge/index.ts";
 import { transposeBytes } from "./transpose.ts";
 
 /** An adapter in mlx-lm's form, ready to be written. */

@@ -1,4 +1,4 @@
-import type { MergeRequest } from "../merge/api.ts";
+import type { MergeRequest } from "../merge/index.ts";
 
 /** Types that the matrices of a GGUF model are written in. */
 export const GGUF_TYPES = ["f16", "bf16", "q8_0"] as const;

@@ -8,11 +8,7 @@ import { encodeGguf, type GgufMetadata, type GgufToWrite, type GgufValue, parseJ
 import { parseModelConfig } from "../../model/index.ts";
 import { openAdapterSource } from "../adapter-source.ts";
 import { tokenizerFolderOf } from "../carried-files.ts";
-import type { ExportEvent } from "../merge/api.ts";
-import { checkMerged } from "../merge/check.ts";
-import { mergedTensorFile } from "../merge/merged-file.ts";
-import { notesOn } from "../merge/notes.ts";
-import { mergedConfig, prepareMerge, sourcesOf } from "../merge/prepared.ts";
+import { checkMerged, type ExportEvent, mergedConfig, mergedTensorFile, notesOn, prepareMerge, sourcesOf } from "../merge/index.ts";
 import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import type { GgufRequest, GgufResult } from "./api.ts";
 import { readEndTokens } from "./end-tokens.ts";

@@ -1,5 +1,5 @@
 import { runJob } from "../../core/node/index.ts";
-import type { ExportOptions } from "../merge/merge.ts";
+import type { ExportOptions } from "../merge/index.ts";
 import type { GgufRequest, GgufResult } from "./api.ts";
 import { ggufJob } from "./gguf-worker.ts";
 

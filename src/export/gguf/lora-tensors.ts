@@ -2,9 +2,7 @@ import { type AdapterSpec, PEFT_PREFIX, resolveTargets } from "../../adapter/ind
 import { HeirloomError, ProblemList } from "../../core/index.ts";
 import type { GgufToWrite, TensorFile } from "../../formats/index.ts";
 import { ggufTensorName, type ModelSpec, permutedHeads } from "../../model/index.ts";
-import { adapterValues } from "../merge/merge-rows.ts";
-import { checkTensors } from "../merge/plan.ts";
-import { CHANGES_BASE } from "../merge/refusals.ts";
+import { adapterValues, CHANGES_BASE, checkTensors } from "../merge/index.ts";
 import type { GgufFamily } from "./model-metadata.ts";
 import { encodeBlocks } from "./model-tensors.ts";
 import { permuteRows } from "./permute.ts";

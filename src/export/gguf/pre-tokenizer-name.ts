@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { PRE_TOKENIZERS } from "../import/tokenizer/pre-tokenizers.ts";
+import { PRE_TOKENIZERS } from "../import/index.ts";
 import { isValues, refusedTokenizer, type Values } from "./refused-tokenizer.ts";
 
 /** The names that llama.cpp's converter writes, of those that mean the same. */

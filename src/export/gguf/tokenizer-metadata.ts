@@ -1,7 +1,7 @@
 import { HeirloomError } from "../../core/index.ts";
 import type { Tokenizer } from "../../data/index.ts";
 import { describeValue, type GgufValue } from "../../formats/index.ts";
-import { TOKEN_TYPE } from "../import/tokenizer/vocabulary.ts";
+import { TOKEN_TYPE } from "../import/index.ts";
 import { otherEnds } from "./end-tokens.ts";
 import { preTokenizerName } from "./pre-tokenizer-name.ts";
 import { isValues, refusedTokenizer, type Values } from "./refused-tokenizer.ts";

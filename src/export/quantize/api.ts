@@ -1,4 +1,4 @@
-import type { GroupDifference } from "../merge/api.ts";
+import type { GroupDifference } from "../merge/index.ts";
 
 /** What to quantize, and into what. */
 export interface QuantizeRequest {

@@ -1,5 +1,5 @@
 import { runJob } from "../../core/node/index.ts";
-import type { ExportOptions } from "../merge/merge.ts";
+import type { ExportOptions } from "../merge/index.ts";
 import type { QuantizeRequest, QuantizeResult } from "./api.ts";
 import { quantizeJob } from "./quantize-worker.ts";
 
