@@ -19,5 +19,6 @@ export {
   type MergeTarget,
   mergeAdapter,
   type Rounding,
+  type WeightCheck,
 } from "./merge/index.ts";
 export * from "./quantize/index.ts";

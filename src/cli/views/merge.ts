@@ -1,5 +1,5 @@
 import { formatBytes, formatCount, formatSeconds } from "../../core/index.ts";
-import type { LogitDifference, MergeCheck, MergeResult } from "../../export/index.ts";
+import type { LogitDifference, MergeCheck, MergeResult, WeightCheck } from "../../export/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, type Paint, renderFacts } from "../terminal/index.ts";
 import { baseDifferenceTable, figure, percent } from "./base-difference.ts";
@@ -32,9 +32,17 @@ function checkFacts(
   return facts;
 }
 
+function weightFact({ tensors, rows, largestShareOfRounding }: WeightCheck, paint: Paint): [string, string] {
+  const what = `${formatCount(rows)} rows of ${formatCount(tensors)} tensors evaluated again`;
+  return [
+    "merged weights",
+    `${paint.green("agree")} with the formula: ${what}, ${percent(largestShareOfRounding)} of what rounding explains at most`,
+  ];
+}
+
 /** What a merge made, and how it was checked. */
 export function mergeView(result: MergeResult, { paint }: View): string {
-  const { output, onto, dtype, tensors, changed, bytes, files, tie, rounding, difference, check, notes, seconds } = result;
+  const { output, onto, dtype, tensors, changed, bytes, files, tie, rounding, difference, check, weightCheck, notes, seconds } = result;
   const weights = files.filter((file) => file.endsWith(".safetensors")).length;
   const facts: [string, string][] = [
     ["merged", output],
@@ -47,6 +55,7 @@ export function mergeView(result: MergeResult, { paint }: View): string {
     ["embedding and head", tieText(tie)],
     ["rounding to the dtype", `${figure(rounding.maxAbs)} at most; ${percent(rounding.shareOfChange)} of the adapter's own change`],
     ...(check === null ? [] : checkFacts(check, onto, paint)),
+    ...(weightCheck === null ? [] : [weightFact(weightCheck, paint)]),
     ["time", formatSeconds(seconds)],
   ];
   const parts = [renderFacts(facts, paint)];

@@ -8,7 +8,16 @@ import { encodeGguf, type GgufMetadata, type GgufToWrite, type GgufValue, parseJ
 import { parseModelConfig } from "../../model/index.ts";
 import { openAdapterSource } from "../adapter-source.ts";
 import { tokenizerFolderOf } from "../carried-files.ts";
-import { checkMerged, type ExportEvent, mergedConfig, mergedTensorFile, notesOn, prepareMerge, sourcesOf } from "../merge/index.ts";
+import {
+  checkMerged,
+  checkWeights,
+  type ExportEvent,
+  mergedConfig,
+  mergedTensorFile,
+  notesOn,
+  prepareMerge,
+  sourcesOf,
+} from "../merge/index.ts";
 import { NEW_OUTPUT, refuseExisting, throwIfStopped } from "../output.ts";
 import type { GgufRequest, GgufResult } from "./api.ts";
 import { readEndTokens } from "./end-tokens.ts";
@@ -106,6 +115,7 @@ async function writeMerged(request: GgufRequest, context: Context): Promise<Writ
     const tensors = mergedTensorFile(path, sourcesOf(merge), merge.plan.recipes);
     const tokenizerFolder = (await tokenizerFolderOf(baseFolder, merge.adapter.folder)).name;
     familyOf(spec, baseFolder.name); // what GGUF cannot hold is told before it is compared
+    if (merge.notRun !== null) await checkWeights(tensors, merge, context);
     await checkMerged({ folder: baseFolder, spec, tensors }, tokenizerFolder, merge, context);
     const written = await writeModel({ spec, tensors, folder: baseFolder, where: baseFolder.name, tokenizerFolder }, request, context);
     return { ...written, notes: [...notesOn(merge, tokenizerFolder), ...written.notes] };

@@ -77,6 +77,18 @@ export interface MergeCheck {
   readonly onOriginal: LogitDifference | null;
 }
 
+/**
+ * The weaker comparison, where the engine does not run the adapter: the formula of the merge evaluated a second time, in fp64, on rows of
+ * every tensor.
+ */
+export interface WeightCheck {
+  readonly kind: "weights";
+  readonly tensors: number;
+  readonly rows: number;
+  /** Largest difference, as a share of what rounding explains; above 1 the merge fails. */
+  readonly largestShareOfRounding: number;
+}
+
 /** What became of a merge. */
 export interface MergeResult {
   readonly output: string;
@@ -93,7 +105,10 @@ export interface MergeResult {
   readonly rounding: Rounding;
   /** Null if the base was not quantized, or its original weights are not at hand. */
   readonly difference: readonly GroupDifference[] | null;
+  /** The comparison of logits; null if none was made. */
   readonly check: MergeCheck | null;
+  /** The comparison of weights, in place of that of logits; null if it was not needed or not wanted. */
+  readonly weightCheck: WeightCheck | null;
   readonly notes: readonly string[];
   readonly seconds: number;
 }

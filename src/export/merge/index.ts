@@ -13,8 +13,10 @@ export {
   type MergeResult,
   type MergeTarget,
   type Rounding,
+  type WeightCheck,
 } from "./api.ts";
 export { checkMerged } from "./check.ts";
+export { checkWeights } from "./check-weights.ts";
 export { type ExportOptions, mergeAdapter } from "./merge.ts";
 export { adapterValues } from "./merge-rows.ts";
 export { mergedTensorFile } from "./merged-file.ts";

@@ -5,8 +5,9 @@ import { fingerprintModel, hashWeights, parentRecord, VERSION, writeMergeRecord 
 import { carryFiles } from "../carried-files.ts";
 import { NEW_OUTPUT, throwIfStopped } from "../output.ts";
 import { writeModelShards } from "../shards.ts";
-import type { ExportEvent, MergeCheck, MergeRequest, MergeResult } from "./api.ts";
+import type { ExportEvent, MergeRequest, MergeResult } from "./api.ts";
 import { checkMerged } from "./check.ts";
+import { checkWeights } from "./check-weights.ts";
 import { notesOn } from "./notes.ts";
 import type { MergePlan } from "./plan.ts";
 import { type Merge, mergedConfig, prepareMerge, sourcesOf } from "./prepared.ts";
@@ -32,18 +33,21 @@ async function writeModel(folder: string, merge: Merge, context: Context) {
   return { merged, written, carried };
 }
 
+type Checks = Pick<MergeResult, "check" | "weightCheck">;
+
 /** Reads the merged model back, and compares it. */
-async function checkWritten(folder: string, merge: Merge, context: Context): Promise<MergeCheck | null> {
+async function checkWritten(folder: string, merge: Merge, context: Context): Promise<Checks> {
   const model = await openModelFolder(folder);
   try {
-    return await checkMerged(model, folder, merge, context);
+    const weightCheck = merge.notRun === null ? null : await checkWeights(model.tensors, merge, context);
+    return { check: await checkMerged(model, folder, merge, context), weightCheck };
   } finally {
     await model.folder.close();
   }
 }
 
 /** The record that joins the merged model to the lineage. */
-async function writeRecord(folder: string, merge: Merge, check: MergeCheck | null): Promise<void> {
+async function writeRecord(folder: string, merge: Merge, { check, weightCheck }: Checks): Promise<void> {
   const { adapter, base, original, onto, dtype, held, plan } = merge;
   const opened = await openModelFolder(folder);
   try {
@@ -57,7 +61,7 @@ async function writeRecord(folder: string, merge: Merge, check: MergeCheck | nul
       dtype,
       quantization: held === null ? null : { type: "nf4", doubleQuant: held.doubleQuant },
       tie: plan.tie,
-      check,
+      check: check ?? weightCheck,
       files: await hashWeights(opened.folder),
     });
   } finally {
@@ -73,8 +77,8 @@ async function runMerge(merge: Merge, context: Context): Promise<MergeResult> {
     request.output,
     async (folder) => {
       const { merged, written, carried } = await writeModel(folder, merge, context);
-      const check = await checkWritten(folder, merge, context);
-      await writeRecord(folder, merge, check);
+      const checks = await checkWritten(folder, merge, context);
+      await writeRecord(folder, merge, checks);
       throwIfStopped(context.stopRequested);
       const groups = merged.difference.groups;
       const isChanged = ({ from, lora, rows, loraBias }: MergePlan["recipes"][number]): boolean =>
@@ -92,7 +96,7 @@ async function runMerge(merge: Merge, context: Context): Promise<MergeResult> {
         files: [...written.files, "config.json", ...carried.files],
         rounding: merged.rounding.rounding,
         difference: groups.length === 0 ? null : groups,
-        check,
+        ...checks,
         notes: notesOn(merge, carried.tokenizer),
         seconds: (performance.now() - began) / 1000,
       };

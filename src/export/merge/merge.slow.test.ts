@@ -8,6 +8,9 @@ import { failure, TinyWorkshop } from "../../train/fixtures/tiny-run.ts";
 import { evaluate } from "../../train/index.ts";
 import { ExportScene } from "../fixtures/scene.ts";
 import { type MergeRequest, mergeAdapter } from "../index.ts";
+import { checkWeights } from "./check-weights.ts";
+import { mergedTensorFile } from "./merged-file.ts";
+import { type Merge, prepareMerge, sourcesOf } from "./prepared.ts";
 
 let scene: ExportScene;
 let base: string;
@@ -174,6 +177,56 @@ describe("tied embeddings", () => {
   });
 });
 
+describe("an adapter that the engine does not run", () => {
+  const CASES: readonly (readonly [string, Record<string, unknown>])[] = [
+    ["DoRA", { use_dora: true, target_modules: "all-linear" }],
+    ["LoRA on the embedding", { target_modules: ["embed_tokens", "q_proj"] }],
+    ["trained rows", { trainable_token_indices: [0, 17, -1] }],
+    ["both, on a base in NF4", { target_modules: ["embed_tokens", "o_proj"], trainable_token_indices: { lm_head: [5] } }],
+  ];
+
+  test.each(CASES)("has its merged weights held against the formula, and that is said and recorded: %s", async (_, config) => {
+    const adapter = await scene.adapter(`not-run-${++made}`, base, { config });
+    for (const dtype of ["fp32", "bf16", "fp16"] as const) {
+      const { check, weightCheck, notes, output, tensors } = await merge({ path: adapter, dtype, heldAs: "nf4" });
+      expect(check).toBeNull();
+      expect(weightCheck).toMatchObject({ kind: "weights", tensors });
+      expect(weightCheck?.largestShareOfRounding).toBeLessThanOrEqual(1);
+      // Rounding to 8 or 11 bits uses nearly all that it may; fp32 has room for further roundings on the way.
+      expect(weightCheck?.largestShareOfRounding).toBeGreaterThan(dtype === "fp32" ? 0.1 : 0.9);
+      expect(notes.join()).toContain("in place of logits the merged weights were compared");
+      expect(scene.json(output.slice(output.lastIndexOf("/") + 1), MERGE_RECORD)["check"]).toEqual(weightCheck);
+    }
+  });
+
+  test("is merged without any comparison with --no-check, which is said", async () => {
+    const adapter = await scene.adapter("unchecked", base, { config: { use_dora: true } });
+    const { check, weightCheck, notes } = await merge({ path: adapter, check: false });
+    expect([check, weightCheck]).toEqual([null, null]);
+    expect(notes).toContain("the merged model was NOT compared with the adapter (--no-check)");
+  });
+
+  test.each(CASES)("fails where a value is not what the formula gives: %s", async (_, config) => {
+    const opened: { close(): Promise<void> }[] = [];
+    try {
+      const request = (path: string) => ({ path, output: scene.path("never"), dtype: "fp32" as const, heldAs: "nf4" as const });
+      const adapter = await scene.adapter(`right-${++made}`, base, { config });
+      // The same matrices at another scale, and rows of another adapter.
+      const other = await scene.adapter(`wrong-${made}`, base, {
+        config: { ...config, lora_alpha: 8.001 },
+        values: (name, count) => (name.includes("trainable") ? new Float32Array(count).fill(0.1) : undefined),
+      });
+      const [merged, wrong] = [await prepareMerge(request(adapter), opened), await prepareMerge(request(other), opened)];
+      const context = { emit: () => undefined, stopRequested: () => false } as unknown as Parameters<typeof checkWeights>[2];
+      const file = (of: Merge) => mergedTensorFile("merged", sourcesOf(of), of.plan.recipes);
+      expect((await checkWeights(file(merged), merged, context)).tensors).toBe(merged.plan.recipes.length);
+      expect(await failure(checkWeights(file(wrong), merged, context))).toMatchObject({ code: "MERGE_MISMATCH" });
+    } finally {
+      await Promise.all(opened.map((folder) => folder.close()));
+    }
+  });
+});
+
 describe("a merge that cannot be made", () => {
   /** Refused with this code, and nothing is left in the folder. */
   async function refused(request: Omit<MergeRequest, "output">, output?: string) {
@@ -222,16 +275,6 @@ describe("a merge that cannot be made", () => {
       values: (name, count) => (name.includes("lora_B") ? new Float32Array(count).fill(Number.NaN) : undefined),
     });
     expect(await refused({ path: nan, check: false })).toMatchObject({ code: "TENSOR_NOT_FINITE" });
-  });
-
-  test("is refused where the adapter cannot be run to compare, and made without the comparison", async () => {
-    const adapter = await scene.adapter("dora", base, { config: { use_dora: true } });
-    const error = await refused({ path: adapter });
-    expect(error).toMatchObject({ code: "ADAPTER_UNSUPPORTED" });
-    expect(error.hint).toContain("--no-check");
-    expect((await merge({ path: adapter, check: false })).notes).toContain(
-      "the merged model was NOT compared with the adapter (--no-check)",
-    );
   });
 
   test.each([

@@ -8,7 +8,7 @@ import { refuseExisting } from "../output.ts";
 import type { HeldAs } from "../tensor-rows.ts";
 import type { MergeDtype, MergeRequest, MergeTarget } from "./api.ts";
 import { type MergePlan, planMerge } from "./plan.ts";
-import { requireRunnable } from "./runnable.ts";
+import { whyNotRun } from "./runnable.ts";
 import { sameStoredValues } from "./same-values.ts";
 import { baseDtype, heldAs, requireOriginal } from "./settings.ts";
 import { DTYPE_NAMES, type MergeSources } from "./write-merged.ts";
@@ -23,8 +23,10 @@ export interface Merge {
   readonly held: HeldAs;
   readonly onto: MergeTarget;
   readonly dtype: MergeDtype;
-  /** Null if nothing is to be compared. */
+  /** Null if no logits are to be compared. */
   readonly runtime: Runtime | null;
+  /** Why the engine does not run the adapter, where weights are compared in place of logits; null otherwise. */
+  readonly notRun: string | null;
 }
 
 /**
@@ -34,8 +36,6 @@ export interface Merge {
  */
 export async function prepareMerge(request: MergeRequest, opened: { close(): Promise<void> }[]): Promise<Merge> {
   await refuseExisting(request.output);
-  // A missing peer is to be told before gigabytes are read.
-  const runtime = request.check === false ? null : await loadRuntime().catch(refuseUnchecked);
   const adapter = await openAdapterSource(request.path);
   opened.push(adapter.folder);
   const base = await openBaseOf(adapter, request.base);
@@ -43,12 +43,14 @@ export async function prepareMerge(request: MergeRequest, opened: { close(): Pro
   const original = request.original === undefined ? null : await openModelFolder(request.original);
   if (original !== null) opened.push(original.folder);
   const { spec } = base.model;
+  const notRun = request.check === false ? null : whyNotRun(spec, adapter);
+  // A missing peer is to be told before gigabytes are read.
+  const runtime = request.check === false || notRun !== null ? null : await loadRuntime().catch(refuseUnchecked);
   const plan = await planMerge(spec, adapter.spec, adapter.tensors, (a, b) => sameStoredValues(adapter.tensors, a, b));
-  if (runtime !== null) requireRunnable(spec, adapter);
   const onto = request.onto ?? "trained";
   const held = heldAs(request, adapter, base.model);
   requireOriginal(onto, base.model, original);
-  return { request, adapter, base, original, plan, held, onto, dtype: request.dtype ?? baseDtype(base.model), runtime };
+  return { request, adapter, base, original, plan, held, onto, dtype: request.dtype ?? baseDtype(base.model), runtime, notRun };
 }
 
 /** Without the runtime nothing can be compared; going on all the same is the user's choice. */

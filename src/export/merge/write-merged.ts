@@ -49,7 +49,7 @@ async function basePair(name: string, recipe: TensorRecipe, sources: MergeSource
 }
 
 /** What a tensor is merged onto: values of the base, or (then there is no pair) the adapter's copy that stands in their place. */
-async function ontoWhat(
+export async function ontoWhat(
   recipe: TensorRecipe,
   sources: MergeSources,
 ): Promise<{ readonly source: RowSource; readonly pair: BasePair | null }> {
