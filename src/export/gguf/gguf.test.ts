@@ -104,6 +104,19 @@ describe("a model as a GGUF file", () => {
     expect([...between].filter((found) => !before.has(found))).toEqual([expect.stringMatching(/^\.streamed-\d+\.gguf\..*tmp$/)]);
   });
 
+  test("is written of Mistral where its window is the whole context, or where there is none", async () => {
+    const mistral = { architectures: ["MistralForCausalLM"], model_type: "mistral", max_position_embeddings: 32 };
+    for (const window of [null, 32]) {
+      const path = await scene.model(`window-${window}`, { config: { ...mistral, sliding_window: window } });
+      expect((await write({ path })).architecture).toBe("llama");
+    }
+    const path = await scene.model("window-31", { config: { ...mistral, sliding_window: 31 } });
+    const error = await failure(write({ path }));
+    expect(error).toMatchObject({ code: "EXPORT_UNSUPPORTED", details: { feature: "sliding_window", window: 31, maxPositions: 32 } });
+    expect(error.message).toContain("the last 31 of 32 positions");
+    expect(error.hint).toContain("max_position_embeddings 31");
+  });
+
   test("permutes the rows of q and k within their heads", () => {
     expect([...permuteRows(Float32Array.from([0, 1, 2, 3, 10, 11, 12, 13]), 1, 4)]).toEqual([0, 2, 1, 3, 10, 12, 11, 13]);
   });
