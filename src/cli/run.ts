@@ -12,7 +12,9 @@ import {
   renderError,
   renderJson,
   type Terminal,
+  tableLimit,
   wantsColour,
+  wrappedHelp,
 } from "./terminal/index.ts";
 import { type TypedCommand, usageTexts } from "./usage.ts";
 
@@ -31,21 +33,27 @@ interface Complaints {
   failure: unknown;
 }
 
+/** Flags as they are typed, without the dashes; those that say no included. */
+function flagsOf(target: object | undefined): string[] {
+  if (target === undefined || !("parameters" in target)) return [];
+  const { flags = {} } = target.parameters as { readonly flags?: Readonly<Record<string, { readonly kind: string }>> };
+  return Object.entries(flags).flatMap(([flag, parameter]) => {
+    const canSayNo = parameter.kind === "boolean" && !("withNegated" in parameter && parameter.withNegated === false);
+    return (canSayNo ? [typedFlag(flag), typedFlag(flag, false)] : [typedFlag(flag)]).map((typed) => typed.slice(2));
+  });
+}
+
 /** The command that a line names, for messages: what it takes is in its own table. */
 function typedCommand([name = "", ...words]: readonly string[]): TypedCommand {
   const command = Object.entries(COMMANDS).find(([known]) => known === name)?.[1];
   if (command !== undefined && !("parameters" in command)) {
     // A command of commands, as `runs show`.
     const [inner = "", ...rest] = words;
-    const isKnown = command.getRoutingTargetForInput(inner) !== undefined;
+    const target = command.getRoutingTargetForInput(inner);
     const commands = command.getAllEntries().map((entry) => entry.name.original);
-    return { name: isKnown ? `${name} ${inner}` : name, commands, words: rest, flags: [], takesConfig: false };
+    return { name: target === undefined ? name : `${name} ${inner}`, commands, words: rest, flags: flagsOf(target), takesConfig: false };
   }
-  const flags = Object.entries(command?.parameters.flags ?? {}).flatMap(([flag, parameter]) => {
-    const canSayNo = parameter.kind === "boolean" && !("withNegated" in parameter && parameter.withNegated === false);
-    return (canSayNo ? [typedFlag(flag), typedFlag(flag, false)] : [typedFlag(flag)]).map((typed) => typed.slice(2));
-  });
-  return { name, commands: [], words, flags, takesConfig: Object.hasOwn(command?.parameters.aliases ?? {}, "c") };
+  return { name, commands: [], words, flags: flagsOf(command), takesConfig: Object.hasOwn(command?.parameters.aliases ?? {}, "c") };
 }
 
 /** `heirloom --help train` and `heirloom help train` ask for the help of train. */
@@ -134,7 +142,7 @@ export async function runCli(typed: readonly string[], terminal: Terminal): Prom
     if (first !== undefined) return writeError(HeirloomError.of([first, ...rest]), json, terminal);
     if (complaints.failure !== undefined) return writeError(complaints.failure, json, terminal);
     if (printed.length > 0) {
-      terminal.stdout.write(printed.join(""));
+      terminal.stdout.write(wrappedHelp(printed.join(""), tableLimit(terminal.stdout, terminal.env)));
       return 0;
     }
     return await writeOutcome(requireOutcome(context.outcome), json, terminal);

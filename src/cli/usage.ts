@@ -33,6 +33,12 @@ export interface TypedCommand {
   readonly words: readonly string[];
 }
 
+/** Flags that other commands, or other tools, have under another name. */
+const SAME_MEANING: readonly (readonly string[])[] = [
+  ["rows", "limit", "count", "head"],
+  ["from", "offset", "skip", "start"],
+];
+
 function usage(message: string, hint: string, nearest?: string): readonly Problem[] {
   return [{ code: "USAGE", message, hint, ...(nearest === undefined ? {} : { details: { nearest } }) }];
 }
@@ -53,7 +59,8 @@ function argumentProblems(thrown: unknown, command: TypedCommand): readonly Prob
   }
   if (thrown instanceof FlagNotFoundError) {
     // Stricli's own corrections know of no --no-….
-    const near = nearestName(thrown.input, command.flags) ?? thrown.corrections[0];
+    const same = SAME_MEANING.find((names) => names.includes(thrown.input))?.find((name) => command.flags.includes(name));
+    const near = same ?? nearestName(thrown.input, command.flags) ?? thrown.corrections[0];
     const flag = near === undefined ? undefined : typedFlag(near);
     return usage(`unknown flag --${thrown.input}`, nearestHint(flag, help), flag);
   }

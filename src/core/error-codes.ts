@@ -25,6 +25,7 @@ export const ERROR_CODES = {
     summary: "Embedding or head of a tied base are to be trained, and it is not said whether as one or apart.",
   },
   ADAPTER_PATTERN_UNSUPPORTED: { exit: 10, summary: "A Python pattern cannot be carried over to JavaScript unchanged." },
+  DATA_TOO_LARGE: { exit: 11, summary: "The tokens of a data set do not fit into memory, and there is no cache on disk." },
   DATA_EMPTY: { exit: 10, summary: "A data file holds no rows to train on." },
   DATA_ROW_TOO_LONG: { exit: 10, summary: "Rows are longer than maxLength, and the policy for them is to stop." },
   DATA_NO_LABELS: { exit: 10, summary: "No row of a data set has a label token." },

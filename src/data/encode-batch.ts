@@ -41,6 +41,8 @@ export interface EncodedBatch extends PackedExamples {
   /** Tokens of each record before any limit, and labels that count among them; 0 for a record with a problem. */
   readonly tokenCounts: Uint32Array;
   readonly labelCounts: Uint32Array;
+  /** Of each record, how many ends of trained text fall inside a token. */
+  readonly insideCounts: Uint32Array;
   readonly problems: readonly { readonly row: number; readonly problems: readonly Problem[] }[];
 }
 
@@ -126,6 +128,7 @@ export function encodeBatch(
   const packer = new Packer();
   const tokenCounts = new Uint32Array(records.length);
   const labelCounts = new Uint32Array(records.length);
+  const insideCounts = new Uint32Array(records.length);
   const problems: { row: number; problems: readonly Problem[] }[] = [];
   for (const [i, record] of records.entries()) {
     const row = rows[i] as number;
@@ -139,6 +142,7 @@ export function encodeBatch(
     }
     tokenCounts[i] = encoded.inputIds.length;
     labelCounts[i] = countLabels(encoded.labels);
+    insideCounts[i] = encoded.insideToken;
     counts.longest = Math.max(counts.longest, encoded.inputIds.length);
     for (const example of withinLimit(encoded, record.kind, limits, counts)) {
       const labelTokens = countLabels(example.labels);
@@ -153,5 +157,5 @@ export function encodeBatch(
       packer.add(example, row);
     }
   }
-  return { ...packer.packed(), counts, tokenCounts, labelCounts, problems };
+  return { ...packer.packed(), counts, tokenCounts, labelCounts, insideCounts, problems };
 }

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
-import { availableParallelism } from "node:os";
-import { HeirloomError, isHeirloomError, type Problem } from "../core/index.ts";
+import { availableParallelism, totalmem } from "node:os";
+import { formatBytes, HeirloomError, isHeirloomError, type Problem } from "../core/index.ts";
 import { printable } from "../formats/index.ts";
 import { type BatchEncoder, type EncoderSetup, encoderHere } from "./encoder.ts";
 import { encoderPool } from "./encoder-pool.ts";
@@ -31,12 +31,22 @@ export interface CollectOptions {
   readonly cache: string | null;
   /** Null: one per core. */
   readonly threads: number | null;
+  /** Memory that tokens may take where no cache holds them. @defaultValue what can be had now */
+  readonly memoryBytes?: number;
 }
 
 /** Each has a tokenizer of its own, 100 MB and more with a large vocabulary; as many tokenize some 8 MB/s. */
 const MAX_THREADS = 16;
 /** From this size on threads are started: they take half a second, in which one thread tokenizes about half of this. */
 const THREADS_FROM_BYTES = 2_000_000;
+
+/** The parts of a file are there beside the whole that is made of them. */
+const PEAK_FACTOR = 2;
+
+/** Memory that can be had now; macOS counts pages as free only if they hold nothing at all. */
+function memoryLeft(): number {
+  return process.platform === "darwin" ? totalmem() : process.availableMemory();
+}
 
 /** Ends the writing of a cache entry whose file has faults. */
 const notKept = new HeirloomError("DATA_FORMAT_INVALID", "the file has faults");
@@ -52,10 +62,13 @@ export class FileCollector {
   readonly #threads: number;
   readonly #threadsFrom: number;
   readonly #cache: TokenCache | null;
+  readonly #memoryBytes: number;
+  #heldBytes = 0;
   #here: BatchEncoder | undefined;
   #pool: BatchEncoder | undefined;
 
-  constructor(setup: EncoderSetup, tokenizer: Tokenizer, { cache, threads }: CollectOptions) {
+  constructor(setup: EncoderSetup, tokenizer: Tokenizer, { cache, threads, memoryBytes = memoryLeft() }: CollectOptions) {
+    this.#memoryBytes = memoryBytes;
     this.#setup = setup;
     this.#tokenizer = tokenizer;
     this.#threads = threads ?? Math.min(availableParallelism(), MAX_THREADS);
@@ -94,8 +107,26 @@ export class FileCollector {
   async #loadPlainly(file: PlannedFile): Promise<void> {
     const load = new FileLoad(file.path, file.options);
     const parts: PackedExamples[] = [];
-    for await (const part of load.examples(await this.#encoderFor(file.path))) parts.push(part);
+    for await (const part of load.examples(await this.#encoderFor(file.path))) {
+      parts.push(part);
+      this.#hold(part, file.path);
+    }
     this.#add(file, load, load.account, joinPacked(parts));
+  }
+
+  /** Tokens that no cache holds stay in memory: what does not fit is refused here, before the system ends the process. */
+  #hold({ words, lengths, rows }: PackedExamples, path: string): void {
+    this.#heldBytes += words.byteLength + lengths.byteLength + rows.byteLength;
+    if (PEAK_FACTOR * this.#heldBytes <= this.#memoryBytes) return;
+    throw new HeirloomError(
+      "DATA_TOO_LARGE",
+      `expected tokens that fit into memory, found more than ${formatBytes(this.#heldBytes)} up to here (they need that twice while they are joined, and ${formatBytes(this.#memoryBytes)} can be had)`,
+      {
+        where: printable(path),
+        hint: "let the tokens lie on disk, 4⅛ bytes each: leave out data.cache: false and HEIRLOOM_CACHE=off, and see that the cache's folder can be written",
+        details: { bytes: this.#heldBytes, memoryBytes: this.#memoryBytes },
+      },
+    );
   }
 
   /** @returns false if the cache cannot be used; the file is then read without it */

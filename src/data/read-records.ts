@@ -1,6 +1,6 @@
 import { isHeirloomError, nearestName, type Problem, ProblemList } from "../core/index.ts";
 import { describeValue, printable } from "../formats/index.ts";
-import { detectForm, parseRow, type RowForm } from "./forms/index.ts";
+import { detectForm, likelyForm, parseRow, type RowForm } from "./forms/index.ts";
 import { type Container, readRows, type TextRows } from "./readers/index.ts";
 import type { DataRecord } from "./record.ts";
 
@@ -123,6 +123,15 @@ export class FileReading {
     }
   }
 
+  /** For a form that was asked for and does not fit: the one that the row looks like. */
+  #otherForm(value: unknown): string | undefined {
+    const { format } = this.#options;
+    const likely = format === null ? null : likelyForm(value);
+    return likely === null || likely === format
+      ? undefined
+      : `the row looks like ${likely}: --format ${likely} (data.format), or leave it out`;
+  }
+
   #understand(row: number, value: unknown): ReadRow {
     const where = printable(`${this.#path}:${row}`);
     const fault = (message: string, facts: Omit<Problem, "code" | "message"> = {}): ReadRow => ({
@@ -142,7 +151,13 @@ export class FileReading {
         return fault(`the row is of the form ${found.form}, those before it are ${this.#form.form}: keep one form in a file`);
     }
     const parsed = parseRow(value, this.#form?.form ?? "text");
-    if ("fault" in parsed) return fault(parsed.fault, parsed.field === null ? {} : { details: { field: parsed.field } });
+    if ("fault" in parsed) {
+      const hint = parsed.hint ?? this.#otherForm(value);
+      return fault(parsed.fault, {
+        ...(parsed.field === null ? {} : { details: { field: parsed.field } }),
+        ...(hint === undefined ? {} : { hint }),
+      });
+    }
     for (const field of parsed.unusedFields) this.#unused[field] = (this.#unused[field] ?? 0) + 1;
     return { row, records: parsed.records };
   }

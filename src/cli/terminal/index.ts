@@ -1,6 +1,7 @@
 // cli/terminal: how results, errors and progress look, for people and as JSON.
 // Knows no command and computes nothing.
 export { escapeName, escapeText } from "./escape.ts";
+export { wrappedHelp } from "./help.ts";
 export { renderJson } from "./json.ts";
 export { bytesTitle, renderLedgerRows } from "./ledger-table.ts";
 export { type Output, type Terminal, tableLimit, wantsColour } from "./output.ts";

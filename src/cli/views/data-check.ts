@@ -1,5 +1,5 @@
 import { formatCount } from "../../core/index.ts";
-import type { CheckedSet, DataCheck, LengthSummary } from "../../data/index.ts";
+import type { CheckedSet, DataCheck, DataFinding, LengthSummary } from "../../data/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, type Paint, renderFacts } from "../terminal/index.ts";
 import { fileLines } from "./data-files.ts";
@@ -45,19 +45,44 @@ function setText(set: CheckedSet, maxLength: number, paint: Paint): string {
   ].join("\n");
 }
 
+/** Places of a finding that are printed; --json has more. */
+const MAX_SHOWN_PLACES = 5;
+
+/** `a.jsonl:3, :4, :9 and 12 more`: a file once, then its rows. */
+function placesText({ places, count }: DataFinding): string {
+  let before = "";
+  const shown = places.slice(0, MAX_SHOWN_PLACES).map((place) => {
+    const at = place.lastIndexOf(":");
+    const file = at < 0 ? place : place.slice(0, at);
+    const text = at >= 0 && file === before ? place.slice(at) : place;
+    before = file;
+    return escapeText(text);
+  });
+  return `${shown.join(", ")}${count > shown.length ? ` and ${formatCount(count - shown.length)} more` : ""}`;
+}
+
+function findingText(finding: DataFinding, paint: Paint): string {
+  const { message, count, example } = finding;
+  const shown = example === null ? "" : escapeText(example.replace(/\s+/g, " "));
+  if (count === 1) return `  ${placesText(finding)}: ${escapeText(message)}${shown === "" ? "" : paint.dim(`: ${shown}`)}`;
+  const first = shown === "" ? "" : paint.dim(`, the first: ${shown}`);
+  return `  ${escapeText(message)}: ${formatCount(count)} ${finding.row === null ? "files" : "rows"}${first}\n    ${paint.dim(placesText(finding))}`;
+}
+
 function findingsText({ counts, findings }: DataCheck, paint: Paint): string {
   return counts
     .map(({ rule, severity, count }) => {
       const listed = findings.filter((finding) => finding.rule === rule);
       const heading = `${severity === "error" ? paint.red("error") : paint.yellow("warning")} ${paint.bold(rule)} ${formatCount(count)} ${rule === "empty-file" ? "file" : "row"}${count === 1 ? "" : "s"}`;
-      const lines = listed.map(
-        ({ file, row, message }) => `  ${escapeText(row === null ? file : `${file}:${row}`)}: ${escapeText(message)}`,
-      );
-      const more = count > listed.length ? [paint.dim(`  … and ${formatCount(count - listed.length)} more`)] : [];
-      const hint = listed.find((finding) => finding.hint !== null)?.hint;
-      return [heading, ...lines, ...more, ...(hint === undefined || hint === null ? [] : [paint.dim(`  → ${escapeText(hint)}`)])].join(
-        "\n",
-      );
+      const left = count - listed.reduce((sum, finding) => sum + finding.count, 0);
+      const more = left > 0 ? [paint.dim(`  … and ${formatCount(left)} more`)] : [];
+      const hints = [...new Set(listed.flatMap(({ hint }) => (hint === null ? [] : [hint])))];
+      return [
+        heading,
+        ...listed.map((finding) => findingText(finding, paint)),
+        ...more,
+        ...hints.map((hint) => paint.dim(`  → ${escapeText(hint)}`)),
+      ].join("\n");
     })
     .join("\n");
 }

@@ -69,7 +69,21 @@ describe("data show", () => {
 
   it("says where a file ends that has no row to show", async () => {
     const path = file("two.jsonl", asked("Hi", "Hello"), asked("Ho", "Hello"));
-    expect((await run("data", "show", path, "--from", "500")).out).toContain("no row to show: the file ends after row 2");
+    const past = await run("data", "show", path, "--from", "500");
+    expect(past.code).toBe(2);
+    expect(past.out).toContain("expected a row that is there, found --from 500: two.jsonl has 2 rows");
+    const longer = file("three.jsonl", ...["Hi", "Ho", "Hu"].map((question) => asked(question, "Hello")));
+    const both = await run("data", "show", path, longer, "--from", "3");
+    expect([both.code, both.out]).toEqual([0, expect.stringContaining("no row to show: the file ends after row 2") as string]);
+  });
+
+  it("names --rows for --limit", async () => {
+    const path = file("two.jsonl", asked("Hi", "Hello"));
+    expect(await run("data", "show", path, "--limit", "1")).toMatchObject({
+      code: 2,
+      out: expect.stringContaining("did you mean --rows?") as string,
+    });
+    expect((await run("runs", "list", "--rows", "1")).out).toContain("did you mean --limit?");
   });
 
   it("names the import for a base that is a GGUF file", async () => {
@@ -171,7 +185,7 @@ describe("data check", () => {
       warning empty-turn 1 row
         train.jsonl:5: turn 2 (assistant) is empty
       error too-long 1 row
-        train.jsonl:7: 318 tokens, more than 80
+        train.jsonl:7: longer than 80 tokens: 318 tokens
         → raise data.maxLength, or set data.onTooLong to truncate or drop
       error leakage 1 row
         held.jsonl:1: is trained on as train.jsonl:8
@@ -185,6 +199,59 @@ describe("data check", () => {
       there are errors
       "
     `);
+  });
+});
+
+describe("the border of prompt and completion", () => {
+  it("is told where nothing separates them, with the row and what it looks like", async () => {
+    const rows = ["One?", "Two?", "Three?"].map((prompt) => ({ prompt, completion: "Yes" }));
+    const path = file("touch.jsonl", ...rows, { prompt: "Four? ", completion: "No" }, { prompt: "\u4e00", completion: "\u4e8c" });
+    const { code, out } = await run("data", "check", path);
+    expect(code).toBe(0);
+    expect(out).toContain(
+      "warning no-separator 3 rows\n  prompt and completion are joined as they stand, and nothing separates them: 3 rows, the first: One?|Yes\n    touch.jsonl:1, :2, :3\n  → let the completion begin",
+    );
+    expect((await run("data", "check", file("own.jsonl", asked("One?", "Two.")), "--format", "alpaca-prompt")).out).toContain(
+      "nothing is wrong",
+    );
+  });
+
+  it("is told where it lies inside a token", async () => {
+    const path = file("inside.jsonl", { prompt: "Where? ", completion: "\nHere" }, { prompt: "Who? ", completion: "\nMe" });
+    const { out } = await run("data", "check", path, "--tokenizer", folder);
+    expect(out).toContain("warning border-in-token 2 rows\n  prompt and completion meet inside a token, which is trained whole");
+    expect(out).toContain("inside.jsonl:1, :2\n");
+  });
+});
+
+describe("rows that the form or the weight does not fit", () => {
+  it("are told with the form that they look like", async () => {
+    const path = file("share.jsonl", {
+      conversations: [
+        { from: "human", value: "a" },
+        { from: "gpt", value: "b" },
+      ],
+    });
+    const { code, out } = await run("data", "show", path, "--format", "alpaca");
+    expect(code).toBe(11);
+    expect(out).toContain("share.jsonl:1");
+    expect(out).toContain("the row looks like sharegpt: --format sharegpt");
+  });
+
+  it("name the row of a fractional weight, and what to do instead", async () => {
+    const messages = [
+      { role: "user", content: "a" },
+      { role: "assistant", content: "b", loss_weight: 0.5 },
+    ];
+    const path = file(
+      "weights.jsonl",
+      { messages: messages.slice(0, 1).concat({ role: "assistant", content: "b" } as never) },
+      { messages },
+    );
+    const { code, out } = await run("data", "check", path);
+    expect(code).toBe(20);
+    expect(out).toContain('weights.jsonl:2: expected 0 or 1 in "messages[1].loss_weight", found 0.5: a turn is trained or it is not');
+    expect(out).toContain("→ set it to 1 (trained) or 0 (not)");
   });
 });
 

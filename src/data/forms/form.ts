@@ -30,8 +30,8 @@ export interface Form {
 }
 
 /** Ends the reading of a row: what is wrong, and in which field. */
-export function refuse(field: string, message: string): never {
-  throw new HeirloomError("DATA_FORMAT_INVALID", message, { details: { field } });
+export function refuse(field: string, message: string, hint?: string): never {
+  throw new HeirloomError("DATA_FORMAT_INVALID", message, { details: { field }, ...(hint === undefined ? {} : { hint }) });
 }
 
 /** Columns of CSV and Parquet files that a row has nothing in. */
@@ -106,5 +106,9 @@ export function weightOf(turn: JsonObject, at: string): 0 | 1 | null {
   const value = turn[field];
   if (value === true || value === 1) return 1;
   if (value === false || value === 0) return 0;
-  return refuse(`${at}.${field}`, `expected 0 or 1 in "${at}.${field}", found ${describeValue(value)}: a turn is trained or it is not`);
+  return refuse(
+    `${at}.${field}`,
+    `expected 0 or 1 in "${at}.${field}", found ${describeValue(value)}: a turn is trained or it is not`,
+    "set it to 1 (trained) or 0 (not); to train rows less often instead, put them into a file of their own with a weight: data.train: [{ path: …, weight: 0.5 }]; or leave such rows out: data.onInvalid: drop",
+  );
 }

@@ -49,7 +49,7 @@ export interface DetectedForm {
 /** What a row holds, or why nothing. */
 export type ParsedRow =
   | { readonly records: readonly DataRecord[]; readonly unusedFields: readonly string[] }
-  | { readonly fault: string; readonly field: string | null };
+  | { readonly fault: string; readonly field: string | null; readonly hint?: string };
 
 const KNOWN = "{text}, {prompt, completion}, {messages}, {conversations} or {instruction, output}";
 
@@ -87,6 +87,16 @@ export function detectForm(value: unknown): DetectedForm {
   return { form: first.form, evidence: first.evidence };
 }
 
+/** The form that a row looks like; null if it is of none, or of several. */
+export function likelyForm(value: unknown): RowForm | null {
+  try {
+    return detectForm(value).form;
+  } catch (error) {
+    if (!isHeirloomError(error)) throw error;
+    return null;
+  }
+}
+
 /** Reads a row as one of a form. A row that cannot be read rightly is a fault, never a guess. */
 export function parseRow(value: unknown, form: RowForm): ParsedRow {
   if (typeof value !== "object" || value === null || Array.isArray(value))
@@ -100,6 +110,7 @@ export function parseRow(value: unknown, form: RowForm): ParsedRow {
   } catch (error) {
     if (!isHeirloomError(error) || error.code !== "DATA_FORMAT_INVALID") throw error;
     const { field } = error.details;
-    return { fault: error.problems[0].message, field: typeof field === "string" ? field : null };
+    const { message, hint } = error.problems[0];
+    return { fault: message, field: typeof field === "string" ? field : null, ...(hint === undefined ? {} : { hint }) };
   }
 }

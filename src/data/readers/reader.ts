@@ -1,6 +1,7 @@
 import { HeirloomError } from "../../core/index.ts";
 import { type FileSource, openFile } from "../../core/node/index.ts";
 import { printable } from "../../formats/index.ts";
+import { notUtf8, Utf8Position } from "./utf8.ts";
 
 /** The containers that are read; one file of this folder each. */
 export type Container = "jsonl" | "json" | "csv" | "parquet" | "text";
@@ -45,22 +46,20 @@ async function* chunksOf(file: FileSource): AsyncGenerator<Uint8Array, void, und
 /** The text of a file in order, without a byte order mark. @throws DATA_FORMAT_INVALID where it is not UTF-8 */
 export async function* textOf(file: FileSource, where: string): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let bytes = 0;
+  const position = new Utf8Position();
+  let chunk: Uint8Array = new Uint8Array();
   try {
-    for await (const chunk of chunksOf(file)) {
+    for await (chunk of chunksOf(file)) {
       const text = decoder.decode(chunk, { stream: true });
-      bytes += chunk.byteLength;
+      position.pass(chunk);
       if (text !== "") yield text;
     }
+    chunk = new Uint8Array();
     const rest = decoder.decode();
     if (rest !== "") yield rest;
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    throw new HeirloomError("DATA_FORMAT_INVALID", `expected UTF-8 text, found bytes that are not, after byte ${bytes}`, {
-      where: printable(where),
-      hint: "save the file as UTF-8",
-      cause,
-    });
+    throw notUtf8(position.ofFault(chunk), where, cause);
   }
 }
 

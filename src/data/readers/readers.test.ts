@@ -107,7 +107,7 @@ describe("a JSON list", () => {
     ['[{"a":},{"b":1}]', /JSON_INVALID a\.json:1: .*expected a JSON value/],
     ['"text"', /expected a list of rows, found "text"/],
     ['{"train":[{"text":"a"}],"data":[{"text":"b"}]}', /several lists of rows \(train, data\)/],
-    [Uint8Array.of(0x5b, 0x22, 0xff, 0x22, 0x5d), /expected UTF-8 text, found bytes that are not/],
+    [Uint8Array.of(0x5b, 0x22, 0xff, 0x22, 0x5d), /expected UTF-8 text, found the byte 0xFF at byte 2 \(line 1\)/],
   ])("that is broken is refused: %s", async (content, expected) => {
     expect(await fault(file("a.json", content))).toMatch(expected);
   });
@@ -212,5 +212,37 @@ describe("a Parquet file", () => {
     expect(await fault(file("a.parquet", bytes.subarray(0, 500)))).toMatch(/cut short: it does not end with PAR1/);
     expect(await fault(file("a.parquet", "PAR1"))).toMatch(/expected a Parquet file, found 4 bytes/);
     expect(await fault(file("a.parquet", "not a parquet file"))).toMatch(/does not end with PAR1/);
+  });
+});
+
+describe("a file in another encoding", () => {
+  const latin1 = (text: string): Uint8Array => Buffer.from(text, "latin1");
+  test.each<[string, Uint8Array, string]>([
+    ["a.csv", latin1("prompt,completion\na,b\ncaf\u00e9,c\n"), "found the byte 0xE9 at byte 25 (line 3)"],
+    ["a.txt", latin1(`${"\n".repeat(1024 * 1024 + 5)}\u00fc`), "found the byte 0xFC at byte 1,048,581 (line 1,048,582)"],
+    ["a.json", latin1('[{"text": "\u00fcber"}]'), "found the byte 0xFC at byte 11 (line 1)"],
+    ["a.txt", Uint8Array.of(0x61, 0xe2, 0x82), "the file ends inside a character at byte 1 (line 1)"],
+    [
+      "a.jsonl",
+      latin1('{"text": "a"}\n{"text": "\u00e9"}\n{"text": "\u00e8"}\n'),
+      "found the byte 0xE9 at byte 24 (line 2); 2 rows like that",
+    ],
+  ])("is told by byte and line: %s", async (name, content, message) => {
+    expect(await fault(file(name, content))).toBe(`DATA_FORMAT_INVALID ${name}: expected UTF-8 text, ${message}`);
+  });
+
+  test("finds a character that two chunks share where it lies", async () => {
+    const content = Buffer.concat([Buffer.alloc(1024 * 1024 - 1, 0x0a), Buffer.from("é"), latin1("\u00e9")]);
+    expect(await fault(file("a.txt", content))).toContain(`at byte ${(1024 * 1024 + 1).toLocaleString("en")} `);
+    const cut = Buffer.concat([Buffer.alloc(1024 * 1024 - 1, 0x61), Uint8Array.of(0xc3, 0x28)]);
+    expect(await fault(file("a.txt", cut))).toContain(`0xC3 at byte ${(1024 * 1024 - 1).toLocaleString("en")} `);
+  });
+
+  test("comes with the line to type", async () => {
+    const path = file("it's.csv", latin1("text\n\u00e9\n"));
+    await expect(read(path)).rejects.toMatchObject({ hint: expect.stringContaining("iconv -f WINDOWS-1252 -t UTF-8 '") as string });
+    await expect(read(file("w.txt", Uint8Array.of(0xff, 0xfe, 0x61, 0)))).rejects.toMatchObject({
+      hint: expect.stringContaining("iconv -f UTF-16") as string,
+    });
   });
 });

@@ -2,8 +2,10 @@ import { formatCount } from "../../core/index.ts";
 import { encodeFile } from "../batches.ts";
 import { expandDataPath } from "../data-files.ts";
 import type { BatchEncoder } from "../encoder.ts";
+import type { RowForm } from "../forms/index.ts";
 import { FileReading, type FileReport, type ReadingOptions } from "../read-records.ts";
 import type { DataRecord } from "../record.ts";
+import { borderText, isWithoutSeparator } from "./borders.ts";
 import { type DataFinding, FindingList, type RuleCount } from "./findings.ts";
 import { type LengthSummary, summarizeLengths } from "./lengths.ts";
 import { emptyFields, placeholderIn, type TextKeys, textKeys } from "./same-text.ts";
@@ -30,7 +32,7 @@ export interface DataCheck {
   readonly maxLength: number;
   readonly sets: readonly CheckedSet[];
   readonly counts: readonly RuleCount[];
-  /** The first of each rule. */
+  /** The first of each rule, equal ones as one with their number. */
   readonly findings: readonly DataFinding[];
 }
 
@@ -61,6 +63,10 @@ interface Place {
   readonly file: string;
   readonly row: number;
 }
+
+const BORDER_IN_TEXT =
+  "let the completion begin with the space or line break between them, and the prompt end without; or make chats of the rows, whose template separates them: --columns question=FIELD,answer=FIELD";
+const BORDER_IN_TEMPLATE = "put a space or a line break between them in the chat template (data.template)";
 
 /** Checks one set, row by row. */
 class SetCheck {
@@ -108,6 +114,30 @@ class SetCheck {
       this.#findings.add({ rule: "prompt-leakage", severity: "warning", ...place, message: `its prompt is trained on in ${asked}` });
   }
 
+  /** What becomes of the place where a prompt ends and its completion begins. @param form of the file */
+  border(record: DataRecord, inside: number, form: RowForm | null, place: Place): void {
+    const example = borderText(record);
+    const warning = { severity: "warning", ...place, field: example === null ? null : "completion", example } as const;
+    if (inside > 0)
+      this.#findings.add({
+        ...warning,
+        rule: "border-in-token",
+        message:
+          example === null
+            ? "a token holds both trained and masked text, and is trained whole"
+            : "prompt and completion meet inside a token, which is trained whole (TRL masks it, and warns of a mismatch)",
+        hint: example === null ? BORDER_IN_TEMPLATE : BORDER_IN_TEXT,
+      });
+    // Stanford's own prompt ends without a space.
+    else if (form !== "alpaca-prompt" && isWithoutSeparator(record))
+      this.#findings.add({
+        ...warning,
+        rule: "no-separator",
+        message: "prompt and completion are joined as they stand, and nothing separates them",
+        hint: BORDER_IN_TEXT,
+      });
+  }
+
   encoded(tokens: number, labels: number, place: Place): void {
     const { maxLength, strictLength } = this.#options;
     if (tokens > maxLength)
@@ -115,7 +145,8 @@ class SetCheck {
         rule: "too-long",
         severity: strictLength ? "error" : "warning",
         ...place,
-        message: `${formatCount(tokens)} tokens, more than ${formatCount(maxLength)}`,
+        message: `longer than ${formatCount(maxLength)} tokens`,
+        example: `${formatCount(tokens)} tokens`,
         hint: "raise data.maxLength, or set data.onTooLong to truncate or drop",
       });
     if (tokens > 0 && labels === 0)
@@ -163,6 +194,7 @@ async function checkSet(
           const place = { file, row: batch.rows[i] as number };
           records++;
           check.record(record, place);
+          check.border(record, encoded.insideCounts[i] ?? 0, reading.report.form, place);
           if (!hasTokens) continue;
           const [tokens = 0, labels = 0] = [encoded.tokenCounts[i], encoded.labelCounts[i]];
           if (tokens > 0) lengths.push(tokens);

@@ -56,7 +56,7 @@ export async function checkData(options: CheckOptions, tokenizer: Tokenizer | nu
   if (tokenizer === null) {
     const nothing = { words: new Int32Array(), lengths: new Uint32Array(), rows: new Uint32Array(), problems: [], usedClock: false };
     const none = new Uint32Array();
-    const encode = () => Promise.resolve({ ...nothing, counts: noCounts(), tokenCounts: none, labelCounts: none });
+    const encode = () => Promise.resolve({ ...nothing, counts: noCounts(), tokenCounts: none, labelCounts: none, insideCounts: none });
     return checkWith(options, { capacity: 1, encode, close: () => Promise.resolve() }, null);
   }
   const setup = await setupOf(tokenizer, encoding);

@@ -1,4 +1,4 @@
-import { HeirloomError, isHeirloomError, type Problem } from "../../core/index.ts";
+import { formatCount, HeirloomError, isHeirloomError, listNames, type Problem } from "../../core/index.ts";
 import { expandDataPath } from "../data-files.ts";
 import type { EncoderSetup } from "../encoder.ts";
 import { templateOf } from "../encoder.ts";
@@ -49,6 +49,9 @@ export interface ShowOptions {
   /** The first row, from 1. */
   readonly from: number;
 }
+
+/** Files that a message names. */
+const MAX_NAMED_FILES = 5;
 
 function piecesOf({ inputIds, labels }: EncodedRow, tokenizer: Tokenizer): ShownPiece[] {
   const pieces: ShownPiece[] = [];
@@ -103,6 +106,16 @@ async function showFile(path: string, options: ShowOptions, encode: RowEncoder |
   return { report: reading.report, rows };
 }
 
+/** Nothing to show because every file ends before the first row that was asked for. @throws USAGE */
+function refusePast(files: readonly ShownFile[], from: number): void {
+  const found = files.map(({ report: { path, rows } }) => `${path} has ${formatCount(rows)} row${rows === 1 ? "" : "s"}`);
+  const most = files.reduce((longest, { report }) => Math.max(longest, report.rows), 0);
+  if (most === 0) return;
+  throw new HeirloomError("USAGE", `expected a row that is there, found --from ${from}: ${listNames(found, MAX_NAMED_FILES)}`, {
+    hint: `the last row is --from ${most}`,
+  });
+}
+
 /**
  * The first rows of files as a model will see them, with what is trained.
  *
@@ -120,6 +133,7 @@ export async function showRows(
   for (const path of paths)
     for (const file of (await expandDataPath(path)).files) files.push(await showFile(file, options, encode, tokenizer));
   const rows = files.flatMap((file) => file.rows);
+  if (rows.length === 0) refusePast(files, options.from);
   const [first, ...rest] = rows.flatMap((row) => ("problems" in row ? row.problems : []));
   if (first !== undefined && rows.every((row) => "problems" in row)) throw HeirloomError.of([first, ...rest]);
   return { tokenizer: tokenizer?.name ?? null, files };
