@@ -5,9 +5,9 @@ import { InternalError } from "../../src/core/index.ts";
 
 const POLL_MS = 100;
 
-export interface ProcessResult {
+/** What is known of a process that has ended. */
+export interface ObservedProcess {
   /** As the process itself says. */
-  readonly tokensPerSecond: number;
   readonly peakRssMib: number;
   /** The kernel's VmHWM as last seen from outside; null where there is no /proc. */
   readonly observedPeakRssMib: number | null;
@@ -16,6 +16,11 @@ export interface ProcessResult {
   readonly wallSeconds: number;
   /** All that the process printed. */
   readonly output: Readonly<Record<string, unknown>>;
+}
+
+/** A process that states a rate. */
+export interface ProcessResult extends ObservedProcess {
+  readonly tokensPerSecond: number;
 }
 
 const read = (path: string): string | null => {
@@ -69,10 +74,10 @@ function tokensPerSecond(value: unknown): number {
 }
 
 /**
- * @param command program and arguments; its stdout must end with a JSON object with `tokens_per_s` and `peak_rss_mib`
+ * @param command program and arguments; its stdout must end with a JSON object
  * @throws InternalError if it fails or prints anything else
  */
-export async function measureProcess(command: readonly string[]): Promise<ProcessResult> {
+export async function observeProcess(command: readonly string[]): Promise<ObservedProcess> {
   const [program = "", ...parameters] = command;
   const name = command.join(" ");
   const busyBefore = machineBusySeconds();
@@ -97,11 +102,16 @@ export async function measureProcess(command: readonly string[]): Promise<Proces
   const busyAfter = machineBusySeconds();
   const output = parseOutput(text, name);
   return {
-    tokensPerSecond: tokensPerSecond(output["tokens_per_s"]),
     peakRssMib: Number(output["peak_rss_mib"]),
     observedPeakRssMib: observedPeak,
     othersCores: busyBefore === null || busyAfter === null ? null : Math.max(0, (busyAfter - busyBefore - own) / wallSeconds),
     wallSeconds,
     output,
   };
+}
+
+/** {@link observeProcess} of one whose object has `tokens_per_s` and `peak_rss_mib`. @throws InternalError if it has no rate */
+export async function measureProcess(command: readonly string[]): Promise<ProcessResult> {
+  const observed = await observeProcess(command);
+  return { ...observed, tokensPerSecond: tokensPerSecond(observed.output["tokens_per_s"]) };
 }

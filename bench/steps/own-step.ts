@@ -1,103 +1,93 @@
-// One configuration of our own training step, in one process: prints the JSON object that the side-by-side benchmark reads.
+// One configuration of our own training step, in one process: prints the JSON object that the side-by-side benchmarks read.
 //
 //   node --import ./tools/register-typescript.mjs bench/steps/own-step.ts --model DIR [--batch 2] [--seq 512] [--rank 16]
-//        [--steps 5] [--warmup 1] [--activations keep|recompute] [--cache auto|on|off] [--threads N] [--profile]
+//        [--steps 5] [--warmup 1] [--activations keep|recompute] [--cache auto|on|off] [--threads N] [--bound beside] …
 //
-// A step is what the PyTorch baseline times: forward, backward, clipping and AdamW on full rows of random tokens, all
-// labelled, over an NF4 base with double quantization.
-import { parseArgs } from "node:util";
-import { adapterSpec, resolveTargets } from "../../src/adapter/index.ts";
-import { loadRuntime } from "../../src/compute/index.ts";
-import { RandomStream } from "../../src/core/index.ts";
+// All flags are in step-settings.ts. A step is what the PyTorch baseline times: forward, backward, clipping and AdamW.
+import { loadRuntime, type Runtime } from "../../src/compute/index.ts";
 import type { MicroBatch } from "../../src/data/index.ts";
-import { type CachePolicy, CausalModel, loadModelFolder, loraPlans, newAdapterParameters } from "../../src/engine/index.ts";
-import { openModelFolder } from "../../src/folders/index.ts";
-import { TrainingSession } from "../../src/train/index.ts";
+import type { TrainingSession } from "../../src/train/index.ts";
+import { AttentionTime } from "./attention-time.ts";
+import { GemmBound } from "./gemm-bound.ts";
+import { type MovedReport, watchValues } from "./moved-values.ts";
+import { stepBatches } from "./step-batches.ts";
+import { stepProducts } from "./step-products.ts";
+import { openBase, openModel, openSession } from "./step-session.ts";
+import { readStepSettings } from "./step-settings.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    model: { type: "string" },
-    batch: { type: "string", default: "2" },
-    seq: { type: "string", default: "512" },
-    rank: { type: "string", default: "16" },
-    steps: { type: "string", default: "5" },
-    warmup: { type: "string", default: "1" },
-    activations: { type: "string", default: "keep" },
-    cache: { type: "string", default: "auto" },
-    threads: { type: "string" },
-  },
-});
+/** How often the products of a step are run after all steps. */
+const BOUND_RUNS = 3;
 
-const [batch, sequence, rank, steps, warmup] = [flags.batch, flags.seq, flags.rank, flags.steps, flags.warmup].map(Number) as [
-  number,
-  number,
-  number,
-  number,
-  number,
-];
+const settings = readStepSettings();
 
-/** Full rows of random tokens, all labelled: `batch × (sequence − 1)` labels, as in PyTorch after the shift. */
-function randomBatch(vocabSize: number, stream: RandomStream): MicroBatch {
-  const size = batch * sequence;
-  const inputIds = Int32Array.from({ length: size }, () => stream.nextInt(vocabSize));
+const peakRssMib = (): number => Math.round(process.resourceUsage().maxRSS / 1024);
+
+/** Measures the products of a step like `batch`. */
+function prepareBound(runtime: Runtime, session: TrainingSession, batch: MicroBatch): Promise<GemmBound> {
+  const products = stepProducts(session.model.spec, {
+    tokens: batch.tokenCount,
+    labelled: batch.labelTokenCount,
+    trainsBelow: settings.full.includes("embed_tokens") || settings.train === "all",
+    recomputes: settings.activations === "recompute",
+  });
+  return GemmBound.prepare(runtime, products, settings.boundBytes, settings.threads);
+}
+
+interface Measured {
+  readonly seconds: readonly number[];
+  readonly losses: readonly number[];
+  readonly tokens: number;
+  readonly peakRssMib: number;
+  readonly moved: MovedReport | null;
+  readonly bound: Readonly<Record<string, unknown>> | null;
+}
+
+async function measure(session: TrainingSession, runtime: Runtime): Promise<Measured> {
+  const batches = stepBatches(settings, session.model.spec.vocabSize);
+  const measured = batches.slice(settings.warmup);
+  const watch = settings.moved ? watchValues(session.model.weights.trained, session.model.spec.vocabSize) : null;
+  const beside = settings.bound === "beside" ? await prepareBound(runtime, session, measured[0] as MicroBatch) : null;
+  await beside?.run(); // page faults and sleeping threads
+  const [seconds, losses, boundSeconds]: [number[], number[], number[]] = [[], [], []];
+  for (const [index, batch] of batches.entries()) {
+    const began = performance.now();
+    const { loss } = await session.update([batch], index + 1);
+    if (index < settings.warmup) continue;
+    seconds.push((performance.now() - began) / 1000);
+    losses.push(loss);
+    if (beside !== null) boundSeconds.push(await beside.run());
+  }
+  const peak = peakRssMib();
+  const moved = watch?.(batches) ?? null;
+  const after = settings.bound === "after" ? await prepareBound(runtime, session, measured[0] as MicroBatch) : null;
+  if (after !== null) for (let run = 0; run < BOUND_RUNS; run++) boundSeconds.push(await after.run());
+  const bound = beside ?? after;
   return {
-    batch,
-    sequence,
-    inputIds,
-    labels: inputIds,
-    positions: Int32Array.from({ length: size }, (_, i) => i % sequence),
-    segments: new Int32Array(size).fill(1),
-    tokenCount: size,
-    labelTokenCount: batch * (sequence - 1),
-    examples: [],
+    seconds,
+    losses,
+    tokens: measured.reduce((sum, { tokenCount }) => sum + tokenCount, 0),
+    peakRssMib: peak,
+    moved,
+    bound: bound === null ? null : { seconds: boundSeconds, flops: bound.flops, weights: bound.weights },
   };
 }
 
-async function buildSession(): Promise<TrainingSession> {
-  const folder = await openModelFolder(flags.model ?? "");
-  const base = await loadModelFolder(folder, { quantization: { type: "nf4", doubleQuant: true }, cache: flags.cache as CachePolicy });
-  await folder.folder.close();
-  const spec = adapterSpec({ rank, alpha: 2 * rank, targetModules: "all-linear" });
-  const resolved = resolveTargets(folder.spec, spec);
-  const parameters = await newAdapterParameters({ spec, resolved, base, seed: 0, fullCopyDtype: "F32" });
-  const model = new CausalModel({
-    runtime: await loadRuntime(),
-    spec: folder.spec,
-    base,
-    parameters,
-    lora: loraPlans(resolved),
-    dropout: 0,
-    activations: flags.activations as "keep" | "recompute",
-    threads: flags.threads === undefined ? null : Number(flags.threads),
-  });
-  return new TrainingSession(model, {
-    groups: [],
-    learningRate: 1e-4,
-    schedule: { name: "constant", steps: steps + warmup, warmupSteps: 0 },
-    training: { weightDecay: 0.01, betas: [0.9, 0.999], epsilon: 1e-8, maxGradNorm: 1, lossNormalization: "token", seed: 0 },
-  });
-}
-
-const session = await buildSession();
-const stream = new RandomStream(0, "bench");
-const seconds: number[] = [];
-const losses: number[] = [];
-for (let step = 1; step <= warmup + steps; step++) {
-  const batches = [randomBatch(session.model.spec.vocabSize, stream)];
-  const began = performance.now();
-  const { loss } = await session.update(batches, step);
-  if (step > warmup) {
-    seconds.push((performance.now() - began) / 1000);
-    losses.push(loss);
-  }
-}
-const total = seconds.reduce((sum, s) => sum + s, 0);
+const attention = settings.attention ? new AttentionTime() : null;
+const runtime = await loadRuntime({}, attention?.importPeer);
+const base = await openBase(settings);
+const session = openSession(settings, await openModel(settings, base, runtime));
+const { seconds, losses, tokens, moved, bound, peakRssMib: peak } = await measure(session, runtime);
 const result = {
-  tokens_per_s: (steps * batch * sequence) / total,
+  tokens_per_s: tokens / seconds.reduce((sum, s) => sum + s, 0),
   step_s: seconds.map((s) => Number(s.toFixed(3))),
   losses,
-  peak_rss_mib: Math.round(process.resourceUsage().maxRSS / 1024),
-  trainable_parameters: session.model.weights.trained.reduce((sum, { values }) => sum + values.length, 0),
-  versions: { node: process.versions.node },
+  peak_rss_mib: peak,
+  trainable_parameters: session.model.weights.trained.reduce((sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1), 0),
+  tokens,
+  optimizer: session.optimizer.name,
+  ...(moved === null ? {} : { moved }),
+  ...(bound === null ? {} : { bound }),
+  ...(attention === null ? {} : { attention_s: attention.end(settings.warmup / (settings.warmup + settings.steps)) / settings.steps }),
+  versions: { node: process.versions.node, onnxruntime: runtime.version, output_copy: runtime.outputCopy },
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);

@@ -1,15 +1,7 @@
 import { expect, it } from "vitest";
-import { measureProcess, type ProcessResult } from "./measured-process.ts";
-import { ratiosOf, spread, summarize } from "./report.ts";
+import { measureProcess, observeProcess } from "./measured-process.ts";
+import { peakOf, spread } from "./report.ts";
 
-const result = (tokensPerSecond: number, peakRssMib: number, observedPeakRssMib: number | null = null): ProcessResult => ({
-  tokensPerSecond,
-  peakRssMib,
-  observedPeakRssMib,
-  othersCores: null,
-  wallSeconds: 1,
-  output: {},
-});
 const node = (script: string) => measureProcess([process.execPath, "-e", script]);
 
 it("takes the middle value of an odd count and the mean of the two middle ones of an even count", () => {
@@ -18,15 +10,9 @@ it("takes the middle value of an odd count and the mean of the two middle ones o
 });
 
 it("takes the larger of a process's own peak and the kernel's", () => {
-  expect(summarize([result(1, 100, 120), result(1, 150, null)]).peakRssMib.each).toEqual([120, 150]);
-});
-
-it("divides ours by PyTorch's", () => {
-  const rounds = [
-    { order: ["pytorch", "heirloom"] as const, pytorch: result(100, 400), heirloom: result(150, 100) },
-    { order: ["heirloom", "pytorch"] as const, pytorch: result(100, 400), heirloom: result(170, 100) },
-  ];
-  expect(ratiosOf(rounds)).toEqual({ tokensPerSecond: 1.6, peakRss: 0.25, tokensPerSecondEach: [1.5, 1.7] });
+  const result = { othersCores: null, wallSeconds: 1, output: {} };
+  expect(peakOf({ ...result, peakRssMib: 100, observedPeakRssMib: 120 })).toBe(120);
+  expect(peakOf({ ...result, peakRssMib: 150, observedPeakRssMib: null })).toBe(150);
 });
 
 it("reads the JSON at the end of what a process prints, over several lines too", async () => {
@@ -40,4 +26,9 @@ it("refuses a process that fails, prints no JSON or states no rate", async () =>
   await expect(node("process.exit(3)")).rejects.toThrow(/ended with 3/);
   await expect(node('console.log("done")')).rejects.toThrow(/expected a JSON object/);
   await expect(node("console.log('{\"peak_rss_mib\":5}')")).rejects.toThrow(/tokens_per_s/);
+});
+
+it("observes a process that states no rate", async () => {
+  const observed = await observeProcess([process.execPath, "-e", "console.log('{\"seconds\":2}')"]);
+  expect(observed.output).toEqual({ seconds: 2 });
 });

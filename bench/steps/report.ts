@@ -1,16 +1,8 @@
-// What a side-by-side measurement says: medians, spread, ratios, the machine; as JSON and as a short Markdown table.
+// What every measurement is told with: medians and spread, the machine, the commit.
 import { execFileSync } from "node:child_process";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { writeTextAtomic } from "../../src/core/node/index.ts";
-import type { ProcessResult } from "./measured-process.ts";
-
-export type Side = "pytorch" | "heirloom";
-
-export interface Round {
-  readonly order: readonly Side[];
-  readonly pytorch: ProcessResult;
-  readonly heirloom: ProcessResult;
-}
+import type { ObservedProcess } from "./measured-process.ts";
 
 export interface Spread {
   readonly median: number;
@@ -19,29 +11,7 @@ export interface Spread {
   readonly each: readonly number[];
 }
 
-export interface SideSummary {
-  readonly tokensPerSecond: Spread;
-  readonly peakRssMib: Spread;
-}
-
-export interface BenchReport {
-  readonly schemaVersion: 1;
-  readonly name: string;
-  readonly date: string;
-  readonly commit: string;
-  readonly method: string;
-  readonly machine: Readonly<Record<string, string | number>>;
-  readonly settings: Readonly<Record<string, string | number>>;
-  readonly commands: Readonly<Record<Side, string>>;
-  readonly pytorch: SideSummary;
-  readonly heirloom: SideSummary;
-  /** heirloom / PyTorch; of the medians, and of each round. */
-  readonly ratios: { readonly tokensPerSecond: number; readonly peakRss: number; readonly tokensPerSecondEach: readonly number[] };
-  readonly versions: Readonly<Record<string, unknown>>;
-  readonly rounds: readonly Round[];
-}
-
-const rounded = (value: number, digits = 3): number => Number(value.toFixed(digits));
+export const rounded = (value: number, digits = 3): number => Number(value.toFixed(digits));
 
 export function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
@@ -56,24 +26,7 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /** Self-reported peaks miss what a program does not count; the larger of its own figure and the kernel's is taken. */
-const peak = (result: ProcessResult): number => Math.max(result.peakRssMib, result.observedPeakRssMib ?? 0);
-
-export function summarize(results: readonly ProcessResult[]): SideSummary {
-  return {
-    tokensPerSecond: spread(results.map((result) => result.tokensPerSecond)),
-    peakRssMib: spread(results.map(peak)),
-  };
-}
-
-export function ratiosOf(rounds: readonly Round[]): BenchReport["ratios"] {
-  const pytorch = summarize(rounds.map((round) => round.pytorch));
-  const heirloom = summarize(rounds.map((round) => round.heirloom));
-  return {
-    tokensPerSecond: rounded(heirloom.tokensPerSecond.median / pytorch.tokensPerSecond.median),
-    peakRss: rounded(heirloom.peakRssMib.median / pytorch.peakRssMib.median),
-    tokensPerSecondEach: rounds.map((round) => rounded(round.heirloom.tokensPerSecond / round.pytorch.tokensPerSecond)),
-  };
-}
+export const peakOf = (result: ObservedProcess): number => Math.max(result.peakRssMib, result.observedPeakRssMib ?? 0);
 
 /** CPU, cores and memory; nothing that names the host. */
 export function machineInfo(): Record<string, string | number> {
@@ -103,32 +56,4 @@ export async function writeKernelReport(path: string | undefined, figures: Reado
     node: process.version,
   };
   await writeTextAtomic(path, `${JSON.stringify({ ...setting, ...figures }, null, 2)}\n`);
-}
-
-const range = ({ median, min, max }: Spread, digits: number) =>
-  `${median.toFixed(digits)} (${min.toFixed(digits)} – ${max.toFixed(digits)})`;
-
-export function toMarkdown(report: BenchReport): string {
-  const row = (title: string, side: SideSummary) => `| ${title} | ${range(side.tokensPerSecond, 1)} | ${range(side.peakRssMib, 0)} |`;
-  const others = report.rounds.flatMap(({ pytorch, heirloom }) => [pytorch.othersCores ?? 0, heirloom.othersCores ?? 0]);
-  const list = (entries: Readonly<Record<string, unknown>>) =>
-    Object.entries(entries)
-      .map(([key, value]) => `${key} ${typeof value === "string" ? value : JSON.stringify(value)}`)
-      .join(", ");
-  return `# ${report.name}
-
-${report.date}, commit ${report.commit}. ${list(report.machine)}.
-${report.method}
-Settings: ${list(report.settings)}.
-
-|  | tokens/s: median (min – max) | peak RSS MiB: median (min – max) |
-| --- | --- | --- |
-${row("PyTorch + PEFT", report.pytorch)}
-${row("heirloom", report.heirloom)}
-| heirloom / PyTorch | ${report.ratios.tokensPerSecond.toFixed(2)}× | ${report.ratios.peakRss.toFixed(2)}× |
-
-Ratio in each round: ${report.ratios.tokensPerSecondEach.map((ratio) => ratio.toFixed(2)).join(", ")}.
-Cores that other processes used meanwhile: at most ${Math.max(...others).toFixed(2)}.
-Versions: ${list(report.versions)}.
-`;
 }
