@@ -36,7 +36,7 @@ export interface ProfileSummary {
   /** FLOPs (2mnk of every product) per update, and those by what they are for. */
   readonly flops: number;
   readonly flopsByKind: Readonly<Record<string, number>>;
-  /** Rate of a pure Gemm of the model's shapes, measured before the first update. */
+  /** Rate of a pure Gemm of the model's shapes: the better of two measurements, before the first update and after the last. */
   readonly gemmFlopsPerSecond: number;
   /** What the products alone would take at that rate. */
   readonly boundSeconds: number;

@@ -18,7 +18,7 @@ const MOST = { rows: 512, width: 4096 };
 const VALUES = 2 ** 20;
 
 /** Work done per second: the best of the rounds after the first, as others on the machine only take away. */
-async function bestRate(work: number, budgetMs: number, round: () => Promise<void> | void): Promise<number> {
+export async function bestRate(work: number, budgetMs: number, round: () => Promise<void> | void): Promise<number> {
   await round();
   const began = performance.now();
   let fastest = Number.POSITIVE_INFINITY;
@@ -30,7 +30,8 @@ async function bestRate(work: number, budgetMs: number, round: () => Promise<voi
   return (1000 * work) / fastest;
 }
 
-function filled(length: number): Float32Array {
+/** Values between −0.5 and 0.5 that repeat after a thousand. */
+export function filled(length: number): Float32Array {
   return Float32Array.from({ length }, (_, i) => ((i * 2654435761) % 1000) / 1000 - 0.5);
 }
 
@@ -52,7 +53,11 @@ function probe(): Parameter {
 }
 
 /** FLOPs per second of a fp32 Gemm of a model's widths, with warm threads. @throws PEER_MISSING */
-export async function productRate(spec: Pick<ModelSpec, "hiddenSize" | "intermediateSize">, threads: number | null): Promise<number> {
+export async function productRate(
+  spec: Pick<ModelSpec, "hiddenSize" | "intermediateSize">,
+  threads: number | null,
+  budgetMs = BUDGET_MS.products,
+): Promise<number> {
   const runtime = await loadRuntime();
   const inner = Math.min(MOST.width, spec.hiddenSize);
   const outer = Math.min(MOST.width, spec.intermediateSize);
@@ -61,7 +66,7 @@ export async function productRate(spec: Pick<ModelSpec, "hiddenSize" | "intermed
   try {
     const feeds = { x: filled(MOST.rows * inner), w: filled(outer * inner) };
     const outputs = { y: new Float32Array(MOST.rows * outer) };
-    return await bestRate(2 * MOST.rows * inner * outer, BUDGET_MS.products, () => program.run(feeds, outputs));
+    return await bestRate(2 * MOST.rows * inner * outer, budgetMs, () => program.run(feeds, outputs));
   } finally {
     await program.dispose();
   }

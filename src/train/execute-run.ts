@@ -197,12 +197,17 @@ async function execute(request: RunRequest, context: RunContext, profile: Profil
       for (const event of branch) context.emit(event);
       opening.push(...branch);
     } else await writeRunRecord(request.run, await runRecord(request, prepared, observed, runtime, start.parent));
-    if (profile !== null) profile.gemmFlopsPerSecond = await productRate(prepared.base.spec, request.config.engine.threads);
+    await measureGemm(profile, prepared);
     const going = { id: request.id, folder: request.run, run, observed, parent: start.parent, began, profile };
     return await makeUpdates(request, going, opening, context);
   } finally {
     await assembled.session.model.dispose();
   }
+}
+
+/** What an update is held against: measured before the first and after the last, as others on the machine may disturb either. */
+async function measureGemm(profile: Profile | null, { base, config }: Prepared): Promise<void> {
+  if (profile !== null) profile.hearGemmRate(await productRate(base.spec, config.engine.threads));
 }
 
 /** Ends a run's profile, and tells what it came to. */
@@ -233,6 +238,7 @@ async function makeUpdates(
       await log.append({ type: "resumed", fromStep: going.run.fromStep, changes: request.changes }, new Date());
     for (const event of opening) await log.append(event, new Date());
     const outcome = await runLoop(going.run, context);
+    await measureGemm(profile, going.run.prepared);
     const ended = { ...going, profile: await tellProfile(profile, context.report) };
     return await finishRun(ended, outcome, context);
   } catch (error) {

@@ -3,7 +3,7 @@
 export type { PlannedFile } from "./files.ts";
 export type { PlannedFlops } from "./flops.ts";
 export type { MemoryPart, MemoryPartName } from "./memory.ts";
-export { planRun } from "./plan.ts";
+export { planModel, planRun } from "./plan.ts";
 export type { Bf16Rounding } from "./rounding.ts";
 export type { MachineSpeed, PlannedTime } from "./time.ts";
 export type { PlannedGroup, PlanOptions, PlanResult, PlanWarning, Remedy } from "./types.ts";

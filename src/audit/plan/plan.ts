@@ -196,7 +196,11 @@ async function planFromSpec(config: RunConfig, spec: ModelSpec, knowledge: Confi
  * const { banner, memory } = await planRun(config, { memoryBytes: 16 * 2 ** 30 });
  */
 export async function planRun(config: RunConfig, options: PlanOptions): Promise<PlanResult> {
-  const spec = await readModelSpec(config.base);
+  return planModel(config, await readModelSpec(config.base), options);
+}
+
+/** {@link planRun} for a model that is known by its configuration only; nothing at all is read. */
+export async function planModel(config: RunConfig, spec: ModelSpec, options: PlanOptions): Promise<PlanResult> {
   const { DEQUANTIZED_CACHE_SHARE, learningRateGroups } = await import("../../config/index.ts");
   return planFromSpec(config, spec, { groupsOf: learningRateGroups, cacheShare: DEQUANTIZED_CACHE_SHARE }, options);
 }

@@ -7,6 +7,8 @@ export interface MachineSpeed {
   readonly adamwValuesPerSecond: number;
   /** NF4 weights turned into fp32. */
   readonly dequantizedPerSecond: number;
+  /** Share of the products' rate that a whole step of the engine reaches here. @defaultValue as measured once, on two cores */
+  readonly stepEfficiency?: number;
 }
 
 /** Estimated time of an update; every figure in seconds. */
@@ -38,7 +40,7 @@ export interface UpdateWork {
 
 /** Seconds per update from operations and a machine's measured rates. */
 export function plannedTime(work: UpdateWork, speed: MachineSpeed): PlannedTime {
-  const products = work.flops.total / (speed.productFlopsPerSecond * STEP_EFFICIENCY);
+  const products = work.flops.total / (speed.productFlopsPerSecond * (speed.stepEfficiency ?? STEP_EFFICIENCY));
   const optimizer = work.trainedValues / speed.adamwValuesPerSecond;
   const dequantization = work.dequantized / speed.dequantizedPerSecond;
   const perUpdate = products + optimizer + dequantization;

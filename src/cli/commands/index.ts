@@ -1,3 +1,4 @@
+import { bench } from "./bench.ts";
 import { chat } from "./chat.ts";
 import { continueCommand } from "./continue.ts";
 import { convert } from "./convert.ts";
@@ -32,6 +33,7 @@ export const COMMANDS = {
   diff,
   explain,
   plan,
+  bench,
   data,
   recipe,
   eval: evalCommand,

@@ -15,7 +15,9 @@ function boundText({ secondsPerUpdate, boundSeconds, boundShare, gemmFlopsPerSec
 /** What qualifies the figures. */
 function notesOf({ kernels, firstUpdateSeconds, eventsLeftOut, fault, boundShare }: ProfileSummary): string[] {
   return [
-    ...(boundShare <= 1 ? [] : ["more than the bound: the machine was slower while the Gemm was measured than in the updates; profile again when it is idle"]),
+    ...(boundShare <= 1
+      ? []
+      : ["more than the bound: the machine was slower while the Gemm was measured than in the updates; profile again when it is idle"]),
     ...(kernels ? [] : ["the runtime timed no kernels: time in blocks is divided by their products' operations"]),
     ...(firstUpdateSeconds === null
       ? ["over the only update, which also compiles and touches memory for the first time: make more for figures that last"]

@@ -16,6 +16,7 @@ function freeName(folder: string): string {
 /** A run's profile: its trace while it trains, and what that comes to. */
 export class Profile {
   readonly #tracer: Tracer;
+  #gemmRate = 0;
   #summary: ProfileSummary | null | undefined;
 
   /**
@@ -30,9 +31,10 @@ export class Profile {
     return this.#tracer;
   }
 
-  /** Sets what the bound of an update is worked out with; asked before the first one. */
-  set gemmFlopsPerSecond(rate: number) {
-    this.#tracer.gemmFlopsPerSecond = rate;
+  /** What the bound of an update is worked out with: the highest rate that is heard of. */
+  hearGemmRate(flopsPerSecond: number): void {
+    this.#gemmRate = Math.max(this.#gemmRate, flopsPerSecond);
+    this.#tracer.gemmFlopsPerSecond = this.#gemmRate;
   }
 
   get isOpen(): boolean {
