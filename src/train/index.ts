@@ -5,6 +5,16 @@ import type { EvaluationRequest, EvaluationResult, TrainingOptions } from "./api
 import { evaluateJob } from "./evaluate-worker.ts";
 
 export type * from "./api.ts";
+export {
+  type BenchEvent,
+  type BenchOptions,
+  type BenchRequest,
+  type BenchResult,
+  benchMachine,
+  type GemmRate,
+  type MeasuredStep,
+  type ModelEstimate,
+} from "./bench/index.ts";
 export { calibrate, type MachineRates } from "./calibrate.ts";
 export { runDemo } from "./demo.ts";
 export type * from "./events.ts";

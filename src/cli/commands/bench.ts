@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import type { BenchResult } from "../../train/bench/index.ts";
+import type { BenchResult } from "../../train/index.ts";
 import { parseByteSize } from "../byte-size.ts";
 import { defineCommand } from "../command.ts";
 import { textFlag } from "../config-flags.ts";
@@ -36,7 +36,7 @@ export const bench = defineCommand<Flags, [], BenchResult>({
       threads: threads ?? null,
       ...(length === undefined ? {} : { sequence: length }),
     };
-    const { benchMachine } = await import("../../train/bench/index.ts");
+    const { benchMachine } = await import("../../train/index.ts");
     return benchMachine(request, { signal, onEvent: ({ message }) => progress.note(message) });
   },
   async render(result, view) {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { BenchResult } from "../../train/bench/index.ts";
+import type { BenchResult } from "../../train/index.ts";
 import { paint } from "../terminal/index.ts";
 import { benchView } from "./bench.ts";
 

@@ -1,5 +1,5 @@
 import { formatBytes, formatCount, formatSeconds } from "../../core/index.ts";
-import type { BenchResult, ModelEstimate } from "../../train/bench/index.ts";
+import type { BenchResult, ModelEstimate } from "../../train/index.ts";
 import type { View } from "../command.ts";
 import { escapeText, renderFacts, renderTable } from "../terminal/index.ts";
 

@@ -37,7 +37,7 @@ export function readRuns(text: string): TimedRun[] {
   for (const { cat, name, ts, dur, args } of events) {
     const span = { start: Number(ts) / 1000, end: (Number(ts) + Number(dur)) / 1000 };
     if (cat === "Node" && typeof name === "string" && name.endsWith(KERNEL)) {
-      kernels.push({ node: name.slice(0, -KERNEL.length), op: String(args?.op_name ?? ""), ...span });
+      kernels.push({ node: name.slice(0, -KERNEL.length), op: typeof args?.op_name === "string" ? args.op_name : "", ...span });
     } else if (cat === "Session" && name === "model_run") {
       runs.push({ ...span, kernels });
       kernels = [];

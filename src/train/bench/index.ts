@@ -5,7 +5,7 @@ import type { BenchRequest, BenchResult } from "./api.ts";
 import type { BenchEvent } from "./bench.ts";
 import { benchJob } from "./bench-worker.ts";
 
-export type * from "./api.ts";
+export type { BenchRequest, BenchResult, GemmRate, MeasuredStep, ModelEstimate } from "./api.ts";
 export type { BenchEvent } from "./bench.ts";
 
 /** How a measurement is watched. */

@@ -5,7 +5,7 @@ import { writeError } from "../../core/node/index.ts";
 /** Bytes that are collected before they are written: one write in some 500 events. */
 const BUFFER_BYTES = 64 * 1024;
 /** Events that a file takes: about 150 MB, which Perfetto and chrome://tracing still open. */
-export const MAX_TRACE_EVENTS = 1_000_000;
+const MAX_TRACE_EVENTS = 1_000_000;
 
 /**
  * An event of the Chrome trace event format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU.
