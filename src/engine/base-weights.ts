@@ -46,7 +46,7 @@ function bytesOf(held: HeldTensor): number {
 export interface BaseTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  /** `NF4` for quantized ones, also while their dequantized values are cached. */
+  /** What the graphs compute with: `NF4` for quantized ones, also while their dequantized values are held; else `F32`, also where the file's bf16 is held. */
   readonly dtype: string;
   /** Bytes in memory. */
   readonly bytes: number;
@@ -116,8 +116,7 @@ export class BaseWeights {
     for (const { name, shape, tiedTo } of modelParameters(this.spec)) {
       if (tiedTo !== undefined) continue;
       const held = this.#find(name);
-      const dtype = this.quantized.has(name) ? "NF4" : held.kind === "bf16" ? "BF16" : "F32";
-      yield { name, shape, dtype, bytes: bytesOf(held) };
+      yield { name, shape, dtype: this.quantized.has(name) ? "NF4" : "F32", bytes: bytesOf(held) };
     }
   }
 

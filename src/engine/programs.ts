@@ -1,6 +1,6 @@
 import {
   add,
-  crossEntropy,
+  crossEntropyGrad,
   fuseAddIntoGemm,
   type Graph,
   gradients,
@@ -9,6 +9,7 @@ import {
   type Program,
   type Runtime,
   rmsNorm,
+  softmaxSums,
   splitForBackward,
   type Value,
 } from "../compute/index.ts";
@@ -42,9 +43,10 @@ export interface BlockGradients {
   readonly input: boolean;
 }
 
-/** What decides the head's graph. */
+/** What decides the graph of the head, or of a slice of the vocabulary. */
 export interface HeadPlan {
   readonly rows: number;
+  /** Its `outFeatures` are the tokens of the slice. */
   readonly head: LinearPlan;
   readonly dropout: number;
 }
@@ -68,10 +70,26 @@ function gradientOutputs(
   return found;
 }
 
-function headLogits(spec: ModelSpec, plan: HeadPlan): Value {
-  const x = input("x", [plan.rows, spec.hiddenSize]);
+/** Rows `x` [N, D] through the final norm. */
+function headNorm(spec: ModelSpec, rows: number): Value {
+  const x = input("x", [rows, spec.hiddenSize]);
   const [normed] = rmsNorm(x, input("norm.weight", [spec.hiddenSize]), spec.rmsNormEps);
-  return linear(normed, "lm_head", plan.head, plan.dropout);
+  return normed;
+}
+
+/** The logits of a slice of the vocabulary, from rows that are normed. */
+function sliceLogits(spec: ModelSpec, plan: HeadPlan): Value {
+  return linear(input("xn", [plan.rows, spec.hiddenSize]), "lm_head", plan.head, plan.dropout);
+}
+
+/** Adds to inputs, which the outputs may alias, what they are gradients of. */
+function accumulated(found: Readonly<Record<string, Value>>): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(found).map(([name, gradient]) => {
+      const sum = input(ACCUMULATOR_PREFIX + name.slice(GRADIENT_PREFIX.length), gradient.shape);
+      return [name, add(gradient, sum)];
+    }),
+  );
 }
 
 /** Compiles each distinct graph once and keeps it: blocks of equal plan share a session, whatever their layer. */
@@ -146,36 +164,53 @@ export class ProgramCache {
     });
   }
 
-  /** Final norm and head: rows `x` [N, D] → `logits` [N, V]. */
+  /** Final norm and head in one: rows `x` [N, D] → `logits` [N, V]. */
   headLogits(plan: HeadPlan): Promise<Program> {
-    return this.#once("head-logits", plan, () =>
-      this.#compile("head-logits", graph({ outputs: { logits: headLogits(this.#spec, plan) } })),
-    );
+    return this.#once("head-logits", plan, () => {
+      const normed = headNorm(this.#spec, plan.rows);
+      return this.#compile("head-logits", graph({ outputs: { logits: linear(normed, "lm_head", plan.head, plan.dropout) } }));
+    });
   }
 
-  /** Final norm, head and cross-entropy: `x` [N, D], `labels` [N] → `loss` [N]. */
-  headLoss(plan: HeadPlan): Promise<Program> {
-    return this.#once("head-loss", plan, () => {
-      const [loss] = crossEntropy(headLogits(this.#spec, plan), input("labels", [plan.rows], "int32"));
-      return this.#compile("head-loss", graph({ outputs: { loss } }));
+  /** Final norm: `x` [N, D] → `xn` [N, D]. */
+  headNorm(rows: number): Promise<Program> {
+    return this.#once("head-norm", rows, () => this.#compile("head-norm", graph({ outputs: { xn: headNorm(this.#spec, rows) } })));
+  }
+
+  /** A slice of the vocabulary of V' tokens: `xn` [N, D] → `logits` [N, V'], and of each row their `max` and `sum` [N, 1]. */
+  headSlice(plan: HeadPlan): Promise<Program> {
+    return this.#once("head-slice", plan, () => {
+      const logits = sliceLogits(this.#spec, plan);
+      const [max, sum] = softmaxSums(logits);
+      return this.#compile("head-slice", graph({ outputs: { logits, max, sum } }));
     });
   }
 
   /**
-   * {@link headLoss} and its gradients in one graph, each row's loss weighted by
-   * `weights` [N]. Parameter gradients are added to `sum:<name>` inputs, which
-   * their outputs may alias.
+   * The gradients of a slice from its `logits`, each row's `max`, `scales` and `weights` [N, 1], and the `labels` [N] that are in it.
+   * They are added to `sum:<name>` inputs, which their outputs may alias; that of the normed rows is called `xn`.
    */
-  headTraining(plan: HeadPlan, wanted: BlockGradients): Promise<Program> {
-    return this.#once("head-training", { plan, wanted }, () => {
-      const [loss] = crossEntropy(headLogits(this.#spec, plan), input("labels", [plan.rows], "int32"));
-      const names = wanted.input ? ["x", ...wanted.parameters] : wanted.parameters;
-      const outputs = gradientOutputs(loss, input("weights", [plan.rows]), graph({ outputs: { loss } }).inputs, names);
-      for (const name of wanted.parameters) {
-        const gradient = outputs[GRADIENT_PREFIX + name];
-        if (gradient !== undefined) outputs[GRADIENT_PREFIX + name] = add(gradient, input(ACCUMULATOR_PREFIX + name, gradient.shape));
-      }
-      return this.#compile("head-training", fuseAddIntoGemm(graph({ outputs: { loss, ...outputs } })));
+  headSliceGradients(plan: HeadPlan, wanted: BlockGradients): Promise<Program> {
+    return this.#once("head-slice-gradients", { plan, wanted }, () => {
+      const column = (name: string): Value => input(name, [plan.rows, 1]);
+      const labels = input("labels", [plan.rows], "int32");
+      const rows = { max: column("max"), scales: column("scales"), weights: column("weights"), labels };
+      const seed = crossEntropyGrad(input("logits", [plan.rows, plan.head.outFeatures]), rows);
+      const logits = sliceLogits(this.#spec, plan);
+      const names = wanted.input ? ["xn", ...wanted.parameters] : wanted.parameters;
+      const found = gradientOutputs(logits, seed, graph({ outputs: { logits } }).inputs, names);
+      return this.#compile("head-slice-gradients", fuseAddIntoGemm(graph({ outputs: accumulated(found) })));
+    });
+  }
+
+  /** The gradients of the final norm from `dxn` [N, D]: of its input, and (added to `sum:norm.weight`) of its weight. */
+  headNormGradients(rows: number, wanted: BlockGradients): Promise<Program> {
+    return this.#once("head-norm-gradients", { rows, wanted }, () => {
+      const normed = headNorm(this.#spec, rows);
+      const found = gradientOutputs(normed, input("dxn", normed.shape), graph({ outputs: { normed } }).inputs, ["x", ...wanted.parameters]);
+      const { [`${GRADIENT_PREFIX}x`]: dx, ...parameters } = found;
+      const outputs = { ...accumulated(parameters), ...(dx === undefined ? {} : { [`${GRADIENT_PREFIX}x`]: dx }) };
+      return this.#compile("head-norm-gradients", graph({ outputs }));
     });
   }
 

@@ -47,6 +47,8 @@ export interface MemoryCase {
 
 /** Bytes of an fp32 value. */
 const FLOAT = 4;
+/** Logits of the slices of the vocabulary that the head is computed in; its two graphs hold about five times as many. */
+const SLICE_LOGITS = 2 ** 21;
 /** bitsandbytes' block sizes: weights per scale, scales per scale of the second level. */
 const BLOCK = 64;
 const NESTED_BLOCK = 256;
@@ -65,11 +67,10 @@ function countOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Codes, restored fp32 scales and, with double quantization, the second level that stays beside them. */
+/** Codes and fp32 scales; with double quantization the scales' own codes and their scales instead. */
 function packedBytes(count: number, doubleQuant: boolean): number {
   const blocks = Math.ceil(count / BLOCK);
-  const nested = doubleQuant ? blocks + FLOAT * (Math.ceil(blocks / NESTED_BLOCK) + 256) : 0;
-  return Math.ceil(count / 2) + FLOAT * blocks + nested;
+  return Math.ceil(count / 2) + (doubleQuant ? blocks + FLOAT * Math.ceil(blocks / NESTED_BLOCK) : FLOAT * blocks);
 }
 
 function baseParts({ spec, ledger, resolved, trained, cached, doubleQuant }: MemoryCase): MemoryPart[] {
@@ -93,7 +94,7 @@ function baseParts({ spec, ledger, resolved, trained, cached, doubleQuant }: Mem
       bytes: FLOAT * dense + (cached ? 0 : packed.reduce((sum, n) => sum + packedBytes(n, doubleQuant), 0)),
       formula: cached
         ? "4 bytes per dense weight; quantized ones are held dequantized"
-        : `4 bytes per dense weight; NF4: half a byte per weight, 4 per block of ${BLOCK}`,
+        : `4 bytes per dense weight; NF4: half a byte per weight, ${doubleQuant ? 1 : 4} per block of ${BLOCK}`,
       estimated: false,
     },
     {
@@ -199,9 +200,8 @@ export function plannedMemory(given: MemoryCase): MemoryPart[] {
     activationPart(given),
     {
       part: "head",
-      // 3.2 V: measured at V = 4,096 and 49,152, chunks of 512 rows.
-      bytes: FLOAT * headRows * (3.2 * spec.vocabSize + 5 * spec.hiddenSize),
-      formula: "one chunk: 4 bytes × rows × (3.2 V + 5 D): logits, probabilities, their gradients, rows",
+      bytes: FLOAT * (headRows * (spec.vocabSize + 4 * spec.hiddenSize) + 5 * Math.min(SLICE_LOGITS, headRows * spec.vocabSize)),
+      formula: "one chunk: 4 bytes × rows × (V + 4 D): logits, rows and their gradients; what is computed of one slice of the vocabulary",
       estimated: true,
     },
     transientPart(given),

@@ -53,7 +53,13 @@ function reasonToSkip(rule: Rule, subject: AuditSubject, { only, ignore }: RuleS
 
 async function findingsOf(rule: Rule, subject: AuditSubject): Promise<Finding[]> {
   const found = await rule.check(subject);
-  return found.map(({ message, tensors = [], hint = rule.remedy }) => ({ rule: rule.id, severity: rule.severity, message, tensors, hint }));
+  return found.map(({ message, tensors = [], hint = rule.remedy, severity = rule.severity }) => ({
+    rule: rule.id,
+    severity,
+    message,
+    tensors,
+    hint,
+  }));
 }
 
 /**

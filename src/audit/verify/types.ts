@@ -17,6 +17,8 @@ export interface RuleFinding {
   readonly tensors?: readonly string[];
   /** What to do, if it is not the rule's remedy. */
   readonly hint?: string;
+  /** How bad it is, where more is known than the rule by itself can tell. */
+  readonly severity?: Severity;
 }
 
 /** A module of the base model that owns a weight. */

@@ -59,6 +59,7 @@ describe("graph", () => {
 describe("an op refuses inputs that do not fit", () => {
   const x = g.input("x", [2, 3]);
   const ids = g.input("ids", [2], "int32");
+  const column = g.input("column", [2, 1]);
   const q = g.input("q", [1, 4, 6, 2]);
   const cases: readonly (readonly [string, () => unknown, string])[] = [
     ["gemm of inner lengths that differ", () => g.gemm(x, x), "product of [2,3] and [2,3]"],
@@ -77,9 +78,9 @@ describe("an op refuses inputs that do not fit", () => {
     ],
     ["rope of an odd head size", () => g.rope(g.input("r", [1, 1, 1, 3]), x, x), "even head size"],
     [
-      "crossEntropy with a label count of its own",
-      () => g.crossEntropy(x, g.input("l", [3], "int32")),
-      "crossEntropy: labels must be [2], is [3]",
+      "crossEntropyGrad with a label count of its own",
+      () => g.crossEntropyGrad(x, { max: column, scales: column, weights: column, labels: g.input("l", [3], "int32") }),
+      "crossEntropyGrad: labels must be [2], is [3]",
     ],
     ["an axis that is not there", () => g.reduceSum(x, [2]), "axis 2 of 2"],
     ["an input without a length", () => g.input("n", [0, 2]), "input n has shape [0,2]"],

@@ -41,7 +41,7 @@ export type OpName =
   | "attention"
   | "attentionGrad"
   | "cachedAttention"
-  | "crossEntropy"
+  | "softmaxSums"
   | "crossEntropyGrad";
 
 /** A constant of a node. */

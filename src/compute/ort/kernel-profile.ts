@@ -30,7 +30,7 @@ interface ProfilerEvent {
 }
 
 /** The runs in a file of onnxruntime's profiler, whose event of a run comes after those of its kernels. */
-export function readRuns(text: string): TimedRun[] {
+function readRuns(text: string): TimedRun[] {
   const events = JSON.parse(text) as readonly ProfilerEvent[];
   const runs: TimedRun[] = [];
   let kernels: TimedKernel[] = [];

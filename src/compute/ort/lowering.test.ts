@@ -2,12 +2,14 @@ import { describe, expect, it } from "vitest";
 import {
   add,
   attention,
-  crossEntropy,
   elementCount,
+  exp,
   type Graph,
   gemm,
   gradients,
   input,
+  log,
+  reduceSum,
   reshape,
   rmsNorm,
   rope,
@@ -50,7 +52,7 @@ function tinyModel(): { readonly loss: Value; readonly weights: Readonly<Record<
   const attended = add(x, gemm(reshape(first(o), [ROWS, HEADS * D]), weights.wo, { transB: true }));
   const h = swiglu(gemm(attended, weights.gate, { transB: true }), gemm(attended, weights.up, { transB: true }));
   const y = add(attended, gemm(h, weights.down, { transB: true }));
-  const [loss] = crossEntropy(gemm(y, weights.head, { transB: true }), input("labels", [ROWS], "int32"));
+  const loss = log(reduceSum(exp(gemm(y, weights.head, { transB: true })), [1]));
   return { loss, weights };
 }
 
@@ -59,7 +61,6 @@ function feedFor(name: string, { shape, dtype }: Value): TensorData {
   const count = elementCount(shape);
   const seed = Array.from(name).reduce((sum, letter) => sum + letter.charCodeAt(0), 0);
   if (name === "segments") return Int32Array.from({ length: count }, (_, i) => (i % S < 3 ? 1 : 2));
-  if (name === "labels") return Int32Array.from({ length: count }, (_, i) => (i === 4 ? -100 : (i * 7) % V));
   expect(dtype).toBe("float32");
   return Float32Array.from({ length: count }, (_, i) => Math.sin(seed + 1.7 * i));
 }

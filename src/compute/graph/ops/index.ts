@@ -5,7 +5,6 @@ import { attentionGradOp } from "./attention-grad.ts";
 import { cachedAttentionOp } from "./cached-attention.ts";
 import { concatOp } from "./concat.ts";
 import { constantOp } from "./constant.ts";
-import { crossEntropyOp } from "./cross-entropy.ts";
 import { crossEntropyGradOp } from "./cross-entropy-grad.ts";
 import { divOp } from "./div.ts";
 import { expOp } from "./exp.ts";
@@ -26,6 +25,7 @@ import { scaleOp } from "./scale.ts";
 import { sigmoidOp } from "./sigmoid.ts";
 import { siluOp } from "./silu.ts";
 import { sliceOp } from "./slice.ts";
+import { softmaxSumsOp } from "./softmax-sums.ts";
 import { splitOp } from "./split.ts";
 import { subOp } from "./sub.ts";
 import { swigluOp } from "./swiglu.ts";
@@ -40,7 +40,7 @@ export const OPS: Readonly<Record<OpName, Op>> = Object.freeze({
   concat: concatOp,
   constant: constantOp,
   crossEntropyGrad: crossEntropyGradOp,
-  crossEntropy: crossEntropyOp,
+  softmaxSums: softmaxSumsOp,
   div: divOp,
   exp: expOp,
   expand: expandOp,
