@@ -105,20 +105,20 @@ describe("attention equals its definition in plain ops", () => {
 
 describe("crossEntropyGrad is the derivative of the cross-entropy in plain ops", () => {
   it.each(OP_CASES.crossEntropyGrad.slice(0, 2))("$title", (opCase) => {
-    const { logits, labels, weights } = opCase.feeds as Record<string, Feed>;
-    const [rows, classes] = logits?.shape as readonly [number, number];
+    const { logits, labels, weights } = opCase.feeds as Record<"logits" | "labels" | "weights", Feed>;
+    const [rows, classes] = logits.shape as readonly [number, number];
     const x = g.input("logits", [rows, classes]);
     const chosen = g.constant(
-      (labels?.data ?? []).flatMap((label) => Array.from({ length: classes }, (_, c) => (c === label ? 1 : 0))),
+      labels.data.flatMap((label) => Array.from({ length: classes }, (_, c) => (c === label ? 1 : 0))),
       [rows, classes],
     );
     const loss = g.sub(g.log(g.reduceSum(g.exp(x), [1])), g.reduceSum(g.mul(x, chosen), [1]));
-    const [plain] = g.gradients([loss], [g.constant(weights?.data ?? [], [rows])], [x]);
+    const [plain] = g.gradients([loss], [g.constant(weights.data, [rows])], [x]);
     const [fused] = opCase.build((name) => {
       const fed = opCase.feeds[name] as Feed;
       return name === "logits" ? x : g.constant(fed.data, fed.shape, fed.dtype);
     });
-    const { a, b } = evaluateReference(g.graph({ outputs: { a: plain as g.Value, b: fused as g.Value } }), { logits: logits as Feed });
+    const { a, b } = evaluateReference(g.graph({ outputs: { a: plain as g.Value, b: fused as g.Value } }), { logits });
     a?.data.forEach((value, i) => {
       expect(b?.data[i]).toBeCloseTo(value, 12);
     });
