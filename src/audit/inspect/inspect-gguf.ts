@@ -4,6 +4,7 @@ import type { GgufFile } from "../../folders/index.ts";
 import { type GgmlType, type GgufTensor, printable } from "../../formats/index.ts";
 import { type LedgerEntry, ledgerCounts } from "../../ledger/index.ts";
 import type { GgufModel } from "../../model/index.ts";
+import { inspectGgufAdapter, isGgufAdapter } from "./inspect-gguf-adapter.ts";
 import type { InspectResult } from "./types.ts";
 
 /** What can be looked at though it cannot be imported. */
@@ -56,6 +57,7 @@ function notesOf(gguf: GgufFile, reason: string | null): string[] {
 
 /** What a GGUF file holds, by its header. */
 export function inspectGguf(path: string, gguf: GgufFile): InspectResult {
+  if (isGgufAdapter(gguf.header)) return inspectGgufAdapter(path, gguf);
   const { model, reason } = modelOf(gguf);
   const entries =
     model === null

@@ -4,4 +4,4 @@ export { GGUF_ARCHITECTURES } from "./architectures.ts";
 export { type GgufModel, type GgufParameter, modelFromGguf, ROPE_FACTORS } from "./config.ts";
 export { MetadataReader } from "./metadata-reader.ts";
 export { llama3Factors } from "./rope-factors.ts";
-export { ggufTensorName, permutedHeads } from "./tensor-names.ts";
+export { ggufTensorName, hfTensorName, permutedHeads } from "./tensor-names.ts";
