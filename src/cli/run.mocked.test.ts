@@ -276,14 +276,14 @@ describe("errors", () => {
     );
   });
 
-  it("give a hint that several of them share once, after the last", async () => {
+  it("are told once where they say the same, with their number, their places and the hint that they share", async () => {
     const hint = "give the group a rate above 0";
     const problem = (where: string) => ({ code: "LIVENESS_FAILED" as const, message: "did not move", where, hint });
     library.train.mockRejectedValue(HeirloomError.of([problem("a"), problem("b"), { ...problem("c"), hint: "other" }]));
     const terminal = fakeTerminal();
     expect(await runCli(["train", ...MINIMAL], terminal)).toBe(22);
     expect(terminal.err()).toBe(
-      `error a: did not move\nerror b: did not move\n      → ${hint}\nerror c: did not move\n      → other\nLIVENESS_FAILED, exit 22\n`,
+      `error did not move (2 times)\n      at a, b\n      → ${hint}\nerror c: did not move\n      → other\nLIVENESS_FAILED, exit 22\n`,
     );
   });
 

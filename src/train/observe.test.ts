@@ -103,7 +103,7 @@ describe("the observed ledger", () => {
     expect(below).toContain(EMBEDDING);
     expect(below.filter((name) => name.includes("layers.0."))).toHaveLength(14);
     expect(below.some((name) => name.includes("layers.1."))).toBe(false);
-    const all = frozen(await observed(lossyRuntime((output, program) => output === "d:x" && program === "head-training")));
+    const all = frozen(await observed(lossyRuntime((output, program) => output === "d:x" && program === "head-norm-gradients")));
     expect(all).toHaveLength(29);
     expect(all).not.toContain(HEAD);
   });
