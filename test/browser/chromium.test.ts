@@ -112,7 +112,7 @@ describe("the built package in Chromium", () => {
   it("loads every subpath and folder that is declared free of Node", async () => {
     const subpaths = Object.values(doors).filter((specifier) => specifier.startsWith("heirloom/"));
     expect(subpaths).toEqual(
-      ["adapter", "audit/explain", "codecs", "config", "core", "formats", "ledger", "model"].map((name) => `heirloom/${name}`),
+      ["adapter", "audit/explain", "codecs", "config", "core", "formats", "kernels", "ledger", "model"].map((name) => `heirloom/${name}`),
     );
     expect(complaints).toEqual([]);
     expect(await page.evaluate(() => functions.doors)).toEqual(Object.keys(doors));
