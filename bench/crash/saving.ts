@@ -15,6 +15,7 @@ import {
   adapterFiles,
   CheckpointSaver,
   type CheckpointState,
+  type LiveArray,
   MemoryCopy,
   type PlannedFile,
   type Reading,
@@ -27,7 +28,7 @@ const ROUNDS = 9;
 interface Live {
   readonly session: TrainingSession;
   /** Every tensor that a checkpoint holds. */
-  readonly tensors: readonly Float32Array[];
+  readonly tensors: readonly LiveArray[];
   files(read: Reading): PlannedFile[];
 }
 
@@ -70,7 +71,10 @@ async function openLive(path: string): Promise<Live> {
     training,
   });
   session.optimizer.step = 1;
-  const tensors = [...parameters.map(({ values }) => values), ...session.optimizer.slots.flatMap(({ state }) => Object.values(state))];
+  const tensors: LiveArray[] = [
+    ...parameters.map(({ values }) => values),
+    ...session.optimizer.slots.flatMap(({ state }) => Object.values(state)),
+  ];
   const files = (read: Reading): PlannedFile[] => [
     ...adapterFiles({ spec, resolved, parameters }, read),
     ...trainerFiles(session, PROGRESS, read),
@@ -150,7 +154,7 @@ async function settle(): Promise<void> {
 }
 
 async function measureRound(live: Live, saver: CheckpointSaver, again: MemoryCopy, run: string): Promise<Round> {
-  const copies: Float32Array[] = [];
+  const copies: LiveArray[] = [];
   await settle();
   const copyMs = timed(() => {
     for (const values of live.tensors) copies.push(values.slice());

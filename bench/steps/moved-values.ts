@@ -1,13 +1,13 @@
 // Whether training moved what it trains: a checksum of every tensor, of embeddings of every row, before and after.
 import type { MicroBatch } from "../../src/data/index.ts";
-import { EMBEDDING_KEY, type Parameter } from "../../src/engine/index.ts";
+import { EMBEDDING_KEY, type Parameter, readValues } from "../../src/engine/index.ts";
 
 /** A 64-bit checksum would be truer; two of 32 bits in one double miss a change once in 2^52. */
 const HIGH = 2 ** 20;
 
 /** The values' bits of elements `start` to `end − 1`, as 32-bit words. */
 function words(parameter: Parameter, start: number, end: number): Uint32Array {
-  const part = parameter.values.subarray(start, end);
+  const part = readValues(parameter, start, end);
   return new Uint32Array(part.buffer, part.byteOffset, part.length);
 }
 

@@ -29,7 +29,7 @@ export function bf16ToF32(source: Uint8Array | Uint16Array, out: Float32Array = 
 }
 
 /** fp32 → bf16, to nearest, ties to even, as torch; NaN becomes 0x7fc0. */
-export function f32ToBf16(values: Float32Array, out = new Uint16Array(values.length)): Uint16Array {
+export function f32ToBf16(values: Float32Array, out: Uint16Array = new Uint16Array(values.length)): Uint16Array {
   const bits = floatBits(values);
   for (let i = 0; i < bits.length; i++) {
     const u = bits[i] as number;

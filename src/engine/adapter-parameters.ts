@@ -1,10 +1,10 @@
 import { type AdapterSpec, type AdapterTensor, adapterTensors, type ResolvedAdapter } from "../adapter/index.ts";
-import { bf16ToF32, decodeToF32, f32ToBf16 } from "../codecs/index.ts";
+import { decodeToF32 } from "../codecs/index.ts";
 import { ProblemList, RandomStream } from "../core/index.ts";
 import type { TensorFile } from "../formats/index.ts";
 import { type ModelSpec, modelParameters } from "../model/index.ts";
 import type { BaseWeights } from "./base-weights.ts";
-import { createParameter, type MasterDtype, type Parameter, storedLayout } from "./parameter.ts";
+import { createParameter, EMBEDDING_KEY, type MasterDtype, type Parameter, readValues, storedLayout } from "./parameter.ts";
 
 /** How an adapter's tensors become parameters. */
 export interface AdapterParameterOptions {
@@ -21,6 +21,11 @@ export interface AdapterParameterOptions {
 function graphKey(tensor: AdapterTensor): string {
   if (tensor.role !== "full_copy") return `${tensor.module}.${tensor.role}`;
   return tensor.name.replace(/^base_model\.model\./, "");
+}
+
+/** Whether a tensor is only looked up, row by row: an input embedding that is not the head as well. */
+function isLookedUp(keys: readonly string[]): boolean {
+  return keys.length === 1 && keys[0] === EMBEDDING_KEY;
 }
 
 /** Words that a stream gives up for one number: a uniform one takes two, a normal one two uniform ones. */
@@ -71,18 +76,18 @@ async function makeParameters(options: AdapterParameterOptions, values: Values):
     const stored = await values(tensor);
     if (stored === null) continue;
     const masterDtype = tensor.role === "full_copy" ? options.fullCopyDtype : "F32";
-    const aliases = tensors.filter((other) => other.aliasOf === tensor.liveName);
+    const keys = [tensor, ...tensors.filter((other) => other.aliasOf === tensor.liveName)].map(graphKey);
     parameters.push(
       createParameter({
         name: tensor.liveName,
         diskName: tensor.name,
         module: tensor.module,
-        keys: [tensor, ...aliases].map(graphKey),
+        keys,
         role: tensor.role,
         shape: tensor.shape,
         masterDtype,
-        // What a bf16 master starts from is a bf16 number, so that what is trained is what would be saved.
-        stored: masterDtype === "BF16" ? bf16ToF32(f32ToBf16(stored)) : stored,
+        stored,
+        rowGradient: isLookedUp(keys),
       }),
     );
   }
@@ -101,7 +106,7 @@ export function newAdapterParameters(
 ): Promise<Parameter[]> {
   return makeParameters(options, (tensor) => {
     const before = kept.get(tensor.liveName);
-    if (before?.shape.join() === tensor.shape.join()) return Promise.resolve(storedLayout(before, before.values));
+    if (before?.shape.join() === tensor.shape.join()) return Promise.resolve(storedLayout(before, readValues(before)));
     const values =
       tensor.role === "full_copy"
         ? Float32Array.from(options.base.values(graphKey(tensor)))
@@ -155,16 +160,18 @@ export function baseParameters(spec: ModelSpec, values: (name: string) => Float3
   const all = modelParameters(spec);
   return all
     .filter((parameter) => parameter.tiedTo === undefined)
-    .map((parameter) =>
-      createParameter({
+    .map((parameter) => {
+      const keys = [parameter.name, ...all.filter((other) => other.tiedTo === parameter.name).map((other) => other.name)];
+      return createParameter({
         name: parameter.name,
         diskName: parameter.name,
         module: parameter.module,
-        keys: [parameter.name, ...all.filter((other) => other.tiedTo === parameter.name).map((other) => other.name)],
+        keys,
         role: "base",
         shape: parameter.shape,
         masterDtype,
         stored: values(parameter.name),
-      }),
-    );
+        rowGradient: isLookedUp(keys),
+      });
+    });
 }

@@ -1,4 +1,4 @@
-import type { Runtime } from "../compute/index.ts";
+import type { Graph, Program, Runtime } from "../compute/index.ts";
 import { HeirloomError, type Trace } from "../core/index.ts";
 import type { MicroBatch } from "../data/index.ts";
 import type { LedgerEntry } from "../ledger/index.ts";
@@ -142,6 +142,11 @@ export class CausalModel {
     return { lossSum: losses.reduce((sum, loss) => sum + loss, 0), labelTokens: losses.length };
   }
 
+  /** Compiles a graph that works on the model's memory, once under each name; it is released with the model's own. */
+  compile(name: string, make: () => Graph): Promise<Program> {
+    return this.#programs.other(name, make);
+  }
+
   /** Starts the gradients of an update. */
   beginUpdate(): void {
     this.weights.beginUpdate();
@@ -168,15 +173,10 @@ export class CausalModel {
   }
 
   /** PyTorch's `nn.Embedding(padding_idx)`, as transformers builds it, gives the padding token's row no gradient; so neither here. */
-  #scatterEmbedding(batch: MicroBatch, dRows: Float32Array): void {
-    const width = this.spec.hiddenSize;
-    const gradient = this.weights.accumulator(EMBEDDING_KEY);
-    for (let t = 0; t < batch.inputIds.length; t++) {
-      if (batch.segments[t] === 0 || batch.inputIds[t] === this.spec.padTokenId) continue;
-      const to = (batch.inputIds[t] as number) * width;
-      const from = t * width;
-      for (let d = 0; d < width; d++) gradient[to + d] = (gradient[to + d] as number) + (dRows[from + d] as number);
-    }
+  #scatterEmbedding({ inputIds, segments }: MicroBatch, dRows: Float32Array): void {
+    const { padTokenId } = this.spec;
+    const ids = inputIds.map((id, t) => (segments[t] === 0 || id === padTokenId ? -1 : id));
+    this.weights.addRows(EMBEDDING_KEY, ids, dRows);
   }
 
   /** Ends an update's gradients; what nothing wrote to is zero. */

@@ -1,6 +1,6 @@
 import { HeirloomError, ProblemList } from "../core/index.ts";
 import { type AdapterParameterOptions, newAdapterParameters } from "./adapter-parameters.ts";
-import type { Parameter } from "./parameter.ts";
+import { type Parameter, readValues, writeValues } from "./parameter.ts";
 
 /**
  * Puts a saved adapter into a larger one of the same targets or more: LoRA ranks
@@ -32,7 +32,7 @@ export function takeOverValues(saved: readonly Parameter[], grown: readonly Para
       );
       continue;
     }
-    if (target.values !== parameter.values) target.values.set(parameter.values);
+    if (target.values !== parameter.values) writeValues(target, readValues(parameter));
   }
   problems.throwIfAny();
 }

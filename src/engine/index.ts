@@ -15,5 +15,16 @@ export { labelRows } from "./label-rows.ts";
 export { type BaseOptions, type CachePolicy, loadBaseWeights, type QuantizationChoice } from "./load-base.ts";
 export { memoryBudget } from "./memory-budget.ts";
 export { loadModelFolder, loraPlans } from "./open-model.ts";
-export { EMBEDDING_KEY, type MasterDtype, memoryLayout, type Parameter, storedLayout } from "./parameter.ts";
+export {
+  type Bf16Parameter,
+  EMBEDDING_KEY,
+  type Fp32Parameter,
+  type MasterDtype,
+  memoryLayout,
+  type Parameter,
+  readValues,
+  storedLayout,
+  writeValues,
+} from "./parameter.ts";
 export type { ActivationPolicy } from "./programs.ts";
+export { denseGradient, gradientPieces, readGradient } from "./row-gradient.ts";

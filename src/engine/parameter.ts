@@ -1,5 +1,7 @@
+import { bf16ToF32, f32ToBf16 } from "../codecs/index.ts";
 import type { Role } from "../ledger/index.ts";
 import { INPUT_EMBEDDING } from "../model/index.ts";
+import { RowGradient } from "./row-gradient.ts";
 
 /** The key under which the graphs ask for the input embedding. */
 export const EMBEDDING_KEY = `${INPUT_EMBEDDING}.weight`;
@@ -10,8 +12,8 @@ export type ParameterLayout = "as-stored" | "transposed";
 /** The precision in which a trained tensor's values are kept between updates. */
 export type MasterDtype = "F32" | "BF16";
 
-/** A tensor that is trained: its values, its gradient, and what it is called. */
-export interface Parameter {
+/** What is known of a trained tensor besides its numbers. */
+interface ParameterFacts {
   /** Live name, as PEFT's `named_parameters()` gives it. */
   readonly name: string;
   /** Key in the file that it is saved to. */
@@ -23,12 +25,40 @@ export interface Parameter {
   /** Shape as stored on disk. */
   readonly shape: readonly number[];
   readonly layout: ParameterLayout;
-  /** `BF16`: every value is a bfloat16 number; updates are rounded stochastically. */
-  readonly masterDtype: MasterDtype;
-  /** Working values (fp32), in `layout`. */
+  /** Gradient of the update under way (fp32), in `layout`: of every value, or of the rows of an embedding that the update reads. */
+  readonly gradient: Float32Array | RowGradient;
+}
+
+/** A trained tensor whose values (in `layout`) are fp32. */
+export interface Fp32Parameter extends ParameterFacts {
+  readonly masterDtype: "F32";
   readonly values: Float32Array;
-  /** Gradient of the update under way (fp32), in `layout`. */
-  readonly gradient: Float32Array;
+}
+
+/** A trained tensor whose values are held as the bits of bfloat16 numbers; updates are rounded stochastically. */
+export interface Bf16Parameter extends ParameterFacts {
+  readonly masterDtype: "BF16";
+  readonly values: Uint16Array;
+}
+
+/** A tensor that is trained: its values, its gradient, and what it is called. */
+export type Parameter = Fp32Parameter | Bf16Parameter;
+
+/** The values `start` to `end − 1` as fp32: a view where they are held so, else decoded into `scratch`. */
+export function readValues(
+  { masterDtype, values }: Parameter,
+  start = 0,
+  end = values.length,
+  scratch: (length: number) => Float32Array = (length) => new Float32Array(length),
+): Float32Array {
+  if (masterDtype === "F32") return values.subarray(start, end);
+  return bf16ToF32(values.subarray(start, end), scratch(end - start));
+}
+
+/** Sets the values from `start` on; for bf16 masters each is rounded to nearest. */
+export function writeValues({ masterDtype, values }: Parameter, written: Float32Array, start = 0): void {
+  if (masterDtype === "F32") values.set(written, start);
+  else f32ToBf16(written, values.subarray(start, start + written.length));
 }
 
 /** Rows × columns of a 2-D shape; throws nothing, 1-D counts as one row. */
@@ -46,17 +76,22 @@ function transposed(values: Float32Array, rows: number, columns: number): Float3
 }
 
 /** What a parameter is made from. */
-export interface ParameterSource extends Omit<Parameter, "layout" | "values" | "gradient"> {
-  /** Values as stored on disk; taken over where no transposition is needed. */
+export interface ParameterSource extends Omit<ParameterFacts, "layout" | "gradient"> {
+  readonly masterDtype: MasterDtype;
+  /** Values as stored on disk; taken over where neither layout nor dtype changes. Rounded to nearest for a bf16 master. */
   readonly stored: Float32Array;
+  /** Whether only the rows that an update reads have a gradient. */
+  readonly rowGradient: boolean;
 }
 
 /** Makes a parameter; LoRA B is held transposed (see `linear`). */
 export function createParameter(source: ParameterSource): Parameter {
-  const { stored, ...facts } = source;
+  const { stored, masterDtype, rowGradient, ...facts } = source;
   const layout: ParameterLayout = source.role === "lora_B" ? "transposed" : "as-stored";
   const values = layout === "transposed" ? transposed(stored, ...planes(source.shape)) : stored;
-  return { ...facts, layout, values, gradient: new Float32Array(values.length) };
+  const gradient = rowGradient ? new RowGradient(planes(source.shape)[1]) : new Float32Array(values.length);
+  const made = { ...facts, layout, gradient };
+  return masterDtype === "F32" ? { ...made, masterDtype, values } : { ...made, masterDtype, values: f32ToBf16(values) };
 }
 
 /** A tensor in memory layout, as it is stored on disk (a copy only if it must be transposed). */

@@ -214,6 +214,11 @@ export class ProgramCache {
     });
   }
 
+  /** A graph that is neither of a block nor of the head, under a name that says all that decides it. */
+  other(name: string, make: () => Graph): Promise<Program> {
+    return this.#once("other", name, () => this.#compile(name, make()));
+  }
+
   /** Releases every compiled graph; one that cannot be released does not keep the others. @throws the first failure */
   async dispose(): Promise<void> {
     this.#entries.clear();

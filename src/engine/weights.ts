@@ -1,7 +1,13 @@
 import { InternalError } from "../core/index.ts";
 import type { BaseWeights } from "./base-weights.ts";
-import type { Parameter } from "./parameter.ts";
+import { type Parameter, readValues } from "./parameter.ts";
+import { RowGradient } from "./row-gradient.ts";
 import type { Workspace } from "./workspace.ts";
+
+function zero({ gradient }: Parameter): void {
+  if (gradient instanceof RowGradient) gradient.clear();
+  else gradient.fill(0);
+}
 
 /**
  * What the graphs are fed with under each name: the trained tensor where there
@@ -27,20 +33,25 @@ export class Weights {
   /** The values of `key`; those of a base tensor that is not held as fp32 are computed into the buffer `scratch`. */
   feed(key: string, scratch: string): Float32Array {
     const parameter = this.#byKey.get(key);
-    if (parameter !== undefined) return parameter.values;
+    if (parameter !== undefined) return this.#read(parameter, 0, parameter.values.length, scratch);
     return this.base.values(key, this.#workspace.scratch(scratch));
   }
 
   /** The elements `start` to `end − 1` of `key`: a view, or the buffer `scratch`. */
   range(key: string, start: number, end: number, scratch: string): Float32Array {
     const parameter = this.#byKey.get(key);
-    if (parameter !== undefined) return parameter.values.subarray(start, end);
+    if (parameter !== undefined) return this.#read(parameter, start, end, scratch);
     return this.base.range(key, start, end, this.#workspace.scratch(scratch));
   }
 
   /** Whether {@link feed} computes the values of `key` anew each time. */
   isPacked(key: string): boolean {
-    return !this.#byKey.has(key) && this.base.isPacked(key);
+    const parameter = this.#byKey.get(key);
+    return parameter === undefined ? this.base.isPacked(key) : parameter.masterDtype !== "F32";
+  }
+
+  #read(parameter: Parameter, start: number, end: number, scratch: string): Float32Array {
+    return readValues(parameter, start, end, (length) => this.#workspace.floats(`values/${scratch}`, length));
   }
 
   /** The parameter behind `key` if it is being trained. */
@@ -81,16 +92,15 @@ export class Weights {
   /** Where a graph is to write the gradient of `key`: its own buffer the first time, a scratch one after. */
   gradientTarget(key: string): Float32Array {
     const parameter = this.#require(key);
-    return this.#written.has(parameter)
-      ? this.#workspace.floats(`gradient/${parameter.gradient.length}/${key}`, parameter.gradient.length)
-      : parameter.gradient;
+    const { length } = parameter.values;
+    return this.#written.has(parameter) ? this.#workspace.floats(`gradient/${length}/${key}`, length) : this.#dense(parameter);
   }
 
   /** Takes what was written into {@link gradientTarget} into the parameter's gradient. */
   collectGradient(key: string, written: Float32Array): void {
     const parameter = this.#require(key);
     if (this.#written.has(parameter)) {
-      const sum = parameter.gradient;
+      const sum = this.#dense(parameter);
       for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (written[i] as number);
     }
     this.#written.add(parameter);
@@ -98,15 +108,40 @@ export class Weights {
 
   /** The parameter's gradient, zeroed if nothing has been written to it in this update, to be added to in place. */
   accumulator(key: string): Float32Array {
-    const parameter = this.#require(key);
-    if (!this.#written.has(parameter)) parameter.gradient.fill(0);
-    this.#written.add(parameter);
-    return parameter.gradient;
+    const parameter = this.#begin(key);
+    return this.#dense(parameter);
+  }
+
+  /** Adds rows [T, D] to those of the gradient of an embedding [V, D] that `ids` names; ids below 0 are left out. */
+  addRows(key: string, ids: Int32Array, rows: Float32Array): void {
+    const { gradient, shape } = this.#begin(key);
+    const width = shape[1] as number;
+    for (let t = 0; t < ids.length; t++) {
+      const id = ids[t] as number;
+      if (id < 0) continue;
+      const row = rows.subarray(t * width, (t + 1) * width);
+      if (gradient instanceof RowGradient) gradient.add(id, row);
+      else for (let d = 0, to = id * width; d < width; d++, to++) gradient[to] = (gradient[to] as number) + (row[d] as number);
+    }
   }
 
   /** Ends an update's gradients: what no graph wrote to is zero. */
   finishGradients(): void {
-    for (const parameter of this.trained) if (!this.#written.has(parameter)) parameter.gradient.fill(0);
+    for (const parameter of this.trained) if (!this.#written.has(parameter)) zero(parameter);
+  }
+
+  /** The parameter, its gradient zeroed if nothing has been written to it in this update. */
+  #begin(key: string): Parameter {
+    const parameter = this.#require(key);
+    if (!this.#written.has(parameter)) zero(parameter);
+    this.#written.add(parameter);
+    return parameter;
+  }
+
+  #dense({ gradient, name }: Parameter): Float32Array {
+    if (gradient instanceof RowGradient)
+      throw new InternalError("a graph gives the whole gradient of a tensor of which only rows are kept", { where: name });
+    return gradient;
   }
 
   #require(key: string): Parameter {

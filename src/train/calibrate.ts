@@ -1,8 +1,8 @@
 import { dequantizeNf4, quantizeNf4 } from "../codecs/index.ts";
-import { gemm, graph, input, loadRuntime } from "../compute/index.ts";
-import type { Parameter } from "../engine/index.ts";
+import { gemm, graph, input, loadRuntime, type Program } from "../compute/index.ts";
+import type { Fp32Parameter, Parameter } from "../engine/index.ts";
 import type { ModelSpec } from "../model/index.ts";
-import { OPTIMIZERS } from "./optimizers/index.ts";
+import { type Compile, OPTIMIZERS } from "./optimizers/index.ts";
 
 /** What this machine does per second at the three things that an update's time goes into. */
 export interface MachineRates {
@@ -36,7 +36,7 @@ export function filled(length: number): Float32Array {
 }
 
 /** A parameter of a size that no cache holds. */
-function probe(): Parameter {
+function probe(): Fp32Parameter {
   const name = "calibration";
   return {
     name,
@@ -72,6 +72,24 @@ export async function productRate(
   }
 }
 
+/** Updates of a parameter by AdamW, in values per second. */
+async function adamwRate(parameter: Parameter, threads: number | null): Promise<number> {
+  const runtime = await loadRuntime();
+  const programs = new Map<string, Promise<Program>>();
+  const compile: Compile = (name, make) => {
+    const program = programs.get(name) ?? runtime.compile(make(), { name, ...(threads === null ? {} : { threads }) });
+    programs.set(name, program);
+    return program;
+  };
+  const optimizer = OPTIMIZERS.adamw([{ parameter, group: "default", weightDecay: 0 }], { betas: [0.9, 0.999], epsilon: 1e-8 }, compile);
+  const rates = new Map([["default", 1e-6]]);
+  try {
+    return await bestRate(VALUES, BUDGET_MS.adamw, () => optimizer.update(rates, 1, () => undefined));
+  } finally {
+    for (const program of programs.values()) await (await program).dispose();
+  }
+}
+
 /**
  * Measures for two seconds what this machine does per second, for a model's shapes.
  *
@@ -83,9 +101,7 @@ export async function calibrate(
 ): Promise<MachineRates> {
   const productFlopsPerSecond = await productRate(spec, threads);
   const parameter = probe();
-  const optimizer = OPTIMIZERS.adamw([{ parameter, group: "default", weightDecay: 0 }], { betas: [0.9, 0.999], epsilon: 1e-8 });
-  const rates = new Map([["default", 1e-6]]);
-  const adamwValuesPerSecond = await bestRate(VALUES, BUDGET_MS.adamw, () => optimizer.update(rates, 1));
+  const adamwValuesPerSecond = await adamwRate(parameter, threads);
   const packed = quantizeNf4(parameter.values, { shape: [VALUES] });
   const out = new Float32Array(VALUES);
   const dequantizedPerSecond = await bestRate(VALUES, BUDGET_MS.dequantization, () => dequantizeNf4(packed, out));

@@ -3,7 +3,7 @@ import { loadRuntime, type Runtime } from "../compute/index.ts";
 import type { ChangeName } from "../config/index.ts";
 import { isHeirloomError } from "../core/index.ts";
 import { BatchSource } from "../data/index.ts";
-import { CausalModel, EMBEDDING_KEY, loraPlans } from "../engine/index.ts";
+import { CausalModel, EMBEDDING_KEY, loraPlans, readValues, writeValues } from "../engine/index.ts";
 import { assertSameLedger, type Ledger, ledgerCounts, ledgerTable, peftBanner } from "../ledger/index.ts";
 import { type AdapterRecord, EventLog, type ProfileSummary, RUN_FILES, requireSameBase, writeRunRecord } from "../runs/index.ts";
 import type { TrainingResult } from "./api.ts";
@@ -100,8 +100,12 @@ interface Assembled extends Pick<LiveRun, "prepared" | "session" | "source" | "s
 /** A wrong load, for tests of what must notice it. */
 function disturb({ parameters }: Prepared, faults: Faults | undefined): void {
   for (const { name, factor } of faults?.scale ?? []) {
-    const { values } = parameters.find((parameter) => parameter.name === name) ?? { values: new Float32Array() };
-    for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) * factor;
+    const parameter = parameters.find((candidate) => candidate.name === name);
+    if (parameter !== undefined)
+      writeValues(
+        parameter,
+        readValues(parameter).map((value) => value * factor),
+      );
   }
 }
 

@@ -8,10 +8,11 @@ import type { Ledger } from "../ledger/index.ts";
 import { ADAPTER_RECORD, type AdapterRecord, configHash, type EvaluationRecord, RECORD_SCHEMA_VERSION, RUN_FILES } from "../runs/index.ts";
 import {
   type CheckpointState,
-  encodedPieces,
   indexedGroups,
+  type LiveArray,
   type PlannedCheckpoint,
   type PlannedFile,
+  parameterToWrite,
   type Reading,
   readLive,
   trainerFiles,
@@ -105,7 +106,8 @@ export class Keeper {
 
   /** Rounds the live weights to what {@link final} will write, so that they can be evaluated as they are saved. */
   roundToSaved(): void {
-    if (this.roundsAtEnd) for (const { values } of this.#prepared.parameters) bf16ToF32(f32ToBf16(values), values);
+    if (!this.roundsAtEnd) return;
+    for (const { masterDtype, values } of this.#prepared.parameters) if (masterDtype === "F32") bf16ToF32(f32ToBf16(values), values);
   }
 
   /**
@@ -131,9 +133,7 @@ export class Keeper {
     const companions = await this.companions();
     return (read) => {
       if (adapter !== null) return [...adapterFiles({ ...adapter, parameters }, read), this.#record(step, evaluations)];
-      const tensors = parameters.map(({ diskName, shape, values }) => {
-        return { name: diskName, dtype, shape, chunks: () => encodedPieces(dtype, read(values)) };
-      });
+      const tensors = parameters.map((parameter) => parameterToWrite(parameter, read, dtype));
       return [{ name: "model.safetensors", tensors }, ...companions];
     };
   }
@@ -144,7 +144,7 @@ export class Keeper {
   }
 
   /** What a checkpoint holds and every update changes: masters and optimizer state. */
-  get #memory(): Float32Array[] {
+  get #memory(): LiveArray[] {
     const { slots } = this.#session.optimizer;
     return [...this.#prepared.parameters.map(({ values }) => values), ...slots.flatMap(({ state }) => Object.values(state))];
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Parameter } from "../engine/index.ts";
-import { bareParameter } from "./fixtures/parameter.ts";
+import { f32ToBf16 } from "../codecs/index.ts";
+import { type Parameter, readValues } from "../engine/index.ts";
+import { type BareParameter, bareParameter } from "./fixtures/parameter.ts";
 import { type FrozenTensor, Liveness, type LivenessVerdict, livenessError } from "./liveness.ts";
 
 interface Scene {
@@ -36,12 +37,12 @@ function update(liveness: Liveness, { gradients, move, decay = 1, live = true, l
 }
 
 const failed = (verdict: LivenessVerdict | null): (string | undefined)[] => (verdict?.problems ?? []).map(({ where }) => where);
-const change = (parameter: Parameter, next: (value: number) => number): void => parameter.values.set(parameter.values.map(next));
-const nudge = (parameter: Parameter): void => change(parameter, (value) => value + 1e-3);
-const eachOf = (tensors: readonly Parameter[], act: (tensor: Parameter) => void): void => {
+const change = (parameter: BareParameter, next: (value: number) => number): void => parameter.values.set(parameter.values.map(next));
+const nudge = (parameter: BareParameter): void => change(parameter, (value) => value + 1e-3);
+const eachOf = (tensors: readonly BareParameter[], act: (tensor: BareParameter) => void): void => {
   for (const tensor of tensors) act(tensor);
 };
-const grow = (parameter: Parameter): void => void parameter.gradient.fill(0.1);
+const grow = (parameter: BareParameter): void => void parameter.gradient.fill(0.1);
 
 describe("liveness", () => {
   test("is proved after two updates with a rate, of which a warm-up's first is none", () => {
@@ -73,8 +74,26 @@ describe("liveness", () => {
     expect(update(liveness, { move: () => nudge(tensor) })?.problems[0]?.message).toContain("had no gradient in 2 updates");
   });
 
-  test.each(["F32", "BF16"] as const)("is not passed by %s values that weight decay alone has moved", (masterDtype) => {
-    const tensor = bareParameter([1, -0.3, 0.017, 1e-8], { masterDtype });
+  test.each([
+    ["weight decay alone has moved", (value: number) => value * 0.9999, false],
+    ["an update below half a bf16 step has moved", (value: number) => value * 0.9999 - 1e-4, true],
+  ])("judges a bf16 master before it is rounded: values that %s", (_title, next, ok) => {
+    const gradient = new Float32Array(4).fill(0.1);
+    const tensor: Parameter = {
+      ...bareParameter([]),
+      masterDtype: "BF16",
+      values: f32ToBf16(Float32Array.of(1, -0.3, 0.017, 1e-8)),
+      gradient,
+    };
+    const liveness = watch({ parameters: [tensor] });
+    // To nearest, nothing of either would be left; stochastically, some of both.
+    const move = (): void => liveness.beforeRounding(tensor, { start: 0, values: readValues(tensor).map(next) }, 0.9999);
+    update(liveness, { move, decay: 0.9999 });
+    expect(update(liveness, { move, decay: 0.9999 })?.ok).toBe(ok);
+  });
+
+  test("is not passed by values that weight decay alone has moved", () => {
+    const tensor = bareParameter([1, -0.3, 0.017, 1e-8]);
     const liveness = watch({ parameters: [tensor] });
     const step = {
       gradients: () => grow(tensor),

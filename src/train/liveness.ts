@@ -1,5 +1,6 @@
+import { bf16ToF32 } from "../codecs/index.ts";
 import { HeirloomError, type Problem } from "../core/index.ts";
-import type { Parameter } from "../engine/index.ts";
+import { gradientPieces, type Parameter } from "../engine/index.ts";
 
 /** Elements watched per tensor: spread evenly, or all of a smaller tensor. Any update by Adam moves nearly every element, so few would do. */
 const WATCHED = 4096;
@@ -41,17 +42,25 @@ function snapshot(values: Float32Array | Uint16Array | Uint8Array, indices: Uint
   return Float32Array.from(indices, (i) => values[i] as number);
 }
 
+/** The same of a trained tensor, as fp32. */
+function sample(parameter: Parameter, indices: Uint32Array): Float32Array {
+  if (parameter.masterDtype === "F32") return snapshot(parameter.values, indices);
+  return bf16ToF32(Uint16Array.from(indices, (i) => parameter.values[i] as number));
+}
+
 function anyNonZero(values: Float32Array): boolean {
   for (let i = 0; i < values.length; i++) if (values[i] !== 0) return true;
   return false;
 }
 
+/** Whether a value differs from `from`, shrunk by `decay`, by more than rounding explains. */
+function isMoved(value: number, from: number, decay: number): boolean {
+  return Math.abs(value - from * decay) > ROUNDING * Math.abs(from * decay);
+}
+
 /** Whether a watched element differs from `from`, shrunk by `decay`, by more than rounding explains. */
 function differs({ parameter, indices }: Watch, from: Float32Array, decay: number): boolean {
-  return indices.some((index, i) => {
-    const expected = (from[i] as number) * decay;
-    return Math.abs((parameter.values[index] as number) - expected) > ROUNDING * Math.abs(expected);
-  });
+  return sample(parameter, indices).some((value, i) => isMoved(value, from[i] as number, decay));
 }
 
 /**
@@ -132,23 +141,28 @@ export class Liveness {
       this.#movedFrozen = watchFrozen(this.#subjects.frozen);
       this.#watches = this.#subjects.parameters.map((parameter) => {
         const indices = watchedIndices(parameter, this.#subjects.seenRows(parameter));
-        const before = snapshot(parameter.values, indices);
+        const before = sample(parameter, indices);
         return { parameter, indices, before, decay: 1, hadGradient: false, previous: before, movedUnrounded: false };
       });
     }
     for (const watch of this.#watches) {
-      watch.hadGradient ||= anyNonZero(watch.parameter.gradient);
-      if (watch.parameter.masterDtype === "BF16") watch.previous = snapshot(watch.parameter.values, watch.indices);
+      watch.hadGradient ||= gradientPieces(watch.parameter.gradient).some(anyNonZero);
+      if (watch.parameter.masterDtype === "BF16") watch.previous = sample(watch.parameter, watch.indices);
     }
   }
 
-  /** Call between an update and the rounding of bf16 masters. */
-  beforeRounding(decayOf: (parameter: Parameter) => number): void {
-    if (this.#done || this.#watches === null) return;
-    for (const watch of this.#watches) {
-      if (watch.parameter.masterDtype !== "BF16" || watch.movedUnrounded) continue;
-      watch.movedUnrounded = differs(watch, watch.previous, decayOf(watch.parameter));
-    }
+  /**
+   * Call between the update of a piece of a bf16 master and its rounding.
+   * @param decay the factor 1 − lr·λ of this update
+   */
+  beforeRounding(parameter: Parameter, { start, values }: { readonly start: number; readonly values: Float32Array }, decay: number): void {
+    if (this.#done) return;
+    const watch = this.#watches?.find((candidate) => candidate.parameter === parameter);
+    if (watch === undefined || watch.movedUnrounded) return;
+    watch.movedUnrounded = watch.indices.some((index, i) => {
+      const value = values[index - start];
+      return index >= start && value !== undefined && isMoved(value, watch.previous[i] as number, decay);
+    });
   }
 
   /**

@@ -6,6 +6,7 @@ import type { LogEntry } from "../formats/index.ts";
 import { checkpointFolder, type EvaluationRecord } from "../runs/index.ts";
 import { CheckpointSaver, readState } from "./checkpoint/index.ts";
 import { EarlyStopping, type Owed, resumptionOwes } from "./gates/index.ts";
+import { hasFiniteValues } from "./gradients.ts";
 import type { Progress } from "./keeper.ts";
 import type { LiveRun, LoopContext, LoopOutcome, MeasuredAt } from "./live-run.ts";
 import { livenessError } from "./liveness.ts";
@@ -19,10 +20,6 @@ import { takeUpdate } from "./updates.ts";
 const SAVING_SHARE = 0.1;
 
 const NOTHING: MeasuredAt = { evaluations: [], answers: [] };
-
-function allFinite(values: Float32Array): boolean {
-  return values.every((value) => value - value === 0);
-}
 
 function isDue(step: number, every: number | null): boolean {
   return every !== null && step % every === 0;
@@ -160,7 +157,8 @@ class Loop {
     try {
       const outcome = await session.update(batches, step, {
         beforeStep: () => liveness.beforeUpdate(),
-        beforeRounding: () => liveness.beforeRounding((parameter) => session.decayOf(parameter, step)),
+        beforeRounding: (parameter, start, values) =>
+          liveness.beforeRounding(parameter, { start, values }, session.decayOf(parameter, step)),
       });
       this.tokens += outcome.tokens;
       this.loss = outcome.loss;
@@ -175,7 +173,7 @@ class Loop {
   /** Keeps the state before a failed update, if it is sound itself, and tells the way on. */
   async keepLastGood(step: number, error: HeirloomError): Promise<HeirloomError> {
     const [problem] = error.problems;
-    if (!this.run.session.model.weights.trained.every(({ values }) => allFinite(values))) return error;
+    if (!this.run.session.model.weights.trained.every(hasFiniteValues)) return error;
     const checkpoint = await this.keep(step);
     await this.saver.settle();
     const hint = `heirloom continue ${checkpoint} with a lower training.learningRate or a longer warm-up`;

@@ -117,7 +117,7 @@ describe("the observed ledger", () => {
     const { slots } = session.optimizer;
     expect(slots).toHaveLength(30);
     for (const lost of slots) {
-      const without = { ...session.optimizer, slots: slots.filter((slot) => slot !== lost), step: 0, update: () => undefined };
+      const without = { ...session.optimizer, slots: slots.filter((slot) => slot !== lost), step: 0, update: () => Promise.resolve() };
       const emptied = { ...without, slots: slots.map((slot) => (slot === lost ? { ...slot, state: {} } : slot)) };
       for (const optimizer of [without, emptied])
         expect(frozen({ predicted: prepared.ledger, ledger: await observeSession(session.model, optimizer, batch, sequence) })).toEqual([
@@ -134,7 +134,12 @@ describe("the observed ledger", () => {
     );
     const { batch, sequence } = source.next();
     const slots = session.optimizer.slots.map((slot) => (slot.parameter.name === HEAD ? { ...slot, group: "default" } : slot));
-    const ledger = await observeSession(session.model, { ...session.optimizer, slots, step: 0, update: () => undefined }, batch, sequence);
+    const ledger = await observeSession(
+      session.model,
+      { ...session.optimizer, slots, step: 0, update: () => Promise.resolve() },
+      batch,
+      sequence,
+    );
     expect(mismatch(prepared.ledger, ledger).message).toContain(HEAD);
     await session.model.dispose();
   });

@@ -20,6 +20,7 @@ import {
   type Parameter,
   readAdapterParameters,
   takeOverValues,
+  writeValues,
 } from "../engine/index.ts";
 import { type ModelFolder, openAdapterFolder, openModelFolder } from "../folders/index.ts";
 import type { TensorFile } from "../formats/index.ts";
@@ -85,7 +86,7 @@ async function readModelCheckpoint(checkpoint: string, parameters: readonly Para
   const model = await openModelFolder(checkpoint);
   try {
     const stored = await loadModelFolder(model, { quantization: null, cache: "off" });
-    for (const { name, values } of parameters) values.set(stored.values(name));
+    for (const parameter of parameters) writeValues(parameter, stored.values(parameter.name));
   } finally {
     await model.folder.close();
   }

@@ -1,12 +1,12 @@
 import { type AdapterSpec, adapterTensors, peftFromAdapter, type ResolvedAdapter } from "../adapter/index.ts";
 import { InternalError, readText } from "../core/index.ts";
 import { openFolder } from "../core/node/index.ts";
-import { type Parameter, storedLayout } from "../engine/index.ts";
+import type { Parameter } from "../engine/index.ts";
 import { openModelFolder } from "../folders/index.ts";
 import { openSafetensors, parsePeftConfig, serializePeftConfig, type TensorFile, type TensorToWrite } from "../formats/index.ts";
 import { assertSameLedger, type Ledger, observeLedger, readLedger } from "../ledger/index.ts";
 import type { ModelSpec } from "../model/index.ts";
-import { encodedPieces, type PlannedFile, type Reading, readLive } from "./checkpoint/index.ts";
+import { type PlannedFile, parameterToWrite, type Reading, readLive } from "./checkpoint/index.ts";
 
 /** PEFT's file names. */
 const ADAPTER_FILES = { config: "adapter_config.json", weights: "adapter_model.safetensors" } as const;
@@ -23,12 +23,7 @@ function tensorsToWrite({ resolved, parameters }: AdapterToSave, read: Reading):
   return adapterTensors(resolved).map((tensor) => {
     const parameter = byName.get(tensor.aliasOf ?? tensor.liveName);
     if (parameter === undefined) throw new InternalError(`the adapter to be saved has no ${tensor.liveName}`);
-    return {
-      name: tensor.name,
-      dtype: parameter.masterDtype,
-      shape: tensor.shape,
-      chunks: () => encodedPieces(parameter.masterDtype, storedLayout(parameter, read(parameter.values))),
-    };
+    return { ...parameterToWrite(parameter, read), name: tensor.name };
   });
 }
 

@@ -1,11 +1,11 @@
-import { bf16ToF32, f32ToBf16Stochastic } from "../codecs/index.ts";
+import { f32ToBf16Stochastic } from "../codecs/index.ts";
 import type { LearningRateGroup, TrainingConfig } from "../config/index.ts";
 import { HeirloomError } from "../core/index.ts";
 import type { MicroBatch } from "../data/index.ts";
-import type { CausalModel, Parameter } from "../engine/index.ts";
+import type { Bf16Parameter, CausalModel, Parameter } from "../engine/index.ts";
 import { DEFAULT_GROUP, matchGroups } from "../ledger/index.ts";
-import { clipFactor, globalNorm } from "./gradients.ts";
-import { OPTIMIZERS, type Optimizer } from "./optimizers/index.ts";
+import { clipFactor, globalNorm, hasFiniteGradient } from "./gradients.ts";
+import { type Compile, OPTIMIZERS, type Optimizer, type StorePiece } from "./optimizers/index.ts";
 import { type SchedulePlan, scheduleFactor } from "./schedule.ts";
 
 /** What the updates of a session depend on, besides the batches. */
@@ -32,8 +32,8 @@ export interface UpdateOutcome {
 export interface UpdateHooks {
   /** The gradients are there, the values are those of the update before. */
   beforeStep?(): void;
-  /** The values have moved; bf16 masters are not rounded yet. */
-  beforeRounding?(): void;
+  /** A piece of a tensor with a bf16 master has moved, from element `start` on, and is not rounded yet. */
+  beforeRounding?(parameter: Parameter, start: number, values: Float32Array): void;
 }
 
 /** What each label token's loss counts in an update, per micro-batch. */
@@ -70,7 +70,8 @@ export class TrainingSession {
     });
     const used = new Set(targets.map(({ group }) => group));
     this.groups = new Map([...settings].filter(([name]) => used.has(name)));
-    this.optimizer = OPTIMIZERS.adamw(targets, { betas: training.betas, epsilon: training.epsilon });
+    const compile: Compile = (name, make) => model.compile(name, make);
+    this.optimizer = OPTIMIZERS.adamw(targets, { betas: training.betas, epsilon: training.epsilon }, compile);
   }
 
   /** Rates of update `step` (1-based), per group. */
@@ -110,15 +111,18 @@ export class TrainingSession {
     this.#requireFinite(loss, gradNorm, step);
     hooks.beforeStep?.();
     const learningRates = this.learningRates(step);
-    trace.span("optimizer", "optimizer", {}, () => this.optimizer.update(learningRates, clipFactor(gradNorm, training.maxGradNorm)));
-    hooks.beforeRounding?.();
-    trace.span("rounding", "optimizer", {}, () => this.#roundMasters(step));
+    const scale = clipFactor(gradNorm, training.maxGradNorm);
+    const store: StorePiece = (parameter, start, values) => {
+      hooks.beforeRounding?.(parameter, start, values);
+      this.#round(parameter, start, values, step);
+    };
+    await trace.span("optimizer", "optimizer", {}, () => this.optimizer.update(learningRates, scale, store));
     return { loss, gradNorm, learningRates, tokens: batches.reduce((sum, batch) => sum + batch.tokenCount, 0) };
   }
 
   #requireFinite(loss: number, gradNorm: number, step: number): void {
     if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return;
-    const bad = this.model.weights.trained.find(({ gradient }) => gradient.some((value) => value - value !== 0));
+    const bad = this.model.weights.trained.find((parameter) => !hasFiniteGradient(parameter));
     throw new HeirloomError(
       "LOSS_NOT_FINITE",
       `the loss became ${loss} and the gradient norm ${gradNorm}; the weights are those of the update before`,
@@ -131,19 +135,12 @@ export class TrainingSession {
   }
 
   /**
-   * Rounds bf16 masters stochastically. To nearest, an update below half a bf16
+   * Rounds a piece of a bf16 master stochastically. To nearest, an update below half a bf16
    * step (0.2–0.4 % of the weight) would be lost every time, and the tensor
    * would never move.
    */
-  #roundMasters(step: number): void {
-    for (const { parameter } of this.optimizer.slots) {
-      if (parameter.masterDtype !== "BF16") continue;
-      const rounded = f32ToBf16Stochastic(parameter.values, new Uint16Array(parameter.values.length), {
-        seed: this.plan.training.seed,
-        stream: parameter.name,
-        step,
-      });
-      bf16ToF32(rounded, parameter.values);
-    }
+  #round(parameter: Bf16Parameter, start: number, values: Float32Array, step: number): void {
+    const key = { seed: this.plan.training.seed, stream: parameter.name, step };
+    f32ToBf16Stochastic(values, parameter.values.subarray(start, start + values.length), key, start);
   }
 }

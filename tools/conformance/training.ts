@@ -2,7 +2,7 @@
 import { adapterTensors } from "../../src/adapter/index.ts";
 import type { LearningRateGroup } from "../../src/config/index.ts";
 import type { MicroBatch } from "../../src/data/index.ts";
-import { storedLayout } from "../../src/engine/index.ts";
+import { readValues, storedLayout } from "../../src/engine/index.ts";
 import type { TensorFile } from "../../src/formats/index.ts";
 import { DEFAULT_GROUP, matchesTensor } from "../../src/ledger/index.ts";
 import { type SessionPlan, scheduleFactor, TrainingSession } from "../../src/train/index.ts";
@@ -120,7 +120,7 @@ export async function adapterMeasures(
     const parameter = parameters.find(({ name }) => name === (tensor.aliasOf ?? tensor.liveName));
     if (parameter === undefined || !file.tensors.has(tensor.name)) continue;
     const room = await allowance(parameter.name);
-    const error = largestDifference(await floats(file, tensor.name), storedLayout(parameter, parameter.values), { room });
+    const error = largestDifference(await floats(file, tensor.name), storedLayout(parameter, readValues(parameter)), { room });
     errors[tensor.role === "full_copy" ? "copies" : "lora"].push([tensor.name, error]);
   }
   return [

@@ -1,6 +1,6 @@
-import type { ResolvedAdapter } from "../../adapter/index.ts";
+import { adapterTensors, type ResolvedAdapter } from "../../adapter/index.ts";
 import type { Ledger } from "../../ledger/index.ts";
-import { type ModelSpec, modelModules, modelParameters } from "../../model/index.ts";
+import { INPUT_EMBEDDING, type ModelSpec, modelModules, modelParameters } from "../../model/index.ts";
 import { arenaBytes, keptPerToken, ranksOfLayers } from "./arenas.ts";
 import type { Trained } from "./trained.ts";
 
@@ -106,7 +106,19 @@ function baseParts({ spec, ledger, resolved, trained, cached, doubleQuant }: Mem
   ];
 }
 
-function trainedParts({ ledger, trained, accumulation }: MemoryCase): MemoryPart[] {
+/** Gradients of an embedding that is only looked up: of the rows that an update reads, at most one for each of its tokens. */
+function lookedUp({ spec, ledger, resolved, batch, sequence, accumulation }: MemoryCase): {
+  readonly values: number;
+  readonly rows: number;
+} {
+  const entry = ledger.entries.find(({ trainable, module }) => trainable && module === INPUT_EMBEDDING);
+  const isHead = resolved === null ? spec.tieWordEmbeddings : adapterTensors(resolved).some(({ aliasOf }) => aliasOf !== undefined);
+  if (entry === undefined || isHead) return { values: 0, rows: 0 };
+  return { values: entry.parameters, rows: Math.min(entry.parameters, batch * sequence * accumulation * spec.hiddenSize) };
+}
+
+function trainedParts(given: MemoryCase): MemoryPart[] {
+  const { ledger, trained, accumulation, bf16Copies } = given;
   const entries = ledger.entries.filter((entry) => entry.trainable);
   const sum = (wanted: (role: string) => boolean) => entries.reduce((n, { role, parameters }) => (wanted(role) ? n + parameters : n), 0);
   const copies = sum((role) => role === "full_copy");
@@ -116,21 +128,22 @@ function trainedParts({ ledger, trained, accumulation }: MemoryCase): MemoryPart
     ? entries.reduce((n, { module, parameters }) => (/^(model\.embed_tokens|model\.norm|lm_head)$/.test(module) ? n + parameters : n), 0)
     : 0;
   const second = accumulation > 1 ? others - embeddings : 0;
+  const table = lookedUp(given);
   return [
     {
       part: "fullCopies",
-      bytes: FLOAT * copies,
-      formula: "4 bytes per value: worked on in fp32, whatever the masters' dtype",
+      bytes: (bf16Copies ? 2 : FLOAT) * copies,
+      formula: bf16Copies ? "2 bytes per value: bf16, rounded stochastically" : "4 bytes per value: fp32",
       estimated: false,
     },
     { part: "masters", bytes: FLOAT * others, formula: "4 bytes per LoRA value (or trained base weight)", estimated: false },
     {
       part: "gradients",
-      bytes: FLOAT * (copies + others + second),
+      bytes: FLOAT * (copies + others + second - table.values + table.rows),
       formula:
         accumulation > 1
           ? "4 bytes per trained value, and 4 more per value in blocks to add up micro-batches"
-          : "4 bytes per trained value",
+          : "4 bytes per trained value; of a looked-up embedding only the rows that an update reads",
       estimated: false,
     },
     {

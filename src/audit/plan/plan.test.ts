@@ -56,9 +56,11 @@ describe("planRun", () => {
   it("adds memory up by part, and holds gradients and moments of what is trained in fp32", async () => {
     const result = await plan();
     const bytes = bytesOf(result);
-    expect(bytes["fullCopies"]).toBe(4 * 1_050_673_152);
+    // bf16 masters
+    expect(bytes["fullCopies"]).toBe(2 * 1_050_673_152);
     expect(bytes["masters"]).toBe(4 * 83_886_080);
-    expect(bytes["gradients"]).toBe(4 * 1_134_559_232);
+    // Of the embedding, a row of 4,096 for each token of the update.
+    expect(bytes["gradients"]).toBe(4 * (83_886_080 + 1_050_673_152 / 2 + 4096 * result.update.tokens));
     expect(bytes["optimizer"]).toBe(8 * 1_134_559_232);
     expect(result.memory.totalBytes).toBe(Object.values(bytes).reduce((sum, n) => sum + n, 0));
     expect(result.memory.parts.every(({ formula }) => formula !== "")).toBe(true);

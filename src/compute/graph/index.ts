@@ -35,6 +35,7 @@ export { silu } from "./ops/silu.ts";
 export { slice } from "./ops/slice.ts";
 export { softmaxSums } from "./ops/softmax-sums.ts";
 export { split } from "./ops/split.ts";
+export { sqrt } from "./ops/sqrt.ts";
 export { sub } from "./ops/sub.ts";
 export { swiglu } from "./ops/swiglu.ts";
 export { transpose } from "./ops/transpose.ts";

@@ -21,6 +21,7 @@ export type OpName =
   | "scale"
   | "exp"
   | "log"
+  | "sqrt"
   | "sigmoid"
   | "silu"
   | "reshape"

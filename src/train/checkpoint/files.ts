@@ -1,10 +1,12 @@
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { encodeFromF32, type FloatDtype } from "../../codecs/index.ts";
-import { HeirloomError } from "../../core/index.ts";
+import { HeirloomError, InternalError } from "../../core/index.ts";
 import { fileError, writeFileAtomic } from "../../core/node/index.ts";
+import { type Parameter, storedLayout } from "../../engine/index.ts";
 import { encodeSafetensors, encodeTorchFile, type TensorToWrite, type ValueToSave } from "../../formats/index.ts";
 import { hashFile } from "../../runs/index.ts";
+import type { Reading } from "./memory.ts";
 import { ownSums, type Sums } from "./sums.ts";
 
 /** One file that is to be written; its content is made when its turn comes. */
@@ -39,6 +41,23 @@ async function* fileChunks(path: string): AsyncGenerator<Uint8Array> {
 /** The bytes of a tensor, piece by piece. */
 export function* encodedPieces(dtype: FloatDtype, values: Float32Array): Generator<Uint8Array, void, undefined> {
   for (let at = 0; at < values.length; at += PIECE_VALUES) yield encodeFromF32(dtype, values.subarray(at, at + PIECE_VALUES));
+}
+
+/** Bits of a 16-bit tensor as they are, piece by piece. */
+function* bitPieces(bits: Uint16Array): Generator<Uint8Array, void, undefined> {
+  for (let at = 0; at < bits.length; at += PIECE_VALUES) {
+    const piece = bits.subarray(at, at + PIECE_VALUES);
+    yield new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
+  }
+}
+
+/** A trained tensor as it is saved, under the name of its file: bf16 masters as their bits, others in `dtype`. */
+export function parameterToWrite(parameter: Parameter, read: Reading, dtype: "F32" | "BF16" = "F32"): TensorToWrite {
+  const { diskName: name, shape } = parameter;
+  if (parameter.masterDtype === "F32")
+    return { name, shape, dtype, chunks: () => encodedPieces(dtype, storedLayout(parameter, read(parameter.values))) };
+  if (parameter.layout !== "as-stored") throw new InternalError("a bf16 master that is held transposed", { where: parameter.name });
+  return { name, shape, dtype: "BF16", chunks: () => bitPieces(read(parameter.values)) };
 }
 
 function chunksOf(file: PlannedFile, sums: Sums): Chunks {

@@ -1,10 +1,20 @@
 import { InternalError } from "../../core/index.ts";
 
+/** Memory of a tensor that training goes on changing: fp32 values, bits of bf16 ones, codes of 8 bits. */
+export type LiveArray = Float32Array | Uint16Array | Uint8Array;
+
 /** Gives the memory to read in place of a live tensor's: its copy, or itself. */
-export type Reading = (live: Float32Array) => Float32Array;
+export type Reading = <A extends LiveArray>(live: A) => A;
 
 /** What is read is live: nothing may change it meanwhile. */
 export const readLive: Reading = (live) => live;
+
+/** An array of the same kind and length in shared memory. */
+function sharedLike(live: LiveArray): LiveArray {
+  const memory = new SharedArrayBuffer(live.byteLength);
+  if (live instanceof Float32Array) return new Float32Array(memory);
+  return live instanceof Uint16Array ? new Uint16Array(memory) : new Uint8Array(memory);
+}
 
 /**
  * One copy of the tensors that training goes on changing. Its buffers are filled
@@ -13,7 +23,7 @@ export const readLive: Reading = (live) => live;
  * shared memory, so that another thread can read them.
  */
 export class MemoryCopy {
-  #copies: ReadonlyMap<Float32Array, Float32Array> = new Map();
+  #copies: ReadonlyMap<LiveArray, LiveArray> = new Map();
 
   /** Held from one checkpoint to the next. */
   get bytes(): number {
@@ -21,16 +31,16 @@ export class MemoryCopy {
   }
 
   /** Copies tensors, over what was copied before. */
-  take(tensors: readonly Float32Array[]): Reading {
-    const copies = new Map<Float32Array, Float32Array>();
+  take(tensors: readonly LiveArray[]): Reading {
+    const copies = new Map<LiveArray, LiveArray>();
     for (const live of tensors) {
-      const copy = this.#copies.get(live) ?? new Float32Array(new SharedArrayBuffer(live.byteLength));
+      const copy = this.#copies.get(live) ?? sharedLike(live);
       copy.set(live);
       copies.set(live, copy);
     }
     this.#copies = copies;
-    return (live) => {
-      const copy = copies.get(live);
+    return <A extends LiveArray>(live: A) => {
+      const copy = copies.get(live) as A | undefined;
       if (copy === undefined) throw new InternalError("a checkpoint reads a tensor that it did not name");
       return copy;
     };

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { removeFolderAtomic, writeFolderAtomic, writeTextAtomic } from "../../core/node/index.ts";
 import { checkpointFolder, listCheckpoints } from "../../runs/index.ts";
 import { type FileChecksum, type PlannedFile, writePlannedFile } from "./files.ts";
-import { type Reading, readLive } from "./memory.ts";
+import { type LiveArray, type Reading, readLive } from "./memory.ts";
 import { type CheckpointState, STATE_FILE, serializeState } from "./state.ts";
 import { ownSums, type Sums } from "./sums.ts";
 
@@ -19,7 +19,7 @@ export interface PlannedCheckpoint {
   readonly run: string;
   readonly state: CheckpointState;
   /** Every tensor that the files are made of and that the next update changes. */
-  readonly memory: readonly Float32Array[];
+  readonly memory: readonly LiveArray[];
   /** The files; what they say of anything but these tensors is settled when this is called. */
   readonly files: (read: Reading) => readonly PlannedFile[];
   /** Reads the folder back before it gets its name; throws if it is not what is trained. */

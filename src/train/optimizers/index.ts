@@ -2,7 +2,7 @@
 // models, schedules or files.
 import type { Parameter } from "../../engine/index.ts";
 import { AdamW } from "./adamw.ts";
-import type { Optimizer, OptimizerSettings } from "./types.ts";
+import type { Compile, Optimizer, OptimizerSettings } from "./types.ts";
 
 /** What an optimizer is made for. */
 export interface OptimizerTarget {
@@ -11,10 +11,10 @@ export interface OptimizerTarget {
   readonly weightDecay: number;
 }
 
-type OptimizerFactory = (targets: readonly OptimizerTarget[], settings: OptimizerSettings) => Optimizer;
+type OptimizerFactory = (targets: readonly OptimizerTarget[], settings: OptimizerSettings, compile: Compile) => Optimizer;
 
 export const OPTIMIZERS = {
-  adamw: (targets, settings) => new AdamW(targets, settings),
+  adamw: (targets, settings, compile) => new AdamW(targets, settings, compile),
 } as const satisfies Record<string, OptimizerFactory>;
 
-export type { Optimizer, OptimizerSlot } from "./types.ts";
+export type { Compile, Optimizer, OptimizerSlot, StorePiece } from "./types.ts";

@@ -27,6 +27,7 @@ import { siluOp } from "./silu.ts";
 import { sliceOp } from "./slice.ts";
 import { softmaxSumsOp } from "./softmax-sums.ts";
 import { splitOp } from "./split.ts";
+import { sqrtOp } from "./sqrt.ts";
 import { subOp } from "./sub.ts";
 import { swigluOp } from "./swiglu.ts";
 import { transposeOp } from "./transpose.ts";
@@ -48,6 +49,7 @@ export const OPS: Readonly<Record<OpName, Op>> = Object.freeze({
   gemm: gemmOp,
   input: inputOp,
   log: logOp,
+  sqrt: sqrtOp,
   maskScale: maskScaleOp,
   matmul: matmulOp,
   mul: mulOp,
