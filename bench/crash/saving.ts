@@ -57,6 +57,7 @@ async function openLive(path: string): Promise<Live> {
   const lora = loraPlans(resolved);
   const model = new CausalModel({ runtime, spec: folder.spec, base, parameters, lora, dropout: 0, activations: "recompute", threads: 1 });
   const training = {
+    optimizer: "adamw" as const,
     weightDecay: 0,
     betas: [0.9, 0.999] as [number, number],
     epsilon: 1e-8,

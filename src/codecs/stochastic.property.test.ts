@@ -90,4 +90,19 @@ describe("stochastic rounding to bf16", () => {
     const values = Float32Array.of(Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 3.4028234e38, -3.4028234e38);
     expect([...round(values, 0, 2 ** 33 + 1)]).toEqual([0x7f80, 0xff80, 0x7fc0, 0x7f7f, 0xff7f]);
   });
+
+  it("rounds each value alike in a whole tensor and by itself, whatever its bits", () => {
+    const awkward = [0, 0x80000000, 0x7f800000, 0xff800000, 0x7f7fffff, 0xff7fffff, 0x7f800001, 0xffc00001, 1, 0x807fffff];
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.integer({ min: 0, max: 0xffffffff }), fc.constantFrom(...awkward)), { minLength: 1, maxLength: 70 }),
+        fc.nat(1000),
+        (words, first) => {
+          const values = new Float32Array(Uint32Array.from(words).buffer);
+          const whole = round(values, 3, first);
+          for (let i = 0; i < values.length; i++) expect(round(values.subarray(i, i + 1), 3, first + i)[0]).toBe(whole[i]);
+        },
+      ),
+    );
+  });
 });

@@ -1,4 +1,5 @@
 import { nameKey, philox } from "../core/index.ts";
+import { Kernels } from "../kernels/index.ts";
 import { floatBits } from "./float16.ts";
 
 /** What fixes the random numbers of one rounding: a run's seed, which tensor, which update. */
@@ -29,6 +30,25 @@ function roundBits(u: number, random: number): number {
   return (rounded & 0x7fff) === 0x7f80 ? u >>> 16 : rounded;
 }
 
+/** Values that are taken into the kernels' memory at a time. */
+const CHUNK = 2 ** 15;
+
+let shared: Kernels<"values" | "out"> | undefined;
+
+/** Rounds as many values as are a multiple of eight, and says how many that was. */
+function roundEights(values: Float32Array, out: Uint16Array, [key0, key1]: readonly [number, number], firstPair: number): number {
+  shared ??= new Kernels({ values: 4 * CHUNK, out: 2 * CHUNK });
+  const { functions, buffer } = shared;
+  const all = values.length - (values.length % 8);
+  for (let start = 0; start < all; start += CHUNK) {
+    const count = Math.min(CHUNK, all - start);
+    shared.floats("values", count).set(values.subarray(start, start + count));
+    functions.roundToBf16(shared.at("values"), shared.at("out"), count, key0 | 0, key1 | 0, (firstPair + start / 2) | 0);
+    out.set(new Uint16Array(buffer, shared.at("out"), count), start);
+  }
+  return all;
+}
+
 /**
  * fp32 → bf16 by stochastic rounding: up or down with probabilities that make
  * the expected value equal to the input, so that updates smaller than half a
@@ -48,9 +68,10 @@ export function f32ToBf16Stochastic(values: Float32Array, out: Uint16Array, key:
   const key0 = words[0] as number;
   const key1 = words[1] as number;
   const bits = floatBits(values);
+  const done = firstIndex % 2 === 0 ? roundEights(values, out, [words[0] as number, words[1] as number], firstIndex / 2) : 0;
   // One word serves two neighbours: its lower half the even index, its upper half the odd one.
-  let pair = Math.floor(firstIndex / 2) | 0;
-  for (let i = -(firstIndex % 2); i < bits.length; i += 2, pair = (pair + 1) | 0) {
+  let pair = Math.floor((firstIndex + done) / 2) | 0;
+  for (let i = done - (firstIndex % 2); i < bits.length; i += 2, pair = (pair + 1) | 0) {
     const word = mix((mix(pair ^ key0) + key1) | 0);
     if (i >= 0) out[i] = roundBits(bits[i] as number, word & 0xffff);
     if (i + 1 < bits.length) out[i + 1] = roundBits(bits[i + 1] as number, word >>> 16);

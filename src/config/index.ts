@@ -44,6 +44,7 @@ export {
   type EngineConfig,
   type EvaluationConfig,
   type GateConfig,
+  type OptimizerName,
   type QuantizationConfig,
   type RunConfig,
   type RunConfigInput,

@@ -99,6 +99,10 @@ const training = z.strictObject({
   schedule: z.enum(["linear", "cosine", "constant"]).default("linear").describe("how the rate falls after the warm-up"),
   warmupSteps: wholeNumber.nonnegative().nullable().default(null).describe("updates over which the rate rises from 0; or give warmupRatio"),
   warmupRatio: z.number().min(0).max(1).nullable().default(null).describe("the same as a share of all updates"),
+  optimizer: z
+    .enum(["adamw", "adamw8bit"])
+    .default("adamw")
+    .describe("adamw: fp32 moments, 8 bytes per trained value; adamw8bit: moments in 8 bits as bitsandbytes keeps them, 2 bytes"),
   // transformers' TrainingArguments: no decay, AdamW (0.9, 0.999, 1e-8), clipping at 1, seed 42.
   weightDecay: z.number().nonnegative().default(0).describe("AdamW's decoupled weight decay"),
   betas: z
@@ -226,6 +230,8 @@ export type DataConfig = RunConfig["data"];
 export type DataSourceConfig = DataConfig["train"][number];
 /** The `training` table. */
 export type TrainingConfig = RunConfig["training"];
+/** Name of an optimizer. */
+export type OptimizerName = TrainingConfig["optimizer"];
 /** The `evaluation` table. */
 export type EvaluationConfig = RunConfig["evaluation"];
 /** A condition on evaluations. */

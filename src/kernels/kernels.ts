@@ -3,6 +3,22 @@ import { WASM_KERNELS } from "./wasm_kernels.ts";
 
 /** The functions of the module; addresses are bytes from the start of the memory. What each does is said in assembly/. */
 export interface KernelFunctions {
+  adamw8bit(
+    w: number,
+    g: number,
+    codes1: number,
+    scales1: number,
+    map1: number,
+    table1: number,
+    codes2: number,
+    scales2: number,
+    map2: number,
+    table2: number,
+    temporary: number,
+    scalars: number,
+    count: number,
+  ): void;
+  roundToBf16(values: number, out: number, count: number, key0: number, key1: number, pair: number): void;
   dequantizeNf4(planes: number, packed: number, scales: number, out: number, blocks: number, blockSize: number): void;
 }
 

@@ -1,8 +1,10 @@
 // ledger: the exact table of a model's tensors: predicted from configuration, read from
 // file headers, observed live; one comparison, PEFT's counts and banner, learning-rate
 // groups. Knows nothing of values; observing and reading never call the prediction.
+
 export { assertSameLedger, type CompareOptions, compareLedgers, describeDifference, withoutBase } from "./compare.ts";
 export { ledgerCounts, peftBanner, peftBanners } from "./counts.ts";
+export { hasEightBitMoments, MOMENT_BLOCK } from "./eight-bit-moments.ts";
 export { DEFAULT_GROUP, matchesTensor, matchGroups } from "./groups.ts";
 export { type ModuleNode, moduleTree } from "./module-tree.ts";
 export { diskKey } from "./names.ts";

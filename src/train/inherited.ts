@@ -61,7 +61,7 @@ function assumptionsOf(opened: AdapterFolder): string[] {
 }
 
 function recordedValues(opened: AdapterFolder, { config }: AdapterRecord): Values {
-  const { learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization } = config.training;
+  const { optimizer, learningRate, weightDecay, betas, epsilon, maxGradNorm, lossNormalization } = config.training;
   const { schedule, batchSize, accumulation, seed, groups } = config.training;
   const { maxLength, packing, template, onTooLong, tools, trainOn } = config.data;
   return {
@@ -69,6 +69,7 @@ function recordedValues(opened: AdapterFolder, { config }: AdapterRecord): Value
     quantization: config.quantization ?? "none",
     adapter: adapterValues(opened.spec, config.adapter?.fullCopyDtype ?? storedCopyDtype(opened)),
     training: {
+      optimizer,
       learningRate,
       weightDecay,
       betas,

@@ -1,7 +1,7 @@
 import { PEFT_PREFIX } from "../adapter/index.ts";
 import type { BaseTensor, CausalModel, Parameter } from "../engine/index.ts";
 import { type Ledger, type LiveTensor, observeLedger } from "../ledger/index.ts";
-import type { Optimizer } from "./optimizers/index.ts";
+import type { Optimizer, OptimizerSlot } from "./optimizers/index.ts";
 
 /** The name that PEFT gives a base tensor in a live model: inside its wrapper, where a module has one. */
 function liveBaseName(name: string, parameters: readonly Parameter[]): string {
@@ -24,6 +24,12 @@ export function frozenTensors({ base, parameters }: CausalModel["weights"]): (Ba
     .map((tensor) => ({ ...tensor, liveName: liveBaseName(tensor.name, parameters) }));
 }
 
+/** Whether an optimizer keeps the moments of every value, by torch's names or bitsandbytes'. */
+function hasMoments({ parameter, state }: OptimizerSlot): boolean {
+  const isWhole = (name: string): boolean => state[name]?.length === parameter.values.length;
+  return (isWhole("exp_avg") && isWhole("exp_avg_sq")) || (isWhole("state1") && isWhole("state2"));
+}
+
 /**
  * The ledger of what is really being trained: a tensor is trainable if a
  * compiled graph for these batches gives its gradient *and* the optimizer has a
@@ -42,8 +48,8 @@ export async function observeSession(model: CausalModel, optimizer: Optimizer, b
       name: parameter.name,
       shape: parameter.shape,
       dtype: parameter.masterDtype,
-      bytes: parameter.values.length * (parameter.masterDtype === "BF16" ? 2 : 4),
-      trainable: withGradient.has(parameter) && slot !== undefined && slot.state["exp_avg"]?.length === parameter.values.length,
+      bytes: parameter.values.byteLength,
+      trainable: withGradient.has(parameter) && slot !== undefined && hasMoments(slot),
       group: slot?.group ?? null,
     };
   });

@@ -13,7 +13,7 @@ export interface SessionPlan {
   readonly groups: readonly LearningRateGroup[];
   readonly learningRate: number;
   readonly schedule: SchedulePlan;
-  readonly training: Pick<TrainingConfig, "weightDecay" | "betas" | "epsilon" | "maxGradNorm" | "lossNormalization" | "seed">;
+  readonly training: Pick<TrainingConfig, "optimizer" | "weightDecay" | "betas" | "epsilon" | "maxGradNorm" | "lossNormalization" | "seed">;
 }
 
 /** What one update did. */
@@ -71,7 +71,7 @@ export class TrainingSession {
     const used = new Set(targets.map(({ group }) => group));
     this.groups = new Map([...settings].filter(([name]) => used.has(name)));
     const compile: Compile = (name, make) => model.compile(name, make);
-    this.optimizer = OPTIMIZERS.adamw(targets, { betas: training.betas, epsilon: training.epsilon }, compile);
+    this.optimizer = OPTIMIZERS[training.optimizer](targets, { betas: training.betas, epsilon: training.epsilon }, compile);
   }
 
   /** Rates of update `step` (1-based), per group. */

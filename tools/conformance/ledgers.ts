@@ -93,7 +93,15 @@ const ANY_PLAN: SessionPlan = {
   groups: [],
   learningRate: 0,
   schedule: { name: "constant", steps: 1, warmupSteps: 0 },
-  training: { weightDecay: 0, betas: [0.9, 0.999], epsilon: 1e-8, maxGradNorm: null, lossNormalization: "token", seed: 0 },
+  training: {
+    optimizer: "adamw",
+    weightDecay: 0,
+    betas: [0.9, 0.999],
+    epsilon: 1e-8,
+    maxGradNorm: null,
+    lossNormalization: "token",
+    seed: 0,
+  },
 };
 
 /** What is live when the adapter is loaded and trained: gradient outputs and optimizer slots. */

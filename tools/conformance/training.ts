@@ -152,7 +152,7 @@ export async function momentMeasures(
       const name = nameOf(moment, parameter.name);
       names.push(name);
       if (!file.tensors.has(name)) continue;
-      const error = relativeDifference(await floats(file, name), storedLayout(parameter, values));
+      const error = relativeDifference(await floats(file, name), storedLayout(parameter, values as Float32Array));
       errors[moment] = [...(errors[moment] ?? []), [parameter.name, error]];
     }
   }

@@ -1,5 +1,6 @@
 import { adapterTensors, type ResolvedAdapter } from "../../adapter/index.ts";
-import type { Ledger } from "../../ledger/index.ts";
+import type { OptimizerName } from "../../config/index.ts";
+import { hasEightBitMoments, type Ledger, type LedgerEntry, MOMENT_BLOCK } from "../../ledger/index.ts";
 import { INPUT_EMBEDDING, type ModelSpec, modelModules, modelParameters } from "../../model/index.ts";
 import { arenaBytes, keptPerToken, ranksOfLayers } from "./arenas.ts";
 import type { Trained } from "./trained.ts";
@@ -41,6 +42,7 @@ export interface MemoryCase {
   readonly sequence: number;
   readonly headRows: number;
   readonly accumulation: number;
+  readonly optimizer: OptimizerName;
   /** True if full copies have bf16 masters. */
   readonly bf16Copies: boolean;
 }
@@ -106,6 +108,13 @@ function baseParts({ spec, ledger, resolved, trained, cached, doubleQuant }: Mem
   ];
 }
 
+/** Both moments of a trained tensor. */
+function momentBytes(entry: LedgerEntry, optimizer: OptimizerName): number {
+  const { parameters } = entry;
+  if (optimizer === "adamw" || !hasEightBitMoments(entry)) return 2 * FLOAT * parameters;
+  return 2 * (parameters + FLOAT * Math.ceil(parameters / MOMENT_BLOCK));
+}
+
 /** Gradients of an embedding that is only looked up: of the rows that an update reads, at most one for each of its tokens. */
 function lookedUp({ spec, ledger, resolved, batch, sequence, accumulation }: MemoryCase): {
   readonly values: number;
@@ -148,8 +157,11 @@ function trainedParts(given: MemoryCase): MemoryPart[] {
     },
     {
       part: "optimizer",
-      bytes: 2 * FLOAT * (copies + others),
-      formula: "AdamW: two fp32 moments, 8 bytes per trained value",
+      bytes: entries.reduce((sum, entry) => sum + momentBytes(entry, given.optimizer), 0),
+      formula:
+        given.optimizer === "adamw8bit"
+          ? `AdamW: two moments of 8 bits with a scale for each ${MOMENT_BLOCK}; of LoRA B and small tensors two fp32 ones`
+          : "AdamW: two fp32 moments, 8 bytes per trained value",
       estimated: false,
     },
   ];

@@ -57,6 +57,7 @@ function caseOf(config: RunConfig, spec: ModelSpec, knowledge: ConfigKnowledge, 
     sequence: config.data.maxLength,
     headRows: headChunk(config.training.batchSize * config.data.maxLength),
     accumulation: config.training.accumulation,
+    optimizer: config.training.optimizer,
     bf16Copies: config.adapter?.fullCopyDtype === "bf16",
   };
   return { config, spec, adapter, trained, ledger, memory };
@@ -161,6 +162,7 @@ async function planFromSpec(config: RunConfig, spec: ModelSpec, knowledge: Confi
       made.adapter,
       made.memory.bf16Copies,
       groups.map(({ name }) => name),
+      config.training.optimizer,
     ),
     memory: {
       parts,

@@ -6,7 +6,9 @@ export {
   type AdamWGroup,
   type AdamWOptions,
   type AdamWParameterState,
+  adamW8bitStateDict,
   adamWStateDict,
+  type BitsandbytesParameterState,
   type OptimizerStateDict,
   optimizerStateDict,
 } from "./optimizer-state.ts";

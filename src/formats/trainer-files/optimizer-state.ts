@@ -85,3 +85,39 @@ export function adamWStateDict(
   );
   return optimizerStateDict({ state, groups: groups.map((group) => ({ options: adamWOptions(group, options), params: group.params })) });
 }
+
+/** What bitsandbytes' optimizers keep of one parameter: `state1`, `state2`, and of 8-bit ones `qmap1`, `absmax1` and so on. */
+export interface BitsandbytesParameterState {
+  readonly step: number;
+  readonly tensors: ReadonlyMap<string, TensorToSave>;
+}
+
+function bitsandbytesOptions(group: AdamWGroup): ReadonlyMap<string, ValueToSave> {
+  return new Map<string, ValueToSave>([
+    ["weight_decay", pyFloat(group.weightDecay)],
+    ["lr", pyFloat(group.lr)],
+    ["betas", pyTuple(pyFloat(group.betas[0]), pyFloat(group.betas[1]))],
+    ["eps", pyFloat(group.eps)],
+    ["alpha", pyFloat(0)],
+    ["t_alpha", null],
+    ["t_beta3", null],
+    ["initial_lr", pyFloat(group.initialLr)],
+  ]);
+}
+
+/** state_dict of `bitsandbytes.optim.AdamW8bit` (bitsandbytes 0.50), which keeps a parameter's tensors in a dict of their own. */
+export function adamW8bitStateDict(
+  parameters: ReadonlyMap<number, BitsandbytesParameterState>,
+  groups: readonly AdamWGroup[],
+): ValueToSave {
+  const state = new Map(
+    [...parameters].map(([index, { step, tensors }]): [number, ReadonlyMap<string, ValueToSave>] => [
+      index,
+      new Map<string, ValueToSave>([
+        ["step", step],
+        ["__bnb_optimizer_quant_state__", tensors],
+      ]),
+    ]),
+  );
+  return optimizerStateDict({ state, groups: groups.map((group) => ({ options: bitsandbytesOptions(group), params: group.params })) });
+}

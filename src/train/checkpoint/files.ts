@@ -43,10 +43,10 @@ export function* encodedPieces(dtype: FloatDtype, values: Float32Array): Generat
   for (let at = 0; at < values.length; at += PIECE_VALUES) yield encodeFromF32(dtype, values.subarray(at, at + PIECE_VALUES));
 }
 
-/** Bits of a 16-bit tensor as they are, piece by piece. */
-function* bitPieces(bits: Uint16Array): Generator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bits.length; at += PIECE_VALUES) {
-    const piece = bits.subarray(at, at + PIECE_VALUES);
+/** The memory of a tensor as it is, piece by piece. */
+export function* bytePieces(values: Uint16Array | Uint8Array): Generator<Uint8Array, void, undefined> {
+  for (let at = 0; at < values.length; at += PIECE_VALUES) {
+    const piece = values.subarray(at, at + PIECE_VALUES);
     yield new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
   }
 }
@@ -57,7 +57,7 @@ export function parameterToWrite(parameter: Parameter, read: Reading, dtype: "F3
   if (parameter.masterDtype === "F32")
     return { name, shape, dtype, chunks: () => encodedPieces(dtype, storedLayout(parameter, read(parameter.values))) };
   if (parameter.layout !== "as-stored") throw new InternalError("a bf16 master that is held transposed", { where: parameter.name });
-  return { name, shape, dtype: "BF16", chunks: () => bitPieces(read(parameter.values)) };
+  return { name, shape, dtype: "BF16", chunks: () => bytePieces(read(parameter.values)) };
 }
 
 function chunksOf(file: PlannedFile, sums: Sums): Chunks {

@@ -2,34 +2,62 @@ import { join } from "node:path";
 import { decodeToF32 } from "../../codecs/index.ts";
 import { HeirloomError, ProblemList, readAll } from "../../core/index.ts";
 import { openFile } from "../../core/node/index.ts";
-import { memoryLayout } from "../../engine/index.ts";
+import { memoryLayout, type Parameter } from "../../engine/index.ts";
 import {
   type LogEntry,
   optimizerStateAt,
   readJson,
   readSavedOptimizer,
   type SavedOptimizer,
+  type TorchTensor,
   TRAINER_FILES,
   updatesOf,
 } from "../../formats/index.ts";
 import type { Optimizer, OptimizerSlot } from "../optimizers/index.ts";
 
+/** Whether a saved tensor is of the shape and kind that an optimizer keeps; else what is there. */
+function misfit(parameter: Parameter, kept: Float32Array | Uint8Array, tensor: TorchTensor | undefined): string | null {
+  const shape = kept.length === parameter.values.length ? parameter.shape : [kept.length];
+  const isCodes = kept instanceof Uint8Array;
+  if (tensor !== undefined && tensor.shape.join() === shape.join() && (tensor.dtype === "U8") === isCodes) return null;
+  const found = tensor === undefined ? "none" : `${tensor.dtype} [${tensor.shape.join(", ")}]`;
+  return `expected a tensor of ${isCodes ? "8-bit codes, " : ""}shape [${shape.join(", ")}], found ${found}`;
+}
+
+/** Takes a saved tensor into the optimizer's memory. The values that codes stand for are ours; the file's must be the same. */
+async function take(
+  { parameter }: OptimizerSlot,
+  key: string,
+  kept: Float32Array | Uint8Array,
+  tensor: TorchTensor,
+  where: string,
+): Promise<boolean> {
+  const bytes = await readAll(tensor.source);
+  if (kept instanceof Uint8Array) {
+    kept.set(bytes);
+    return true;
+  }
+  const values = decodeToF32(tensor.dtype, bytes, where);
+  if (key.startsWith("qmap")) return values.every((value, i) => value === kept[i]);
+  kept.set(kept.length === parameter.values.length ? memoryLayout(parameter, values) : values);
+  return true;
+}
+
 /** Fills a slot with what is saved at its index; notes what does not fit. */
-async function fillSlot({ parameter, state: kinds }: OptimizerSlot, index: number, saved: SavedOptimizer, problems: ProblemList) {
+async function fillSlot(slot: OptimizerSlot, index: number, saved: SavedOptimizer, problems: ProblemList): Promise<void> {
+  const { parameter, state } = slot;
   const own = saved.state.get(index);
   const at = (key: string) => ({
     where: `${optimizerStateAt(saved.file, index, key)} (${parameter.name})`,
     details: { index, key, parameter: parameter.name },
   });
   if (own !== undefined && own.updates === null) problems.add("CHECKPOINT_INVALID", "expected a number of updates, found none", at("step"));
-  for (const [key, values] of Object.entries(kinds)) {
+  for (const [key, kept] of Object.entries(state)) {
     const tensor = own?.tensors.get(key);
-    if (tensor === undefined || tensor.shape.join() !== parameter.shape.join()) {
-      const found = tensor === undefined ? "none" : `[${tensor.shape.join(", ")}]`;
-      problems.add("CHECKPOINT_INVALID", `expected a tensor of shape [${parameter.shape.join(", ")}], found ${found}`, at(key));
-      continue;
-    }
-    values.set(memoryLayout(parameter, decodeToF32(tensor.dtype, await readAll(tensor.source), at(key).where)));
+    const fault = misfit(parameter, kept, tensor);
+    if (fault !== null || tensor === undefined) problems.add("CHECKPOINT_INVALID", fault ?? "", at(key));
+    else if (!(await take(slot, key, kept, tensor, at(key).where)))
+      problems.add("CHECKPOINT_INVALID", "expected the values of bitsandbytes' dynamic type, found others", at(key));
   }
 }
 

@@ -1,19 +1,24 @@
 import { encodeFromF32 } from "../../codecs/index.ts";
-import { storedLayout } from "../../engine/index.ts";
+import { InternalError } from "../../core/index.ts";
+import { type Parameter, storedLayout } from "../../engine/index.ts";
 import {
+  type AdamWGroup,
   type AdamWParameterState,
+  adamW8bitStateDict,
   adamWStateDict,
   type LogEntry,
   lambdaLrStateDict,
   seededRngState,
   serializeTrainerState,
+  type TensorToSave,
   torchTensor,
   trainerControlState,
+  type ValueToSave,
 } from "../../formats/index.ts";
 import { DEFAULT_GROUP, hasWeightDecay } from "../../ledger/index.ts";
-import type { OptimizerSlot } from "../optimizers/index.ts";
+import type { Optimizer, OptimizerSlot } from "../optimizers/index.ts";
 import type { TrainingSession } from "../session.ts";
-import { encodedPieces, type PlannedFile } from "./files.ts";
+import { bytePieces, encodedPieces, type PlannedFile } from "./files.ts";
 import type { Reading } from "./memory.ts";
 
 /** How far a run is, in the words of the Trainer. */
@@ -58,22 +63,50 @@ export function indexedGroups({ groups, optimizer }: TrainingSession): readonly 
 
 const f32 = (value: number): Uint8Array => encodeFromF32("F32", Float32Array.of(value));
 
-function slotState({ parameter, state }: OptimizerSlot, step: number, read: Reading): AdamWParameterState {
-  const moment = (values: Float32Array) =>
-    torchTensor("F32", parameter.shape, () => encodedPieces("F32", storedLayout(parameter, read(values))));
-  const { exp_avg: mean, exp_avg_sq: square } = state as { exp_avg: Float32Array; exp_avg_sq: Float32Array };
-  return { step: torchTensor("F32", [], f32(step)), expAvg: moment(mean), expAvgSq: moment(square) };
+/** A state tensor as its file has it: what has an element for each of the parameter's lies as the parameter is stored. */
+function stateTensor(parameter: Parameter, live: Float32Array | Uint8Array, read: Reading): TensorToSave {
+  const isLikeIt = live.length === parameter.values.length;
+  const shape = isLikeIt ? parameter.shape : [live.length];
+  if (live instanceof Float32Array) {
+    const stored = (): Float32Array => (isLikeIt ? storedLayout(parameter, read(live)) : read(live));
+    return torchTensor("F32", shape, () => encodedPieces("F32", stored()));
+  }
+  if (parameter.layout !== "as-stored")
+    throw new InternalError("8-bit state of a tensor that is held transposed", { where: parameter.name });
+  return torchTensor("U8", shape, () => bytePieces(read(live)));
+}
+
+type ParameterTensors = ReadonlyMap<string, TensorToSave>;
+
+/** The optimizer's file in the form of the library whose optimizer it is. */
+function stateDict(optimizer: Optimizer, parameters: ReadonlyMap<number, ParameterTensors>, groups: readonly AdamWGroup[]): ValueToSave {
+  const { step } = optimizer;
+  if (optimizer.name === "adamw8bit") {
+    return adamW8bitStateDict(new Map([...parameters].map(([index, tensors]) => [index, { step, tensors }])), groups);
+  }
+  const moment = (tensors: ParameterTensors, name: string): TensorToSave => {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new InternalError(`AdamW without ${name}`);
+    return tensor;
+  };
+  const state = [...parameters].map(([index, tensors]): [number, AdamWParameterState] => [
+    index,
+    { step: torchTensor("F32", [], f32(step)), expAvg: moment(tensors, "exp_avg"), expAvgSq: moment(tensors, "exp_avg_sq") },
+  ]);
+  return adamWStateDict(new Map(state), groups);
 }
 
 function optimizerFile(session: TrainingSession, step: number, read: Reading): PlannedFile {
   const { betas, epsilon, weightDecay } = session.plan.training;
   const rates = session.learningRates(step + 1);
-  const parameters = new Map<number, AdamWParameterState>();
+  const parameters = new Map<number, ParameterTensors>();
   let index = 0;
   const groups = indexedGroups(session).map(({ group, slots }) => {
-    const indices = slots.map((slot) => {
+    const indices = slots.map(({ parameter, state }) => {
       // torch makes a parameter's state in its first step.
-      if (session.optimizer.step > 0) parameters.set(index, slotState(slot, session.optimizer.step, read));
+      if (session.optimizer.step > 0) {
+        parameters.set(index, new Map(Object.entries(state).map(([name, live]) => [name, stateTensor(parameter, live, read)])));
+      }
       return index++;
     });
     const settings = session.groups.get(group);
@@ -86,7 +119,7 @@ function optimizerFile(session: TrainingSession, step: number, read: Reading): P
       params: indices,
     };
   });
-  return { name: "optimizer.pt", torch: adamWStateDict(parameters, groups) };
+  return { name: "optimizer.pt", torch: stateDict(session.optimizer, parameters, groups) };
 }
 
 function schedulerFile(session: TrainingSession, step: number): PlannedFile {

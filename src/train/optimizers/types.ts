@@ -1,14 +1,21 @@
 import type { Graph, Program } from "../../compute/index.ts";
 import type { Bf16Parameter, Parameter } from "../../engine/index.ts";
 
-/** One trained tensor with its optimizer state. */
-export interface OptimizerSlot {
+/** A trained tensor that an optimizer is made for. */
+export interface OptimizerTarget {
   readonly parameter: Parameter;
   /** Learning-rate group. */
   readonly group: string;
   readonly weightDecay: number;
-  /** State arrays by torch's names (`exp_avg` …), in the parameter's memory layout. */
-  readonly state: Readonly<Record<string, Float32Array>>;
+}
+
+/** One trained tensor with its optimizer state. */
+export interface OptimizerSlot extends OptimizerTarget {
+  /**
+   * State arrays by the names of the library whose state it is (torch's `exp_avg` …, bitsandbytes' `state1` …). What has as many
+   * elements as the parameter lies as it does in memory.
+   */
+  readonly state: Readonly<Record<string, Float32Array | Uint8Array>>;
 }
 
 /** Compiles a graph, or gives the one that has been compiled under this name. Who gives this releases what it has compiled. */

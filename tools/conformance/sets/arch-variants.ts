@@ -169,7 +169,15 @@ const TIED_PLAN = (steps: number): SessionPlan => ({
   groups: [],
   learningRate: 1e-3,
   schedule: { name: "constant", steps, warmupSteps: 0 },
-  training: { weightDecay: 0.01, betas: [0.9, 0.999], epsilon: 1e-8, maxGradNorm: null, lossNormalization: "token", seed: 0 },
+  training: {
+    optimizer: "adamw",
+    weightDecay: 0.01,
+    betas: [0.9, 0.999],
+    epsilon: 1e-8,
+    maxGradNorm: null,
+    lossNormalization: "token",
+    seed: 0,
+  },
 });
 
 async function tiedTraining(variant: Variant): Promise<Finding> {

@@ -190,6 +190,7 @@ function planOf(config: TrainConfig, mode: "token" | "micro", groups: readonly L
     learningRate: config.lr,
     schedule: { name: "linear", steps: config.steps, warmupSteps: config.warmup_steps },
     training: {
+      optimizer: "adamw",
       weightDecay: config.weight_decay,
       betas: [...config.betas],
       epsilon: config.eps,

@@ -103,6 +103,7 @@ function planOf(args: Args, schedule: SessionPlan["schedule"]["name"], noDecay: 
     learningRate,
     schedule: { name: schedule, steps: args.max_steps, warmupSteps: args.lr_scheduler_type === "constant" ? 0 : (args.warmup_steps ?? 0) },
     training: {
+      optimizer: "adamw",
       weightDecay: args.weight_decay ?? 0,
       betas: [args.adam_beta1 ?? 0.9, args.adam_beta2 ?? 0.999],
       epsilon: args.adam_epsilon ?? 1e-8,
