@@ -35,6 +35,7 @@ export async function openModel(settings: StepSettings, base: BaseWeights, runti
     adapter === null
       ? baseParameters(base.spec, (name) => base.values(name), settings.fullDtype)
       : await newAdapterParameters({ ...adapter, base, seed: 0, fullCopyDtype: settings.fullDtype });
+  if (adapter !== null) base.release(new Set(parameters.flatMap(({ keys }) => keys)));
   const parts = {
     runtime,
     spec: base.spec,

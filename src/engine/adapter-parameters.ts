@@ -65,7 +65,13 @@ function initialLora(tensor: AdapterTensor, options: AdapterParameterOptions, ke
   return drawn(rows * columns, first, random, NORMAL_WORDS, () => random.nextNormal() / rank);
 }
 
-type Values = (tensor: AdapterTensor) => Promise<Float32Array | null>;
+/** What a full copy starts from: the base's own values, as bits where neither side needs them otherwise. */
+function copyOf({ base, fullCopyDtype }: AdapterParameterOptions, key: string): Float32Array | Uint16Array {
+  const bits = fullCopyDtype === "BF16" ? base.bits(key) : null;
+  return bits === null ? Float32Array.from(base.values(key)) : bits.slice();
+}
+
+type Values = (tensor: AdapterTensor) => Promise<Float32Array | Uint16Array | null>;
 
 /** One parameter per storage: a tied copy adds its key to the tensor whose storage it shares. */
 async function makeParameters(options: AdapterParameterOptions, values: Values): Promise<Parameter[]> {
@@ -108,9 +114,7 @@ export function newAdapterParameters(
     const before = kept.get(tensor.liveName);
     if (before?.shape.join() === tensor.shape.join()) return Promise.resolve(storedLayout(before, readValues(before)));
     const values =
-      tensor.role === "full_copy"
-        ? Float32Array.from(options.base.values(graphKey(tensor)))
-        : initialLora(tensor, options, before?.values.length ?? 0);
+      tensor.role === "full_copy" ? copyOf(options, graphKey(tensor)) : initialLora(tensor, options, before?.values.length ?? 0);
     return Promise.resolve(values);
   });
 }

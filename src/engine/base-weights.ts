@@ -103,11 +103,21 @@ export class BaseWeights {
     return this.#find(name).kind !== "dense";
   }
 
-  /** Gives back the memory of parameters that are used no longer, because trained copies stand in for them. */
-  release(names: Iterable<string>): void {
-    for (const name of names) {
-      this.#find(name);
-      this.#held.set(name, { kind: "released" });
+  /** The bits of a parameter that is held as bf16; null for others. */
+  bits(name: string): Uint16Array | null {
+    const held = this.#find(name);
+    return held.kind === "bf16" ? held.bits : null;
+  }
+
+  /**
+   * Gives back the memory of parameters that are used no longer, because trained ones stand in for them.
+   *
+   * @param keys names under which trained tensors are asked for. Tied tensors go only together.
+   */
+  release(keys: ReadonlySet<string>): void {
+    for (const { name, tiedTo } of modelParameters(this.spec)) {
+      const others = modelParameters(this.spec).filter((other) => other.tiedTo === name || other.name === tiedTo);
+      if (keys.has(name) && others.every((other) => keys.has(other.name))) this.#held.set(name, { kind: "released" });
     }
   }
 

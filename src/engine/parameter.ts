@@ -78,8 +78,8 @@ function transposed(values: Float32Array, rows: number, columns: number): Float3
 /** What a parameter is made from. */
 export interface ParameterSource extends Omit<ParameterFacts, "layout" | "gradient"> {
   readonly masterDtype: MasterDtype;
-  /** Values as stored on disk; taken over where neither layout nor dtype changes. Rounded to nearest for a bf16 master. */
-  readonly stored: Float32Array;
+  /** Values as stored on disk, or bits of bf16 ones; taken over where neither layout nor dtype changes. For a bf16 master fp32 ones are rounded to nearest. */
+  readonly stored: Float32Array | Uint16Array;
   /** Whether only the rows that an update reads have a gradient. */
   readonly rowGradient: boolean;
 }
@@ -88,10 +88,11 @@ export interface ParameterSource extends Omit<ParameterFacts, "layout" | "gradie
 export function createParameter(source: ParameterSource): Parameter {
   const { stored, masterDtype, rowGradient, ...facts } = source;
   const layout: ParameterLayout = source.role === "lora_B" ? "transposed" : "as-stored";
-  const values = layout === "transposed" ? transposed(stored, ...planes(source.shape)) : stored;
-  const gradient = rowGradient ? new RowGradient(planes(source.shape)[1]) : new Float32Array(values.length);
+  const gradient = rowGradient ? new RowGradient(planes(source.shape)[1]) : new Float32Array(stored.length);
   const made = { ...facts, layout, gradient };
-  return masterDtype === "F32" ? { ...made, masterDtype, values } : { ...made, masterDtype, values: f32ToBf16(values) };
+  if (masterDtype === "BF16") return { ...made, masterDtype, values: stored instanceof Uint16Array ? stored : f32ToBf16(stored) };
+  const values = stored instanceof Uint16Array ? bf16ToF32(stored) : stored;
+  return { ...made, masterDtype, values: layout === "transposed" ? transposed(values, ...planes(source.shape)) : values };
 }
 
 /** A tensor in memory layout, as it is stored on disk (a copy only if it must be transposed). */

@@ -173,6 +173,7 @@ export async function prepareRun(config: RunConfig, start: StartingPoint): Promi
     const weights = await loadModelFolder(model, { quantization: config.quantization, cache: config.engine.dequantizedCache });
     const made = await makeParameters(config, spec, weights, start.saved);
     if (made.adapter === null && start.checkpoint !== null) await readModelCheckpoint(start.checkpoint, made.parameters);
+    if (made.adapter !== null) weights.release(new Set(made.parameters.flatMap(({ keys }) => keys)));
     return {
       config,
       base: { folder: config.base, spec, weights, fingerprint },
